@@ -1,0 +1,27 @@
+"""Resource control in two-stage edge learning: environment, proven optimum, agents.
+
+Importing this package registers the environments with Gymnasium; solvers, torch and plotting load only when used.
+"""
+
+from edgelearn_env.dynamics import Allocation, Outcome, State
+from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError, SolverError
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
+
+__all__ = [
+    "Allocation",
+    "EdgeLearnError",
+    "InvalidInputError",
+    "MissingExtraError",
+    "Observed",
+    "Outcome",
+    "Policy",
+    "Scenario",
+    "SolverError",
+    "State",
+    "Tape",
+    "Trajectory",
+    "rollout",
+    "sample_tape",
+]

@@ -1,0 +1,17 @@
+"""What can go wrong, split by what the caller can do about it."""
+
+
+class EdgeLearnError(Exception):
+    """Any error this package raises on purpose; its message is one sentence a person can act on."""
+
+
+class InvalidInputError(EdgeLearnError, ValueError):
+    """A value handed in is wrong: correct the field that the message names."""
+
+
+class SolverError(EdgeLearnError, RuntimeError):
+    """A solver did not reach the accuracy that a certificate needs: report the scenario and the tape."""
+
+
+class MissingExtraError(EdgeLearnError, ImportError):
+    """An optional dependency is missing: install the extra that the message names."""

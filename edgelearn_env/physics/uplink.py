@@ -1,0 +1,26 @@
+"""Uplink of a gradient over a device's own band (FDMA)."""
+
+import math
+from typing import Any
+
+from array_api_compat import array_namespace
+
+Array = Any
+
+
+def uplink_rate_bps(power_w: Array, channel_gain: Array, bandwidth_hz: Array, noise_w_per_hz: float) -> Array:
+    """Shannon rate W log2(1 + p g / (N_0 W)), bit/s.
+
+    Args:
+        power_w: p, transmit power, W, (B, K).
+        channel_gain: g, power gain of the channel, (B, K).
+        bandwidth_hz: W, Hz, (K,).
+        noise_w_per_hz: N_0, noise power density, W/Hz.
+    """
+    xp = array_namespace(power_w, channel_gain)
+    return bandwidth_hz / math.log(2) * xp.log1p(power_w * channel_gain / (noise_w_per_hz * bandwidth_hz))
+
+
+def upload_time_s(upload_bit: Array, rate_bps: Array) -> Array:
+    """u = Q / rate, s."""
+    return upload_bit / rate_bps
