@@ -116,7 +116,9 @@ class FinetuneBound:
     def value(self, progress: Progress) -> Array:
         """Phi with what has happened so far, (B,)."""
         noise = self.smoothness * self.device_step_size * progress.finetune_term
-        return (2 * progress.pretrain_term / self.device_step_size + noise) / _at_least_one(progress.num_finetune_rounds)
+        return (2 * progress.pretrain_term / self.device_step_size + noise) / _at_least_one(
+            progress.num_finetune_rounds
+        )
 
     def batch_size_form(self, num_pretrain_rounds: int, num_finetune_rounds: int) -> BatchSizeForm:
         """Phi for fixed (M, N): the recursion unrolled, with powers of the contraction as weights."""

@@ -15,7 +15,7 @@ from edgelearn_env.bounds import LearningBound, Progress
 from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.federated import DeviceWork, synchronous_duration_s
-from edgelearn_env.physics.uplink import upload_time_s, uplink_rate_bps
+from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Conditions
 
@@ -234,9 +234,7 @@ def finetune_round(system: System, battery_j: Array, conditions: Conditions, all
     )
     upload_s = upload_time_s(work.upload_bit, rate_bps)
     upload_j = power_w * upload_s
-    compute_j = compute_energy_j(
-        system.capacitance_j_s2, work.cycles_per_sample, allocation.batch, allocation.freq_hz
-    )
+    compute_j = compute_energy_j(system.capacitance_j_s2, work.cycles_per_sample, allocation.batch, allocation.freq_hz)
     return DeviceRound(
         wait_s=waiting_time_s(compute_j + upload_j, battery_j, conditions.harvest_w),
         compute_s=compute_time_s(work.cycles_per_sample, allocation.batch, allocation.freq_hz),
@@ -247,7 +245,13 @@ def finetune_round(system: System, battery_j: Array, conditions: Conditions, all
 
 
 def _reason_to_refuse(
-    system: System, state: State, finetuning: Array, duration_s: Array, energy_j: Array, device_j: Array, finish_s: Array
+    system: System,
+    state: State,
+    finetuning: Array,
+    duration_s: Array,
+    energy_j: Array,
+    device_j: Array,
+    finish_s: Array,
 ) -> Array:
     """Why the round cannot be counted, as an index into END_REASONS, (B,); RUNNING where it can."""
     xp = array_namespace(duration_s)

@@ -134,9 +134,7 @@ def _reachable_values(scenario: Scenario, server_batch: float, noise: float, hor
         terms.append(scenario.bound.after_pretrain_round(terms[-1], server_batch))
     rounds = np.arange(horizon + 1.0)
     num_pretrain, num_finetune = np.meshgrid(rounds, rounds, indexing="ij")
-    values = scenario.bound.value(
-        Progress(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise)
-    )
+    values = scenario.bound.value(Progress(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise))
     return values[num_pretrain + num_finetune <= horizon]
 
 

@@ -51,8 +51,12 @@ class Devices(Quantities):
     )
     freq_min_hz: PerDevice = quantity("lowest clock frequency", "f_k,min", "Hz", above=0, per_device=True)
     freq_max_hz: PerDevice = quantity("highest clock frequency", "f_k,max", "Hz", above=0, per_device=True)
-    capacitance_j_s2: PerDevice = quantity("effective switched capacitance", "kappa_k", "J s^2", above=0, per_device=True)
-    batch_max: PerDevice = quantity("largest mini-batch", "b_k,max", "sample", at_least=1, integer=True, per_device=True)
+    capacitance_j_s2: PerDevice = quantity(
+        "effective switched capacitance", "kappa_k", "J s^2", above=0, per_device=True
+    )
+    batch_max: PerDevice = quantity(
+        "largest mini-batch", "b_k,max", "sample", at_least=1, integer=True, per_device=True
+    )
     power_min_w: PerDevice = quantity(
         "least transmit power an action can name; the model itself has none", "p_k,min", "W", above=0, per_device=True
     )
@@ -77,7 +81,9 @@ class Radio(Quantities):
     noise_w_per_hz: float = quantity("noise power density", "N_0", "W/Hz", above=0)
     gain_at_1m: float = quantity("mean channel gain at one metre", "g_1", above=0)
     path_loss_exponent: float = quantity("exponent of the distance in the mean gain", "alpha", at_least=0)
-    shadowing_std_db: float = quantity("log-normal shadowing, fixed in an episode", "sigma_sh", "dB", at_least=0, default=0.0)
+    shadowing_std_db: float = quantity(
+        "log-normal shadowing, fixed in an episode", "sigma_sh", "dB", at_least=0, default=0.0
+    )
     fading_correlation: float = quantity("correlation of the fading between rounds", "r", at_least=0, at_most=1)
     downlink_s: float = quantity("downlink overhead of a fine-tuning round, time", "t_dl", "s", above=0)
     downlink_j: float = quantity("downlink overhead of a fine-tuning round, energy", "e_dl", "J", at_least=0)
@@ -110,16 +116,16 @@ class Learning(Quantities):
     initial_gap: float = quantity("task loss above its least value at the start", "G_0", above=0)
     smoothness: float = quantity("smoothness constant of the loss", "L", above=0)
     pl_constant: float = quantity("Polyak-Lojasiewicz constant", "mu", above=0)
-    distribution_gap: float = quantity(
-        "squared gradient distance between general and task data", "delta^2", at_least=0
-    )
+    distribution_gap: float = quantity("squared gradient distance between general and task data", "delta^2", at_least=0)
     server_step_size: float = quantity("step size of pre-training", "eta_0", above=0)
     device_step_size: float = quantity("step size of fine-tuning", "eta", above=0)
     server_gradient_variance: float = quantity("gradient variance of one general sample", "sigma_0^2", at_least=0)
     device_gradient_variance: PerDevice = quantity(
         "gradient variance of one task sample", "sigma_k^2", at_least=0, per_device=True
     )
-    device_weight: PerDevice = quantity("aggregation weight; all weights sum to 1", "omega_k", at_least=0, per_device=True)
+    device_weight: PerDevice = quantity(
+        "aggregation weight; all weights sum to 1", "omega_k", at_least=0, per_device=True
+    )
 
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
@@ -138,7 +144,9 @@ class Budgets(Quantities):
 
     delay_s: float = quantity("delay budget of all rounds together", "T", "s", above=0)
     energy_j: float = quantity("energy budget of server, devices and overheads together", "E", "J", above=0)
-    max_rounds: int = quantity("rounds on the tape, hence the longest episode", "T_max", "round", at_least=1, integer=True)
+    max_rounds: int = quantity(
+        "rounds on the tape, hence the longest episode", "T_max", "round", at_least=1, integer=True
+    )
 
 
 PARTS: Mapping[str, type[Quantities]] = {
@@ -253,7 +261,7 @@ class Scenario:
             _known(part, {"name": None, **PARTS}, "scenario part")
         for part in ("name", *PARTS):
             if part not in table:
-                raise InvalidInputError(f"scenario part {part!r} is missing (or name a base: preset = \"default\")")
+                raise InvalidInputError(f'scenario part {part!r} is missing (or name a base: preset = "default")')
         parts = {part: _part_from_table(kind, table[part]) for part, kind in PARTS.items()}
         return cls(name=str(table["name"]), **parts)
 

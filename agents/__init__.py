@@ -1,0 +1,1 @@
+"""Agents that learn to control the environment; each module is one recipe."""

@@ -1,0 +1,1 @@
+"""What agents are compared with: the clairvoyant optimum and policies that need no learning."""

@@ -1,0 +1,1 @@
+"""Gymnasium environments over `edgelearn_env.dynamics`."""

@@ -1,0 +1,1 @@
+"""Scenario presets, one TOML file each."""
