@@ -46,14 +46,19 @@ class Progress(NamedTuple):
 class BatchSizeForm(NamedTuple):
     """A bound for given numbers of rounds (M, N), as a function of the batch sizes alone.
 
-    Phi = constant + sum_m pretrain_weight[m] / b_m + finetune_weight sum_n sum_k omega_k^2 sigma_k^2 / b_{k,n}
+    Phi = constant + pretrain_weight sum_m pretrain_decay^(M-1-m) / b_m
+          + finetune_weight sum_n sum_k omega_k^2 sigma_k^2 / b_{k,n}
+
+    M and N may be arrays that broadcast; then all but `pretrain_decay` are arrays of that shape.
     """
 
-    constant: float
-    pretrain_weight: np.ndarray
-    finetune_weight: float
+    constant: Array
+    pretrain_weight: Array
+    pretrain_decay: float
+    finetune_weight: Array
 
 
+@runtime_checkable
 class LearningBound(Protocol):
     """What an objective has to provide; see `FinetuneBound` for the meaning of each member."""
 
@@ -67,7 +72,7 @@ class LearningBound(Protocol):
 
     def value(self, progress: Progress) -> Array: ...
 
-    def batch_size_form(self, num_pretrain_rounds: int, num_finetune_rounds: int) -> BatchSizeForm: ...
+    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm: ...
 
 
 def _at_least_one(count: Array) -> Array:
@@ -120,14 +125,18 @@ class FinetuneBound:
             progress.num_finetune_rounds
         )
 
-    def batch_size_form(self, num_pretrain_rounds: int, num_finetune_rounds: int) -> BatchSizeForm:
-        """Phi for fixed (M, N): the recursion unrolled, with powers of the contraction as weights."""
-        decay = self.contraction ** np.arange(num_pretrain_rounds, -1, -1.0)
-        per_gap = 2 / (self.device_step_size * max(num_finetune_rounds, 1))
+    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm:
+        """Phi for fixed (M, N): the recursion unrolled."""
+        num_finetune_rounds = np.maximum(num_finetune_rounds, 1)
+        per_gap = 2 / (self.device_step_size * num_finetune_rounds)
+        decay = self.contraction ** np.arange(np.max(num_pretrain_rounds) + 1)
+        decay_before = np.cumsum(decay) - decay
+        gap = decay[num_pretrain_rounds] * self.initial_gap + decay_before[num_pretrain_rounds] * self.drift
         return BatchSizeForm(
-            constant=per_gap * float(decay[0] * self.initial_gap + self.drift * np.sum(decay[1:])),
-            pretrain_weight=per_gap * self.server_noise * decay[1:],
-            finetune_weight=self.smoothness * self.device_step_size / max(num_finetune_rounds, 1),
+            constant=per_gap * gap,
+            pretrain_weight=per_gap * self.server_noise,
+            pretrain_decay=self.contraction,
+            finetune_weight=self.smoothness * self.device_step_size / num_finetune_rounds,
         )
 
 
@@ -179,13 +188,14 @@ class TwoStageBound:
         weight = xp.maximum(weight, xp.full_like(weight, min(eta_0, eta)))
         return (progress.pretrain_term + self.device_noise * progress.finetune_term) / weight
 
-    def batch_size_form(self, num_pretrain_rounds: int, num_finetune_rounds: int) -> BatchSizeForm:
+    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm:
         """Phi for fixed (M, N)."""
         eta_0, eta = self.server_step_size, self.device_step_size
-        weight = max(eta_0 * num_pretrain_rounds + eta * num_finetune_rounds, min(eta_0, eta))
+        weight = np.maximum(eta_0 * num_pretrain_rounds + eta * num_finetune_rounds, min(eta_0, eta))
         return BatchSizeForm(
             constant=(2 * self.initial_gap + num_pretrain_rounds * self.drift) / weight,
-            pretrain_weight=np.full(num_pretrain_rounds, self.server_noise / weight),
+            pretrain_weight=self.server_noise / weight,
+            pretrain_decay=1.0,
             finetune_weight=self.device_noise / weight,
         )
 

@@ -1,0 +1,132 @@
+"""Plans: open-loop decisions for a whole episode, read off a solved program and playable by the dynamics."""
+
+import dataclasses
+
+import numpy as np
+
+from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.baselines.program import RoundTimes
+from edgelearn_env.dynamics import Allocation
+from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
+from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
+from edgelearn_env.physics.federated import synchronous_duration_s
+from edgelearn_env.trajectory import Observed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to do in every round, whatever happens; a policy for `rollout`.
+
+    Attributes:
+        allocations: one row a round, and a last one that stops: it asks for an upload so slow that the round cannot
+            be counted, the model's only way to end an episode with budgets left.
+        num_pretrain_rounds: M.
+        num_finetune_rounds: N.
+    """
+
+    allocations: Allocation
+    num_pretrain_rounds: int
+    num_finetune_rounds: int
+
+    def __call__(self, observed: Observed) -> Allocation:
+        """The decisions for the round each episode is in."""
+        row = np.minimum(observed.state.round_index, self.num_pretrain_rounds + self.num_finetune_rounds)
+        return Allocation(*(array[row] for array in self.allocations))
+
+
+def plan_from_times(episode: Episode, times: RoundTimes, *, whole_batches: bool = False) -> Plan:
+    """The plan that keeps the times of a solved program, with its batches or with the whole numbers below them.
+
+    Devices that would be early use the time left for a slower upload, which costs them less energy. So each round lasts
+    as long as the program says, brings the harvest that the program counts on, and leaves no less in any battery.
+    """
+    shorten = np.floor if whole_batches else np.asarray
+    server, devices = episode.server, episode.devices
+    # The nudge keeps a batch that the solver put a rounding error below a whole number.
+    server_batch = np.clip(shorten(times.server_batch + _NUDGE), 1, server.batch_max)
+    batch = np.clip(shorten(times.batch + _NUDGE), 1, devices.batch_max)
+    server_freq_hz = _clock_hz(server, server_batch, times.server_s)
+    freq_hz = _clock_hz(devices, batch, times.compute_s)
+    server_s = compute_time_s(server.cycles_per_sample, server_batch, server_freq_hz)
+    upload_s = _stretched_upload_s(episode, times, batch, freq_hz, server_s)
+    return Plan(
+        allocations=_rows(episode, server_freq_hz, server_batch, freq_hz, _power_w(episode, upload_s), batch),
+        num_pretrain_rounds=episode.num_pretrain_rounds,
+        num_finetune_rounds=episode.num_finetune_rounds,
+    )
+
+
+_NUDGE = 1e-9
+_STRETCHES = 20
+
+
+def _clock_hz(processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """The frequency that computes `batch` in `seconds`, within the clock's limits."""
+    return np.clip(processor.cycles_per_sample * batch / seconds, processor.freq_min_hz, processor.freq_max_hz)
+
+
+def _power_w(episode: Episode, upload_s: np.ndarray) -> np.ndarray:
+    """The transmit power that uploads in `upload_s`: noise (e^(nats / u) - 1), at most full power."""
+    uplink = episode.uplink
+    return np.minimum(uplink.noise_w * np.expm1(uplink.nats_s / upload_s), uplink.power_max_w)
+
+
+def _stretched_upload_s(
+    episode: Episode, times: RoundTimes, batch: np.ndarray, freq_hz: np.ndarray, server_s: np.ndarray
+) -> np.ndarray:
+    """Upload times for which wait + compute + upload fills each round's planned duration, s, (N, K).
+
+    A slower upload needs less energy and so less waiting, which leaves more time for the upload: the iteration only
+    ever grows from the program's own upload time.
+    """
+    scenario, devices, uplink = episode.scenario, episode.devices, episode.uplink
+    capacity_j = scenario.energy.battery_capacity_j
+    battery_j = np.minimum(scenario.energy.battery_initial_j + server_s @ episode.pretrain_harvest_w, capacity_j)
+    compute_s = compute_time_s(devices.cycles_per_sample, batch, freq_hz)
+    compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
+    stretched = np.empty_like(compute_s)
+    for n, harvest_w in enumerate(episode.finetune_harvest_w):
+        least_s = uplink.nats_s / np.log1p(uplink.power_max_w / uplink.noise_w[n])
+        upload_s, latest_s = np.maximum(times.upload_s[n], least_s), times.duration_s[n] - compute_s[n]
+        for _ in range(_STRETCHES):
+            energy_j = compute_j[n] + uplink.noise_w[n] * np.expm1(uplink.nats_s / upload_s) * upload_s
+            wait_s = waiting_time_s(energy_j, battery_j, harvest_w)
+            upload_s = np.maximum(upload_s, latest_s - wait_s)
+        stretched[n] = upload_s
+        finish_s = wait_s + compute_s[n] + upload_s
+        duration_s = synchronous_duration_s(finish_s, scenario.radio.downlink_s)
+        battery_j = battery_after_round_j(battery_j, energy_j, harvest_w, duration_s, capacity_j)
+    return stretched
+
+
+def _rows(
+    episode: Episode,
+    server_freq_hz: np.ndarray,
+    server_batch: np.ndarray,
+    freq_hz: np.ndarray,
+    power_w: np.ndarray,
+    batch: np.ndarray,
+) -> Allocation:
+    """One row for each round and one that stops; the stage not played gets its cheapest values."""
+    num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
+    server, devices, power_max_w = episode.server, episode.devices, episode.uplink.power_max_w
+
+    def of_server(values: np.ndarray, rest: float) -> np.ndarray:
+        return np.concatenate([values, np.full(num_finetune + 1, rest)])
+
+    def of_devices(values: np.ndarray, before: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.tile(before, (num_pretrain, 1)), values, stop[None]])
+
+    ones = np.ones_like(power_max_w)
+    return Allocation(
+        switch=np.arange(num_pretrain + num_finetune + 1) >= num_pretrain,
+        server_freq_hz=of_server(server_freq_hz, server.freq_min_hz),
+        server_batch=of_server(server_batch, 1.0),
+        freq_hz=of_devices(freq_hz, devices.freq_min_hz, devices.freq_min_hz),
+        power_w=of_devices(power_w, power_max_w, power_max_w * _WHISPER),
+        batch=of_devices(batch, ones, ones),
+    )
+
+
+# Of full power: an upload that takes longer than any delay budget.
+_WHISPER = 1e-15
