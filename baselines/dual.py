@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.episode import Episode
-from edgelearn_env.baselines.prices import least_compute_cost, least_upload_cost
+from edgelearn_env.baselines.prices import cheapest_compute, cheapest_upload
 
 
 class Multipliers(NamedTuple):
@@ -35,7 +35,7 @@ def made_valid(multipliers: Multipliers, harvest_w: np.ndarray) -> Multipliers:
     duration is worth, the price of time less that of the harvest it brings to later rounds.
     """
     time, energy, finish, pay, carry, hold = (np.maximum(value, 0.0) for value in multipliers)
-    worth = np.maximum(time - np.sum(_next_carry(carry) * harvest_w, axis=1, keepdims=True), 0.0)
+    worth = np.maximum(time - np.sum(next_carry(carry) * harvest_w, axis=1, keepdims=True), 0.0)
     total = np.sum(finish, axis=1, keepdims=True)
     spread = np.full_like(finish, 1.0 / finish.shape[1])
     finish = worth * np.where(total > 0, finish / np.where(total > 0, total, 1.0), spread)
@@ -61,7 +61,7 @@ def dual_bound(episode: Episode, multipliers: Multipliers) -> float:
     harvest_w, scenario = episode.finetune_harvest_w, episode.scenario
     time, energy, finish, pay, carry, hold = made_valid(multipliers, harvest_w)
     delay_s, capacity_j = scenario.budgets.delay_s, scenario.energy.battery_capacity_j
-    after = _next_carry(carry)
+    after = next_carry(carry)
 
     value = episode.form.constant - time * episode.finetune_delay_s - energy * episode.finetune_energy_j
     value -= np.sum(after * harvest_w) * scenario.radio.downlink_s + np.sum(hold * capacity_j)
@@ -69,12 +69,10 @@ def dual_bound(episode: Episode, multipliers: Multipliers) -> float:
     if episode.num_finetune_rounds:
         value -= np.sum(carry[0] * scenario.energy.battery_initial_j)
         pretrain_time_price -= episode.pretrain_harvest_w @ carry[0]
-    value += np.sum(
-        least_compute_cost(episode.server_noise_price, pretrain_time_price, np.float64(energy), episode.server)
-    )
+    value += np.sum(cheapest_compute(episode.server_noise_price, pretrain_time_price, energy, episode.server).cost)
     joule = energy + pay + hold + after
-    value += np.sum(least_compute_cost(episode.device_noise_price, finish, joule, episode.devices))
-    value += np.sum(least_upload_cost(finish, joule, episode.uplink))
+    value += np.sum(cheapest_compute(episode.device_noise_price, finish, joule, episode.devices).cost)
+    value += np.sum(cheapest_upload(finish, joule, episode.uplink).cost)
 
     duration_price = time - np.sum(finish + after * harvest_w, axis=1)
     value += delay_s * np.sum(np.minimum(duration_price, 0.0))
@@ -83,6 +81,6 @@ def dual_bound(episode: Episode, multipliers: Multipliers) -> float:
     return float(value)
 
 
-def _next_carry(carry: np.ndarray) -> np.ndarray:
+def next_carry(carry: np.ndarray) -> np.ndarray:
     """Price of what round n leaves in the battery: carry[n + 1], nothing after the last round."""
     return np.concatenate([carry[1:], np.zeros_like(carry[:1])])

@@ -97,3 +97,8 @@ class Episode:
             noise_w=radio.noise_w_per_hz * radio.bandwidth_hz / gain,
             power_max_w=self.scenario.devices.power_max_w,
         )
+
+    def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
+        """Phi of batch sizes (M,) and (N, K)."""
+        noise = np.sum(self.server_noise_price / server_batch) + np.sum(self.device_noise_price / batch)
+        return float(self.form.constant + noise)

@@ -28,6 +28,16 @@ class Plan:
     num_pretrain_rounds: int
     num_finetune_rounds: int
 
+    @property
+    def server_batch(self) -> np.ndarray:
+        """b of the pre-training rounds, (M,)."""
+        return self.allocations.server_batch[: self.num_pretrain_rounds]
+
+    @property
+    def batch(self) -> np.ndarray:
+        """b of the fine-tuning rounds, (N, K)."""
+        return self.allocations.batch[self.num_pretrain_rounds : -1]
+
     def __call__(self, observed: Observed) -> Allocation:
         """The decisions for the round each episode is in."""
         row = np.minimum(observed.state.round_index, self.num_pretrain_rounds + self.num_finetune_rounds)

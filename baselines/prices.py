@@ -40,23 +40,39 @@ def cheapest_frequency_hz(time_price: np.ndarray, energy_price: np.ndarray, proc
     return np.clip(stationary, processor.freq_min_hz, processor.freq_max_hz)
 
 
-def least_compute_cost(
-    noise_price: np.ndarray, time_price: np.ndarray, energy_price: np.ndarray, processor: Processor
-) -> np.ndarray:
-    """min over b, f of noise_price / b + time_price a b / f + energy_price kappa a b f^2.
+class Least(NamedTuple):
+    """A least cost and the seconds at which it is attained, which are its derivative in the price of time."""
 
-    The cost of a sample q does not depend on b, so first f, then b = sqrt(noise_price / q), each within its limits.
-    """
+    cost: np.ndarray
+    seconds: np.ndarray
+
+
+def cheapest_sample(time_price: np.ndarray, energy_price: np.ndarray, processor: Processor) -> Least:
+    """min over f of time_price a / f + energy_price kappa a f^2: the least cost of computing one sample."""
     freq_hz = cheapest_frequency_hz(time_price, energy_price, processor)
-    cycles = processor.cycles_per_sample
-    sample_cost = time_price * cycles / freq_hz + energy_price * processor.capacitance_j_s2 * cycles * freq_hz**2
+    seconds = processor.cycles_per_sample / freq_hz
+    joules = processor.capacitance_j_s2 * processor.cycles_per_sample * freq_hz**2
+    return Least(time_price * seconds + energy_price * joules, seconds)
+
+
+def cheapest_batch(noise_price: np.ndarray, sample: Least, batch_max: np.ndarray) -> Least:
+    """min over b of noise_price / b + q b with q the cost of a sample: b = sqrt(noise_price / q), within [1, b_max]."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        batch = np.sqrt(noise_price / np.maximum(sample_cost, 0.0))
-    batch = np.clip(np.where(np.isnan(batch), processor.batch_max, batch), 1.0, processor.batch_max)
-    return noise_price / batch + sample_cost * batch
+        batch = np.sqrt(noise_price / np.maximum(sample.cost, 0.0))
+    # 0/0: neither noise nor samples have a price, any batch will do.
+    batch = np.clip(np.where(np.isnan(batch), batch_max, batch), 1.0, batch_max)
+    return Least(noise_price / batch + sample.cost * batch, sample.seconds * batch)
 
 
-def least_upload_cost(time_price: np.ndarray, energy_price: np.ndarray, uplink: Uplink) -> np.ndarray:
+def cheapest_compute(
+    noise_price: np.ndarray, time_price: np.ndarray, energy_price: np.ndarray, processor: Processor
+) -> Least:
+    """min over b, f of noise_price / b + time_price a b / f + energy_price kappa a b f^2."""
+    sample = cheapest_sample(time_price, energy_price, processor)
+    return cheapest_batch(noise_price, sample, processor.batch_max)
+
+
+def cheapest_upload(time_price: np.ndarray, energy_price: np.ndarray, uplink: Uplink) -> Least:
     """inf over p of time_price u + energy_price p u, for prices of at least 0.
 
     With x = ln(1 + SNR): u = nats / x and p = noise (e^x - 1), minimised where e^x (x - 1) = time_price /
@@ -69,4 +85,5 @@ def least_upload_cost(time_price: np.ndarray, energy_price: np.ndarray, uplink: 
     stationary = 1.0 + lambertw((np.where(free, 0.0, ratio) - 1.0) / np.e).real
     # Without a time price the infimum is the limit x -> 0, which this floor reaches to rounding.
     x = np.where(free, most, np.clip(stationary, 1e-9, most))
-    return uplink.nats_s * (time_price + energy_price * uplink.noise_w * np.expm1(x)) / x
+    seconds = uplink.nats_s / x
+    return Least(seconds * (time_price + energy_price * uplink.noise_w * np.expm1(x)), seconds)

@@ -1,0 +1,57 @@
+"""Which numbers of rounds a tape allows at all: conditions that need no solver, and rule out what would trouble one."""
+
+import numpy as np
+
+from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
+
+# A pair is ruled out only where it misses by more than rounding.
+_SLACK = 1 + 1e-9
+
+
+def within_reach(episode: Episode) -> np.ndarray:
+    """Pairs (M, N) that no budget and no battery rules out by itself, when every batch is a single sample.
+
+    Args:
+        episode: all rounds of the tape as fine-tuning rounds.
+
+    Returns:
+        (T + 1, T + 1) booleans, M by N; False where no plan has so many rounds.
+    """
+    scenario, budgets, num_rounds = episode.scenario, episode.scenario.budgets, episode.num_finetune_rounds
+    rounds = np.arange(num_rounds + 1)
+    first, last = rounds[:, None], np.minimum(rounds[:, None] + rounds, num_rounds)
+    server, energy = episode.server, scenario.energy
+    server_s = compute_time_s(server.cycles_per_sample, 1, server.freq_max_hz)
+    server_j = compute_energy_j(server.capacitance_j_s2, server.cycles_per_sample, 1, server.freq_min_hz)
+    device_j = _least_energy_j(episode)
+
+    def between(per_round: np.ndarray) -> np.ndarray:
+        """Sums over rounds first .. last - 1, for every pair."""
+        sums = np.concatenate([np.zeros_like(per_round[:1]), np.cumsum(per_round, axis=0)])
+        return sums[last] - sums[first]
+
+    in_time = first * server_s + between(_least_duration_s(episode)) <= budgets.delay_s * _SLACK
+    spent_j = first * server_j + between(np.sum(device_j, axis=1) + scenario.radio.downlink_j)
+    reach = (first + rounds <= num_rounds) & in_time & (spent_j <= budgets.energy_j * _SLACK)
+    reach &= between(np.any(device_j > energy.battery_capacity_j * _SLACK, axis=1).astype(float)) == 0
+    strongest_w = np.concatenate([np.zeros_like(device_j[:1]), np.maximum.accumulate(episode.tape.harvest_w)])
+    for device in range(scenario.num_devices):
+        available_j = energy.battery_initial_j[device] + budgets.delay_s * strongest_w[last, device]
+        reach &= between(device_j[:, device]) <= available_j * _SLACK
+    return reach
+
+
+def _least_duration_s(episode: Episode) -> np.ndarray:
+    """Duration of each fine-tuning round with single samples, fastest clocks and full power, s, (T,)."""
+    devices, uplink = episode.devices, episode.uplink
+    compute_s = compute_time_s(devices.cycles_per_sample, 1, devices.freq_max_hz)
+    upload_s = uplink.nats_s / np.log1p(uplink.power_max_w / uplink.noise_w)
+    return np.max(compute_s + upload_s, axis=1) + episode.scenario.radio.downlink_s
+
+
+def _least_energy_j(episode: Episode) -> np.ndarray:
+    """Energy of each device and round with a single sample, slowest clock and vanishing power, J, (T, K)."""
+    devices, uplink = episode.devices, episode.uplink
+    compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, 1, devices.freq_min_hz)
+    return compute_j + uplink.nats_s * uplink.noise_w
