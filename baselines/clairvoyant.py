@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgelearn_env.baselines.dual import dual_bound
-from edgelearn_env.baselines.episode import Episode
-from edgelearn_env.baselines.pairs import TapePrices, pair_bounds, prices_along_tape
+from edgelearn_env.baselines.dual import Multipliers, dual_bound
+from edgelearn_env.baselines.pairs import pair_bounds, prices_along_tape
 from edgelearn_env.baselines.plan import Plan, plan_from_times
+from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.program import EpisodeProgram, RoundTimes
 from edgelearn_env.baselines.reach import within_reach
 from edgelearn_env.errors import SolverError
@@ -84,6 +84,8 @@ def clairvoyant(
 ) -> Optimum:
     """Find the best plan for a known tape over all numbers of rounds, and prove it.
 
+    argmin over M, N, batches, frequencies and powers of Phi, subject to budgets and batteries on this tape.
+
     Each solved pair gives a plan, and multipliers from which lower bounds for all other pairs follow. The pair with the
     least lower bound is solved next, until none could improve on the best plan by more than `gap`.
 
@@ -95,7 +97,7 @@ def clairvoyant(
 
     Raises:
         InvalidInputError: the tape does not fit the scenario.
-        SolverError: a program could not be solved accurately, or its plan could not be replayed.
+        SolverError: the best plan could not be replayed.
     """
     search = _Search(scenario, tape.checked(scenario), gap)
     while (pair := search.next_pair()) is not None:
@@ -111,7 +113,7 @@ class _Search:
         self._scenario, self._tape, self._gap = scenario, tape, gap
         self._bounds = np.where(within_reach(self._episode(0, scenario.budgets.max_rounds)), -np.inf, np.inf)
         self._solved = np.zeros_like(self._bounds, dtype=bool)
-        self._best: tuple[Episode, RoundTimes] | None = None
+        self._best: tuple[PlannedEpisode, RoundTimes] | None = None
         # No round at all is a plan too, and needs no solver.
         self._value = float(scenario.bound.batch_size_form(0, 0).constant)
         self._bounds[0, 0], self._solved[0, 0] = self._value, True
@@ -130,57 +132,74 @@ class _Search:
     def solve(self, num_pretrain: int, num_finetune: int) -> None:
         """Solve one pair; update the best plan and the lower bounds of all pairs."""
         episode = self._episode(num_pretrain, num_finetune)
+        self._solved[num_pretrain, num_finetune] = True
         solution = EpisodeProgram(episode).solve()
-        if solution is None:
-            solution = EpisodeProgram(episode, elastic=True).solve()
-        else:
+        if solution is not None:
             value = episode.learning_bound(solution.times.server_batch, solution.times.batch)
             if value < self._value:
                 self._value, self._best = value, (episode, solution.times)
-        self._raise_bounds(prices_along_tape(episode, solution.multipliers))
-        bound = dual_bound(episode, solution.multipliers)
-        self._bounds[num_pretrain, num_finetune] = max(bound, self._bounds[num_pretrain, num_finetune])
-        self._solved[num_pretrain, num_finetune] = True
+            self._raise_bounds(episode, solution.multipliers)
+            return
+        for price in OVERDRAFT_PRICES:
+            overdrawn = EpisodeProgram(episode, overdraft_price=price).solve()
+            if overdrawn is not None:
+                self._raise_bounds(episode, overdrawn.multipliers)
+            if self._bounds[num_pretrain, num_finetune] >= self._value * (1 - self._gap):
+                return
 
     def optimum(self) -> Optimum:
         """The best plan found, replayed, with its certificate."""
         episode, times = self._best or (self._episode(0, 0), RoundTimes.none(self._scenario.num_devices))
-        plan = plan_from_times(episode, times)
-        whole_plan = plan_from_times(episode, times, whole_batches=True)
-        value = episode.learning_bound(plan.server_batch, plan.batch)
-        replayed = rollout(self._scenario, self._tape, plan)
+        for shrink in SHRINKS:
+            plan = plan_from_times(episode, times, shrink=shrink)
+            value = episode.learning_bound(plan.server_batch, plan.batch)
+            residual = _residual(rollout(self._scenario, self._tape, plan), value)
+            if residual <= MAX_RESIDUAL:
+                break
+        else:
+            raise SolverError(f"the best plan cannot be replayed: residual {residual:.2g}")
+        whole_plan = plan_from_times(episode, times, shrink=shrink, whole_batches=True)
         horizon = self._scenario.budgets.max_rounds
         certificate = Certificate(
             value=value,
-            bound=float(np.min(self._bounds)),
-            residual=_residual(replayed, value),
+            bound=float(np.min(self._bounds)) * (1 - ROUNDING),
+            residual=residual,
             num_pairs=(horizon + 1) * (horizon + 2) // 2,
             num_solved=int(np.sum(self._solved)),
             label="exact" if np.all(plan.batch == np.round(plan.batch)) else "relaxation",
         )
-        if certificate.residual > MAX_RESIDUAL:
-            raise SolverError(f"the best plan cannot be replayed: residual {certificate.residual:.2g}")
         achieved = float(rollout(self._scenario, self._tape, whole_plan).objective[0])
         return Optimum(plan=plan, whole_plan=whole_plan, value=value, achieved=achieved, certificate=certificate)
 
-    def _episode(self, num_pretrain: int, num_finetune: int) -> Episode:
-        return Episode(
+    def _episode(self, num_pretrain: int, num_finetune: int) -> PlannedEpisode:
+        return PlannedEpisode(
             scenario=self._scenario,
             tape=self._tape,
             num_pretrain_rounds=num_pretrain,
             num_finetune_rounds=num_finetune,
         )
 
-    def _raise_bounds(self, prices: TapePrices) -> None:
-        """Better bounds for all pairs that are still open, within the smallest rectangle that holds them."""
+    def _raise_bounds(self, solved: PlannedEpisode, multipliers: Multipliers) -> None:
+        """Better bounds for the solved pair, and for all pairs within the smallest rectangle of those still open."""
+        pair = solved.num_pretrain_rounds, solved.num_finetune_rounds
+        self._bounds[pair] = max(self._bounds[pair], dual_bound(solved, multipliers))
         still_open = self._bounds < self._value
         rows, columns = np.flatnonzero(still_open.any(axis=1)), np.flatnonzero(still_open.any(axis=0))
         if len(rows) and len(columns):
-            box = np.ix_(rows, columns)
-            self._bounds[box] = np.maximum(self._bounds[box], pair_bounds(prices, rows, columns))
+            bounds = pair_bounds(prices_along_tape(solved, multipliers), rows, columns)
+            self._bounds[np.ix_(rows, columns)] = np.maximum(self._bounds[np.ix_(rows, columns)], bounds)
 
+
+# Tried in turn for rounds that the budgets do not allow, until the lower bound proves that they are not worth having.
+OVERDRAFT_PRICES = (1e2, 1e4)
 
 MAX_RESIDUAL = 1e-6
+
+# Shares by which batches are cut, one tried after the other, until the plan stays within all budgets.
+SHRINKS = (0.0, 1e-6, 1e-5, 1e-4)
+
+# Of the sums that make up a dual function in double precision.
+ROUNDING = 1e-12
 
 
 def _residual(replayed: Trajectory, value: float) -> float:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.prices import cheapest_compute, cheapest_upload
 
 
@@ -44,7 +44,7 @@ def made_valid(multipliers: Multipliers, harvest_w: np.ndarray) -> Multipliers:
     return Multipliers(float(time), float(energy), finish, pay, carry, hold)
 
 
-def dual_bound(episode: Episode, multipliers: Multipliers) -> float:
+def dual_bound(episode: PlannedEpisode, multipliers: Multipliers) -> float:
     """Least value of the Lagrangian: no plan with these numbers of rounds has a smaller bound.
 
     min over all plans of  Phi + time (sum t_m + sum (D_n + overhead) - T) + energy (sum of all energies - E)

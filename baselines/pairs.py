@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.dual import Multipliers, made_valid, next_carry
-from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.prices import cheapest_batch, cheapest_compute, cheapest_sample, cheapest_upload
 
 _ASCENT_STEPS = 15
@@ -30,10 +30,10 @@ class TapePrices(NamedTuple):
     multipliers: Multipliers
     joule: np.ndarray
     round_cost: np.ndarray
-    episode: Episode
+    episode: PlannedEpisode
 
 
-def prices_along_tape(solved: Episode, multipliers: Multipliers) -> TapePrices:
+def prices_along_tape(solved: PlannedEpisode, multipliers: Multipliers) -> TapePrices:
     """Extend the multipliers of a solved pair to all rounds of its tape.
 
     Before its fine-tuning rounds the price of stored energy stays what it was at their start; after them it is 0. There
@@ -45,7 +45,7 @@ def prices_along_tape(solved: Episode, multipliers: Multipliers) -> TapePrices:
     laid[:, played] = multipliers.finish, multipliers.pay, multipliers.carry, multipliers.hold
     if solved.num_finetune_rounds:
         carry[: solved.num_pretrain_rounds] = multipliers.carry[0]
-    everything = Episode(
+    everything = PlannedEpisode(
         scenario=solved.scenario, tape=solved.tape, num_pretrain_rounds=0, num_finetune_rounds=num_rounds
     )
     prices = made_valid(multipliers._replace(finish=finish, pay=pay, carry=carry, hold=hold), solved.tape.harvest_w)
@@ -56,7 +56,7 @@ def prices_along_tape(solved: Episode, multipliers: Multipliers) -> TapePrices:
     return TapePrices(prices, joule, _round_cost(everything, prices, joule), everything)
 
 
-def _split(episode: Episode, noise_price: np.ndarray, finish: np.ndarray, joule: np.ndarray) -> np.ndarray:
+def _split(episode: PlannedEpisode, noise_price: np.ndarray, finish: np.ndarray, joule: np.ndarray) -> np.ndarray:
     """Finish prices with the same sum a round, nearer to those at which all devices finish together."""
     total = np.sum(finish, axis=1, keepdims=True)
     for _ in range(_ASCENT_STEPS):
@@ -66,7 +66,7 @@ def _split(episode: Episode, noise_price: np.ndarray, finish: np.ndarray, joule:
     return finish
 
 
-def _round_cost(episode: Episode, prices: Multipliers, joule: np.ndarray) -> np.ndarray:
+def _round_cost(episode: PlannedEpisode, prices: Multipliers, joule: np.ndarray) -> np.ndarray:
     """The terms of `dual.dual_bound` that belong to round t, but for those of computing, (T,)."""
     scenario, harvest_w = episode.scenario, episode.finetune_harvest_w
     delay_s, capacity_j, radio = scenario.budgets.delay_s, scenario.energy.battery_capacity_j, scenario.radio

@@ -4,13 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.baselines.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.prices import Processor
 from edgelearn_env.baselines.program import RoundTimes
 from edgelearn_env.dynamics import Allocation
 from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.federated import synchronous_duration_s
 from edgelearn_env.trajectory import Observed
+
+_NUDGE, _LATE, _STRETCHES = 1e-9, 1e-6, 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,21 +47,30 @@ class Plan:
         return Allocation(*(array[row] for array in self.allocations))
 
 
-def plan_from_times(episode: Episode, times: RoundTimes, *, whole_batches: bool = False) -> Plan:
-    """The plan that keeps the times of a solved program, with its batches or with the whole numbers below them.
+def plan_from_times(
+    episode: PlannedEpisode, times: RoundTimes, *, shrink: float = 0.0, whole_batches: bool = False
+) -> Plan:
+    """The plan that keeps the times of a solved program, with its batches or with whole numbers below them.
 
     Devices that would be early use the time left for a slower upload, which costs them less energy. So each round lasts
     as long as the program says, brings the harvest that the program counts on, and leaves no less in any battery.
+
+    Args:
+        episode: the rounds.
+        times: what the program decided.
+        shrink: share by which all batches are cut, to make up for a solver's rounding.
+        whole_batches: round batches down, and further where a battery would else be short.
     """
     shorten = np.floor if whole_batches else np.asarray
-    server, devices = episode.server, episode.devices
+    server, devices, keep = episode.server, episode.devices, 1 - shrink
     # The nudge keeps a batch that the solver put a rounding error below a whole number.
-    server_batch = np.clip(shorten(times.server_batch + _NUDGE), 1, server.batch_max)
-    batch = np.clip(shorten(times.batch + _NUDGE), 1, devices.batch_max)
+    server_batch = shorten(_affordable_batch(server, times.server_batch, times.server_s) * keep + _NUDGE)
+    batch = shorten(_affordable_batch(devices, times.batch, times.compute_s) * keep + _NUDGE)
+    server_batch, batch = np.clip(server_batch, 1, server.batch_max), np.clip(batch, 1, devices.batch_max)
     server_freq_hz = _clock_hz(server, server_batch, times.server_s)
-    freq_hz = _clock_hz(devices, batch, times.compute_s)
     server_s = compute_time_s(server.cycles_per_sample, server_batch, server_freq_hz)
-    upload_s = _stretched_upload_s(episode, times, batch, freq_hz, server_s)
+    charge = episode.scenario.energy.battery_initial_j + server_s @ episode.pretrain_harvest_w
+    batch, freq_hz, upload_s = _filled_rounds(episode, times, batch, charge, cut=1.0 if whole_batches else 0.0)
     return Plan(
         allocations=_rows(episode, server_freq_hz, server_batch, freq_hz, _power_w(episode, upload_s), batch),
         num_pretrain_rounds=episode.num_pretrain_rounds,
@@ -66,51 +78,75 @@ def plan_from_times(episode: Episode, times: RoundTimes, *, whole_batches: bool 
     )
 
 
-_NUDGE = 1e-9
-_STRETCHES = 20
+def _affordable_batch(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """The batch, less what it is beyond the clock's limits by a solver's rounding.
+
+    Too fast a clock is cut to the highest, at which fewer samples fit into the same time; too slow a one is raised to the
+    lowest, at which fewer samples cost the same energy.
+    """
+    freq_hz = processor.cycles_per_sample * batch / seconds
+    return batch * np.minimum(1, processor.freq_max_hz / freq_hz) * np.minimum(1, freq_hz / processor.freq_min_hz) ** 2
 
 
-def _clock_hz(processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def _clock_hz(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """The frequency that computes `batch` in `seconds`, within the clock's limits."""
     return np.clip(processor.cycles_per_sample * batch / seconds, processor.freq_min_hz, processor.freq_max_hz)
 
 
-def _power_w(episode: Episode, upload_s: np.ndarray) -> np.ndarray:
+def _power_w(episode: PlannedEpisode, upload_s: np.ndarray) -> np.ndarray:
     """The transmit power that uploads in `upload_s`: noise (e^(nats / u) - 1), at most full power."""
     uplink = episode.uplink
     return np.minimum(uplink.noise_w * np.expm1(uplink.nats_s / upload_s), uplink.power_max_w)
 
 
-def _stretched_upload_s(
-    episode: Episode, times: RoundTimes, batch: np.ndarray, freq_hz: np.ndarray, server_s: np.ndarray
-) -> np.ndarray:
-    """Upload times for which wait + compute + upload fills each round's planned duration, s, (N, K).
+def _filled_rounds(
+    episode: PlannedEpisode, times: RoundTimes, batch: np.ndarray, charge_j: np.ndarray, cut: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Batches, frequencies and upload times with which every round lasts as planned, each (N, K).
+
+    Args:
+        episode: the rounds.
+        times: what the program decided.
+        batch: the batches to keep if the batteries allow.
+        charge_j: in each battery after pre-training, before it is capped, J, (K,).
+        cut: samples to take off a batch, again and again, while its device cannot finish in time.
+    """
+    capacity_j = episode.scenario.energy.battery_capacity_j
+    battery_j, batch, uploads = np.minimum(charge_j, capacity_j), batch.copy(), np.empty_like(batch)
+    for n, harvest_w in enumerate(episode.finetune_harvest_w):
+        late = np.ones(len(battery_j), dtype=bool)
+        while late.any():
+            wait_s, compute_s, uploads[n], energy_j = _stretched(episode, times, n, batch[n], battery_j)
+            finish_s = wait_s + compute_s + uploads[n]
+            late = (finish_s > times.duration_s[n] * (1 + _LATE)) & (batch[n] > 1) & (cut > 0)
+            batch[n] = np.where(late, np.maximum(batch[n] - cut, 1.0), batch[n])
+        duration_s = synchronous_duration_s(finish_s, episode.scenario.radio.downlink_s)
+        battery_j = battery_after_round_j(battery_j, energy_j, harvest_w, duration_s, capacity_j)
+    return batch, _clock_hz(episode.devices, batch, times.compute_s), uploads
+
+
+def _stretched(
+    episode: PlannedEpisode, times: RoundTimes, n: int, batch: np.ndarray, battery_j: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Wait, compute and upload times with which round n lasts as planned, and the energy spent; each (K,).
 
     A slower upload needs less energy and so less waiting, which leaves more time for the upload: the iteration only
     ever grows from the program's own upload time.
     """
-    scenario, devices, uplink = episode.scenario, episode.devices, episode.uplink
-    capacity_j = scenario.energy.battery_capacity_j
-    battery_j = np.minimum(scenario.energy.battery_initial_j + server_s @ episode.pretrain_harvest_w, capacity_j)
+    devices, noise_w, nats_s = episode.devices, episode.uplink.noise_w[n], episode.uplink.nats_s
+    freq_hz = _clock_hz(devices, batch, times.compute_s[n])
     compute_s = compute_time_s(devices.cycles_per_sample, batch, freq_hz)
     compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
-    stretched = np.empty_like(compute_s)
-    for n, harvest_w in enumerate(episode.finetune_harvest_w):
-        least_s = uplink.nats_s / np.log1p(uplink.power_max_w / uplink.noise_w[n])
-        upload_s, latest_s = np.maximum(times.upload_s[n], least_s), times.duration_s[n] - compute_s[n]
-        for _ in range(_STRETCHES):
-            energy_j = compute_j[n] + uplink.noise_w[n] * np.expm1(uplink.nats_s / upload_s) * upload_s
-            wait_s = waiting_time_s(energy_j, battery_j, harvest_w)
-            upload_s = np.maximum(upload_s, latest_s - wait_s)
-        stretched[n] = upload_s
-        finish_s = wait_s + compute_s[n] + upload_s
-        duration_s = synchronous_duration_s(finish_s, scenario.radio.downlink_s)
-        battery_j = battery_after_round_j(battery_j, energy_j, harvest_w, duration_s, capacity_j)
-    return stretched
+    upload_s = np.maximum(times.upload_s[n], nats_s / np.log1p(episode.uplink.power_max_w / noise_w))
+    for _ in range(_STRETCHES):
+        energy_j = compute_j + noise_w * np.expm1(nats_s / upload_s) * upload_s
+        wait_s = waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n])
+        upload_s = np.maximum(upload_s, times.duration_s[n] - compute_s - wait_s)
+    return wait_s, compute_s, upload_s, energy_j
 
 
 def _rows(
-    episode: Episode,
+    episode: PlannedEpisode,
     server_freq_hz: np.ndarray,
     server_batch: np.ndarray,
     freq_hz: np.ndarray,

@@ -11,9 +11,8 @@ import cvxpy as cp
 import numpy as np
 
 from edgelearn_env.baselines.dual import Multipliers
-from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.prices import Processor
-from edgelearn_env.errors import SolverError
 
 
 class RoundTimes(NamedTuple):
@@ -63,7 +62,7 @@ class _Scales(NamedTuple):
     batch: np.ndarray
 
     @classmethod
-    def of(cls, episode: Episode) -> "_Scales":
+    def of(cls, episode: PlannedEpisode) -> "_Scales":
         num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
         scenario, server, devices = episode.scenario, episode.server, episode.devices
         second = scenario.budgets.delay_s / (num_pretrain + num_finetune)
@@ -105,10 +104,6 @@ ACCURACY, FEASIBILITY = 1e-6, 1e-7
 MARGIN = 5e-7
 
 
-# Per unit of the program's scales, where the bound is of order one.
-OVERDRAFT_PRICE = 100.0
-
-
 class EpisodeProgram:
     """The program of one episode, ready to be solved.
 
@@ -121,13 +116,14 @@ class EpisodeProgram:
     The inequality of the batteries is exact: more charge never hurts. That a D longer than any device needs can be
     played as well is shown by `plan.plan_from_times`.
 
-    With `elastic`, budgets and batteries may be overdrawn at a price. That always has a solution, whose multipliers make
-    a lower bound like any others; where the budgets do not allow so many rounds they prove it, by a high bound.
+    With an `overdraft_price`, budgets and batteries may be overdrawn for that much per unit of the program's scales,
+    where the bound is of order one. That always has a solution, whose multipliers make a lower bound like any others;
+    where the budgets do not allow so many rounds they prove it, by a high bound.
     """
 
-    def __init__(self, episode: Episode, *, elastic: bool = False) -> None:
+    def __init__(self, episode: PlannedEpisode, *, overdraft_price: float | None = None) -> None:
         self.episode = episode
-        self._elastic = elastic
+        self._overdraft_price = overdraft_price
         self._scales = _Scales.of(episode)
         self._overdrafts: list[cp.Variable] = []
         num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
@@ -147,37 +143,28 @@ class EpisodeProgram:
         self._energy = joules <= episode.finetune_energy_j / scales.joule + self._overdraft(())
         constraints = [self._delay, self._energy, *(c for stage in stages for c in stage.constraints)]
         self._unit = episode.form.constant
-        cost = sum(stage.noise for stage in stages) / self._unit + sum(
-            OVERDRAFT_PRICE * cp.sum(o) for o in self._overdrafts
-        )
+        cost = sum(stage.noise for stage in stages) / self._unit
+        cost += sum(overdraft_price * cp.sum(overdraft) for overdraft in self._overdrafts)
         self._problem = cp.Problem(cp.Minimize(cost), constraints)
 
     def solve(self) -> Solution | None:
-        """Solve with Clarabel; None if it finds no solution, as where the budgets do not allow so many rounds.
-
-        Raises:
-            SolverError: a solution of reduced accuracy, or none to an elastic program, which always has one.
-        """
+        """Solve with Clarabel; None unless it reaches full accuracy, as where the budgets do not allow so many rounds."""
         with warnings.catch_warnings():
-            # The status is checked below.
+            # A solution of reduced accuracy is not taken for one.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             try:
                 self._problem.solve(
                     solver=cp.CLARABEL, tol_feas=FEASIBILITY, tol_gap_abs=ACCURACY, tol_gap_rel=ACCURACY
                 )
-                status = self._problem.status
             except cp.SolverError:
-                status = cp.SOLVER_ERROR
-        if status == cp.OPTIMAL:
-            return Solution(self._times(), self._multipliers(), self._problem.solver_stats.num_iters)
-        if status == cp.OPTIMAL_INACCURATE or self._elastic:
-            rounds = f"{self.episode.num_pretrain_rounds} + {self.episode.num_finetune_rounds} rounds"
-            raise SolverError(f"conic program of {rounds}: solver status {status}")
-        return None
+                return None
+        if self._problem.status != cp.OPTIMAL:
+            return None
+        return Solution(self._times(), self._multipliers(), self._problem.solver_stats.num_iters)
 
     def _overdraft(self, shape: tuple[int, ...]) -> cp.Variable | float:
-        """How far a constraint is overdrawn; 0 unless elastic."""
-        if not self._elastic:
+        """How far a constraint is overdrawn; 0 unless that has a price."""
+        if self._overdraft_price is None:
             return 0.0
         self._overdrafts.append(cp.Variable(shape, nonneg=True))
         return self._overdrafts[-1]

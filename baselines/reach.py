@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from edgelearn_env.baselines.episode import Episode
+from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 
 # A pair is ruled out only where it misses by more than rounding.
 _SLACK = 1 + 1e-9
 
 
-def within_reach(episode: Episode) -> np.ndarray:
+def within_reach(episode: PlannedEpisode) -> np.ndarray:
     """Pairs (M, N) that no budget and no battery rules out by itself, when every batch is a single sample.
 
     Args:
@@ -42,7 +42,7 @@ def within_reach(episode: Episode) -> np.ndarray:
     return reach
 
 
-def _least_duration_s(episode: Episode) -> np.ndarray:
+def _least_duration_s(episode: PlannedEpisode) -> np.ndarray:
     """Duration of each fine-tuning round with single samples, fastest clocks and full power, s, (T,)."""
     devices, uplink = episode.devices, episode.uplink
     compute_s = compute_time_s(devices.cycles_per_sample, 1, devices.freq_max_hz)
@@ -50,7 +50,7 @@ def _least_duration_s(episode: Episode) -> np.ndarray:
     return np.max(compute_s + upload_s, axis=1) + episode.scenario.radio.downlink_s
 
 
-def _least_energy_j(episode: Episode) -> np.ndarray:
+def _least_energy_j(episode: PlannedEpisode) -> np.ndarray:
     """Energy of each device and round with a single sample, slowest clock and vanishing power, J, (T, K)."""
     devices, uplink = episode.devices, episode.uplink
     compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, 1, devices.freq_min_hz)

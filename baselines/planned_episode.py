@@ -12,7 +12,7 @@ from edgelearn_env.tape import Tape
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Episode:
+class PlannedEpisode:
     """M pre-training rounds, then N fine-tuning rounds, on a known tape.
 
     Attributes:
