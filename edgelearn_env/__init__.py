@@ -5,6 +5,7 @@ Importing this package registers the environments with Gymnasium; solvers, torch
 
 from edgelearn_env.dynamics import Allocation, Outcome, State
 from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError, SolverError
+from edgelearn_env.registration import register_environments
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
@@ -22,6 +23,9 @@ __all__ = [
     "State",
     "Tape",
     "Trajectory",
+    "register_environments",
     "rollout",
     "sample_tape",
 ]
+
+register_environments()

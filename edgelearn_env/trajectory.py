@@ -1,14 +1,15 @@
 """Playing whole episodes outside of any environment: scenario + tape + policy -> trajectory."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from edgelearn_env.dynamics import Allocation, Outcome, State, System, initial_state, step, system_of
+from edgelearn_env.dynamics import Allocation, DeviceRound, Outcome, State, System, initial_state, step, system_of
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.quantities import shown
+from edgelearn_env.records import mapped
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Conditions, Tape
 
@@ -21,6 +22,7 @@ class Observed(NamedTuple):
 
 
 Policy = Callable[[Observed], Allocation]
+Round = tuple[Observed, Allocation, Outcome]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +43,25 @@ class Trajectory:
     outcomes: Outcome
     final_state: State
 
+    @classmethod
+    def of_rounds(cls, scenario: Scenario, rounds: Sequence[Round], final_state: State) -> Self:
+        """The trajectory of rounds played one after another; without any it has T = 0."""
+        nothing = np.zeros_like(final_state.battery_j)
+        before = (Observed(final_state, Conditions(nothing, nothing)), *no_round(scenario, final_state))
+        played = mapped(lambda *arrays: np.stack(arrays, axis=1), before, *rounds)
+        observed, allocations, outcomes = mapped(lambda array: array[:, 1:], played)
+        return cls(
+            scenario=scenario,
+            observed=observed,
+            allocations=allocations,
+            outcomes=outcomes,
+            final_state=final_state,
+        )
+
     @property
     def objective(self) -> np.ndarray:
         """Phi of each episode, (B,)."""
-        return self.outcomes.objective[:, -1]
+        return self.scenario.bound.value(self.final_state.progress)
 
     @property
     def num_pretrain_rounds(self) -> np.ndarray:
@@ -76,22 +93,44 @@ def rollout(scenario: Scenario, tape: Tape, policy: Policy) -> Trajectory:
     rounds = []
     while not np.all(state.ended):
         observed = Observed(state, tape.conditions(state.round_index))
-        allocation = checked_allocation(system, policy(observed))
+        allocation = checked_allocation(system, policy(observed), len(state.ended))
         state, outcome = step(system, state, observed.conditions, allocation)
         rounds.append((observed, allocation, outcome))
-    observed, allocations, outcomes = (_stacked(records) for records in zip(*rounds, strict=True))
-    return Trajectory(
-        scenario=scenario, observed=observed, allocations=allocations, outcomes=outcomes, final_state=state
+    return Trajectory.of_rounds(scenario, rounds, state)
+
+
+def no_round(scenario: Scenario, state: State) -> tuple[Allocation, Outcome]:
+    """What stands for the last round before there was one: nothing decided, nothing counted, Psi as it is."""
+    one, each = np.zeros_like(state.elapsed_s), np.zeros_like(state.battery_j)
+    no = np.zeros_like(state.ended)
+    allocation = Allocation(no, one, one, each, each, each)
+    outcome = Outcome(
+        counted=no,
+        end_reason=np.zeros_like(state.round_index),
+        reward=one,
+        objective=scenario.bound.value(state.progress),
+        duration_s=one,
+        energy_j=one,
+        server_j=one,
+        devices=DeviceRound(each, each, each, each, each),
     )
+    return allocation, outcome
 
 
-def checked_allocation(system: System, allocation: Allocation) -> Allocation:
-    """`allocation`, once every entry is known to lie within the scenario's limits.
+def checked_allocation(system: System, allocation: Allocation, batch_size: int) -> Allocation:
+    """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
 
     Raises:
-        InvalidInputError: it does not; the model has no meaning outside of them.
+        InvalidInputError: it is not, or does not; the model has no meaning outside of the limits.
     """
     server, devices = system.scenario.server, system.scenario.devices
+    for name, value in allocation._asdict().items():
+        of_devices = name in ("freq_hz", "power_w", "batch")
+        shape = (batch_size, system.scenario.num_devices) if of_devices else (batch_size,)
+        if np.shape(value) != shape:
+            raise InvalidInputError(f"allocation.{name} must have shape {shape}, got {np.shape(value)}")
+    if allocation.switch.dtype != bool:
+        raise InvalidInputError(f"allocation.switch must hold truth values, got {allocation.switch.dtype} numbers")
     limits = {
         "server_freq_hz": (server.freq_min_hz, server.freq_max_hz),
         "server_batch": (1.0, server.batch_max),
@@ -104,18 +143,9 @@ def checked_allocation(system: System, allocation: Allocation) -> Allocation:
         inside = (value >= low * (1 - _ROUNDING)) & (value <= high * (1 + _ROUNDING)) & (value > 0)
         if not np.all(inside):
             worst = value[~inside].flat[0]
-            raise InvalidInputError(
-                f"allocation.{name} must lie between {shown(np.asarray(low))} and {shown(np.asarray(high))}, got {worst:g}"
-            )
+            ends = f"{shown(np.asarray(low))} and {shown(np.asarray(high))}"
+            raise InvalidInputError(f"allocation.{name} must lie between {ends}, got {worst:g}")
     return allocation
 
 
 _ROUNDING = 1e-9
-
-
-def _stacked(records):
-    """A sequence of nested NamedTuples of (B, ...) arrays as one of (B, T, ...) arrays."""
-    first = records[0]
-    if isinstance(first, tuple):
-        return type(first)(*(_stacked(fields) for fields in zip(*records, strict=True)))
-    return np.stack(records, axis=1)

@@ -1,0 +1,131 @@
+"""Episodes in lockstep: what the single and the vector environment share, so that they cannot differ."""
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from edgelearn_env.dynamics import State, initial_state, step, system_of
+from edgelearn_env.encoding import Codec
+from edgelearn_env.envs.itemised import itemised
+from edgelearn_env.records import Record, mapped, write_rows
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import Observed, Round, Trajectory, no_round
+
+_NO_SEED = -1
+
+
+class EpisodeBatch:
+    """B episodes of one scenario, each on a tape of its own; an environment dresses it in Gymnasium's conventions.
+
+    Attributes:
+        scenario: the system.
+        codec: between records and what an agent sees.
+        started: whether there are episodes to play.
+        state: where each episode stands.
+        allocation, outcome: of the last round.
+    """
+
+    def __init__(self, scenario: Scenario, num_episodes: int, *, recording: bool = False) -> None:
+        self.scenario = scenario
+        self.codec = Codec.of(scenario)
+        self.started = False
+        self._system = system_of(scenario)
+        first = initial_state(self._system, 1)
+        self._beginning = (first, *no_round(scenario, first))
+        self.state, self.allocation, self.outcome = _repeated(self._beginning, num_episodes)
+        shape = (num_episodes, scenario.budgets.max_rounds, scenario.num_devices)
+        self._tape = Tape(np.zeros(shape), np.zeros(shape))
+        self._conditions = self._tape.conditions(self.state.round_index)
+        self._seed = np.full(num_episodes, _NO_SEED)
+        self._next_episode = np.zeros(num_episodes, dtype=np.int64)
+        self._tape_seed, self._tape_episode = self._seed.copy(), self._seed.copy()
+        self._recorded: list[list[Round]] | None = [[] for _ in range(num_episodes)] if recording else None
+
+    def require_started(self, call: str) -> None:
+        """Raise ResetNeeded before the first reset, naming the `call` that came too early."""
+        if not self.started:
+            raise ResetNeeded(f"there is no episode yet: call reset() before {call}")
+
+    def seed(self, mask: np.ndarray, seeds: np.ndarray, rng: np.random.Generator) -> None:
+        """Name the sequences of tapes to play from now on.
+
+        Args:
+            mask: whom it concerns, (B,).
+            seeds: the seed of each sequence, played from its beginning; negative to go on with the present one, (B,).
+            rng: draws a seed for those that never had one.
+        """
+        given, never = mask & (seeds >= 0), mask & (seeds < 0) & (self._seed < 0)
+        self._seed[given] = seeds[given]
+        self._next_episode[given] = 0
+        self._seed[never] = rng.integers(2**63, size=np.count_nonzero(never))
+
+    def reset(self, mask: np.ndarray, tape: Tape | None = None) -> None:
+        """Begin a new episode where `mask` holds, (B,): on `tape` if one is given, else on the next of the seed."""
+        if tape is None:
+            self._sample_tapes(mask)
+        else:
+            self._insert_tape(mask, tape)
+        write_rows((self.state, self.allocation, self.outcome), mask, self._beginning)
+        self._conditions = self._tape.conditions(self.state.round_index)
+        self.started = True
+        if self._recorded is not None:
+            for index in np.flatnonzero(mask):
+                self._recorded[index] = []
+
+    def play(self, action: np.ndarray) -> None:
+        """Do one round; an episode that has ended stays as it is.
+
+        Args:
+            action: as `Codec.decode` takes it, finite, (B, 3 + 3 K).
+        """
+        observed = Observed(self.state, self._conditions)
+        self.allocation = self.codec.decode(action)
+        self.state, self.outcome = step(self._system, self.state, self._conditions, self.allocation)
+        self._conditions = self._tape.conditions(self.state.round_index)
+        if self._recorded is not None:
+            for index, rounds in enumerate(self._recorded):
+                rounds.append(_row((observed, self.allocation, self.outcome), index))
+
+    def observation(self) -> np.ndarray:
+        """What is observed now, an array of its own, (B, 5 + 3 K)."""
+        return self.codec.encode(self.state, self._conditions)
+
+    def info(self) -> dict[str, np.ndarray]:
+        """The last round item by item, and which tapes are played; arrays of their own, (B,) or (B, K)."""
+        items = itemised(self.state, self.allocation, self.outcome)
+        return items | {"tape_seed": self._tape_seed.copy(), "tape_episode": self._tape_episode.copy()}
+
+    def frame(self, index: int, *, as_text: bool) -> np.ndarray | str:
+        """One episode as far as it was played, as an image or as text; needs `recording=True`."""
+        from edgelearn_env import rendering
+
+        trajectory = self._trajectory(index)
+        return rendering.ansi(trajectory) if as_text else rendering.rgb_array(trajectory)
+
+    def _trajectory(self, index: int) -> Trajectory:
+        if self._recorded is None:
+            raise RuntimeError("rounds are only recorded if recording=True")
+        final_state: State = _repeated(_row(self.state, index), 1)
+        return Trajectory.of_rounds(self.scenario, self._recorded[index], final_state)
+
+    def _sample_tapes(self, mask: np.ndarray) -> None:
+        for index in np.flatnonzero(mask):
+            seed, episode = int(self._seed[index]), int(self._next_episode[index])
+            write_rows(self._tape, index, sample_tape(self.scenario, seed, episode))
+            self._tape_seed[index], self._tape_episode[index] = seed, episode
+            self._next_episode[index] += 1
+
+    def _insert_tape(self, mask: np.ndarray, tape: Tape) -> None:
+        for array, given in zip(self._tape, tape, strict=True):
+            array[mask] = np.broadcast_to(given, array.shape)[mask]
+        self._tape_seed[mask], self._tape_episode[mask] = _NO_SEED, _NO_SEED
+
+
+def _repeated(record: Record, count: int) -> Record:
+    """A record of (1, ...) arrays as one of (count, ...) arrays of their own."""
+    return mapped(lambda array: np.repeat(array, count, axis=0), record)
+
+
+def _row(record: Record, index: int) -> Record:
+    """One row of a record of (B, ...) arrays, as (1, ...) arrays."""
+    return mapped(lambda array: array[index : index + 1], record)

@@ -1,0 +1,49 @@
+"""What an environment reports beside observation and reward: the last round, item by item, in physical units."""
+
+import numpy as np
+
+from edgelearn_env.dynamics import Allocation, Outcome, State
+
+
+def itemised(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:
+    """The `info` of B episodes, (B,) or (B, K) arrays of their own; `TwoStageEnv` has the table.
+
+    Args:
+        state: after the last round.
+        allocation: what was decided for it.
+        outcome: what it did.
+    """
+    progress, devices = state.progress, outcome.devices
+    items = {
+        "objective": outcome.objective,
+        "counted": outcome.counted,
+        "end_reason": outcome.end_reason,
+        "finetuning": state.finetuning,
+        "num_pretrain_rounds": progress.num_pretrain_rounds.astype(np.int64),
+        "num_finetune_rounds": progress.num_finetune_rounds.astype(np.int64),
+        "elapsed_s": state.elapsed_s,
+        "spent_j": state.spent_j,
+        "battery_j": state.battery_j,
+        "duration_s": outcome.duration_s,
+        "energy_j": outcome.energy_j,
+        "server_j": outcome.server_j,
+        **devices._asdict(),
+        "server_freq_hz": allocation.server_freq_hz,
+        "server_batch": allocation.server_batch,
+        "freq_hz": allocation.freq_hz,
+        "power_w": allocation.power_w,
+        "batch": allocation.batch,
+    }
+    return {name: np.array(item) for name, item in items.items()}
+
+
+def masked(items: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    """Gymnasium's vector form: beside each key `_key`, which episodes it speaks of; zeros elsewhere."""
+    result = {}
+    every = np.all(mask)
+    for name, item in items.items():
+        if not every:
+            item[~mask] = 0
+        result[name] = item
+        result[f"_{name}"] = mask.copy()
+    return result

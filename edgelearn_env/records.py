@@ -1,0 +1,24 @@
+"""Records: nested tuples of arrays that share their leading axes, such as State, Outcome, or a round of both."""
+
+from collections.abc import Callable
+from typing import Any
+
+Record = Any
+
+
+def mapped(change: Callable[..., Any], *records: Record) -> Record:
+    """A record whose every array is `change` of the arrays at its place in `records`, which are alike."""
+    first = records[0]
+    if not isinstance(first, tuple):
+        return change(*records)
+    fields = [mapped(change, *arrays) for arrays in zip(*records, strict=True)]
+    return first._make(fields) if hasattr(first, "_make") else tuple(fields)
+
+
+def write_rows(record: Record, rows: Any, values: Record) -> None:
+    """Overwrite in place those rows of every array with what `values` holds at its place."""
+    for array, value in zip(record, values, strict=True):
+        if isinstance(array, tuple):
+            write_rows(array, rows, value)
+        else:
+            array[rows] = value
