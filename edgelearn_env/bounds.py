@@ -1,7 +1,7 @@
 """Learning bounds: how pre-training and fine-tuning rounds lower a bound on the average squared gradient norm.
 
-A bound is one class: it says how each kind of round moves two running terms, what the bound is worth at any time, between
-which values it can lie, and, for a solver, how it depends on the batch sizes once the numbers of rounds are fixed.
+A bound is one class: it says how each kind of round moves two running terms, what the bound is worth at any time, and,
+for a solver, how it depends on the batch sizes once the numbers of rounds are fixed.
 """
 
 import dataclasses
@@ -63,16 +63,26 @@ class LearningBound(Protocol):
     """What an objective has to provide; see `FinetuneBound` for the meaning of each member."""
 
     @classmethod
-    def of(cls, learning: LearningConstants) -> Self: ...
+    def of(cls, learning: LearningConstants) -> Self:
+        """The bound with a scenario's constants."""
+        ...
 
     @property
-    def pretrain_start(self) -> float: ...
+    def pretrain_start(self) -> float:
+        """`Progress.pretrain_term` of a fresh episode."""
+        ...
 
-    def after_pretrain_round(self, term: Array, batch: Array) -> Array: ...
+    def after_pretrain_round(self, term: Array, batch: Array) -> Array:
+        """`Progress.pretrain_term` after a server round of that batch size, (B,)."""
+        ...
 
-    def value(self, progress: Progress) -> Array: ...
+    def value(self, progress: Progress) -> Array:
+        """Phi with what has happened so far, (B,)."""
+        ...
 
-    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm: ...
+    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm:
+        """Phi for fixed (M, N)."""
+        ...
 
 
 def _at_least_one(count: Array) -> Array:
@@ -144,8 +154,8 @@ class FinetuneBound:
 class TwoStageBound:
     """Bound on the step-size-weighted average of E||grad F||^2 over all M + N rounds; needs smoothness only.
 
-    Phi = [2 G_0 + sum_m (eta_0 delta^2 + L eta_0^2 sigma_0^2 / b_m) + sum_n L eta^2 sum_k omega_k^2 sigma_k^2 / b_{k,n}]
-          / (eta_0 M + eta N)
+    Phi = [2 G_0 + sum_m (eta_0 delta^2 + L eta_0^2 sigma_0^2 / b_m)
+           + sum_n L eta^2 sum_k omega_k^2 sigma_k^2 / b_{k,n}] / (eta_0 M + eta N)
 
     `pretrain_term` is 2 G_0 plus the first sum. Before the first round the denominator is that of the shorter step.
     """

@@ -80,10 +80,9 @@ class Codec:
         """
         num_devices = self.scenario.num_devices
         share = (np.clip(action[:, 1:].astype(np.float64), -1.0, 1.0) + 1.0) / 2.0
-        # The maximum and minimum undo the rounding of the powers, so that both ends are the limits exactly.
-        value = np.clip(
-            self.action_low * (self.action_high / self.action_low) ** share, self.action_low, self.action_high
-        )
+        low, high = self.action_low, self.action_high
+        # Powers round: the upper end is put in, the lower one is exact, and nothing between may reach beyond them.
+        value = np.where(share == 1.0, high, np.clip(low * (high / low) ** share, low, high))
         server, freq_hz, power_w, batch = np.split(value, [2, 2 + num_devices, 2 + 2 * num_devices], axis=1)
         return Allocation(
             switch=action[:, 0] > 0,

@@ -5,7 +5,9 @@ copies and checks every value and raises one sentence that names the field and t
 """
 
 import dataclasses
+import functools
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,11 @@ class Quantities:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        # Copies and pickles are constructed anew: numpy does not keep an array's being read-only.
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return functools.partial(type(self), **values), ()
+
     def require(self, holds: Any, field: str, sentence: str) -> None:
         """Raise unless `holds`: '<part>.<field> <sentence>, got <value>'."""
         if not np.all(holds):
@@ -89,11 +96,8 @@ def shown(value: Any) -> str:
 def _checked(name: str, value: Any, limits: Limits) -> Any:
     """`value` as a float, an int or a read-only float64 array, once it obeys `limits`."""
     kind = "a number, or one for each device" if limits.per_device else "a number"
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = None
-    if array is None or isinstance(value, bool | str) or array.ndim > int(limits.per_device) or array.size == 0:
+    array = _real_numbers(value)
+    if array is None or array.ndim > int(limits.per_device) or array.size == 0:
         raise InvalidInputError(f"{name} must be {kind}, got {value!r}")
     complaint = limits.complaint(array)
     if complaint is not None:
@@ -102,3 +106,14 @@ def _checked(name: str, value: Any, limits: Limits) -> Any:
         return int(array) if limits.integer else float(array)
     array.flags.writeable = False
     return array
+
+
+def _real_numbers(value: Any) -> np.ndarray | None:
+    """A float64 copy of `value`, or None unless all in it are real numbers; numpy would take text and truth values."""
+    try:
+        items = np.array(value, dtype=object)
+        if not all(isinstance(item, numbers.Real) and not isinstance(item, bool) for item in items.flat):
+            return None
+        return items.astype(np.float64)
+    except (ValueError, OverflowError):
+        return None

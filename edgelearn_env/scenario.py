@@ -65,12 +65,10 @@ class Devices(Quantities):
 
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
-        self.require(
-            np.less_equal(self.freq_min_hz, self.freq_max_hz), "freq_max_hz", "must be at least devices.freq_min_hz"
-        )
-        self.require(
-            np.less_equal(self.power_min_w, self.power_max_w), "power_max_w", "must be at least devices.power_min_w"
-        )
+        fits = _at_most(self.freq_min_hz, self.freq_max_hz)
+        self.require(fits, "freq_max_hz", "must be at least devices.freq_min_hz")
+        fits = _at_most(self.power_min_w, self.power_max_w)
+        self.require(fits, "power_max_w", "must be at least devices.power_min_w")
 
 
 @_part
@@ -102,7 +100,7 @@ class Energy(Quantities):
 
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
-        fits = np.less_equal(self.battery_initial_j, self.battery_capacity_j)
+        fits = _at_most(self.battery_initial_j, self.battery_capacity_j)
         self.require(fits, "battery_initial_j", "must be at most energy.battery_capacity_j")
 
 
@@ -129,7 +127,8 @@ class Learning(Quantities):
 
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
-        self.require(self.objective in BOUNDS, "objective", f"must be one of {', '.join(BOUNDS)}")
+        known = isinstance(self.objective, str) and self.objective in BOUNDS
+        self.require(known, "objective", f"must be one of {', '.join(BOUNDS)}")
         largest = 1 / self.smoothness
         for name in ("server_step_size", "device_step_size"):
             # The quotient 1/L is rounded: eta = 1/L as a user writes it must pass.
@@ -302,8 +301,8 @@ class Scenario:
         least_s = self.radio.downlink_s + float(np.max(device_s))
         least_j = self.radio.downlink_j + float(np.sum(device_j))
         for name, least, unit in (("delay_s", least_s, "s"), ("energy_j", least_j, "J")):
-            sentence = f"is infeasible: one fine-tuning round of one sample a device takes {least:.3g} {unit} before any upload"
-            self.budgets.require(getattr(self.budgets, name) > least, name, sentence)
+            needed = f"one fine-tuning round of one sample a device takes {least:.3g} {unit} before any upload"
+            self.budgets.require(getattr(self.budgets, name) > least, name, f"is infeasible: {needed}")
 
 
 def _known(name: str, table: Mapping[str, Any], what: str) -> Any:
@@ -323,6 +322,12 @@ def _part_from_table(kind: type[Quantities], values: Any) -> Quantities:
     if missing:
         raise InvalidInputError(f"{part}.{missing[0]} is missing")
     return kind(**values)
+
+
+def _at_most(low: PerDevice, high: PerDevice) -> Any:
+    """low <= high; unlike lengths pass here, for the scenario, which knows the right one, to refuse."""
+    unlike = np.ndim(low) and np.ndim(high) and np.shape(low) != np.shape(high)
+    return unlike or np.less_equal(low, high)
 
 
 def _with_device_arrays(part: Quantities, num_devices: int) -> Quantities:

@@ -4,10 +4,11 @@ A tape holds the channel gain and the harvested power of every device in every r
 and a seed, never of actions, so every policy and every form of the environment meets the same future.
 """
 
-import zipfile
+import reprlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -70,9 +71,9 @@ class Tape(NamedTuple):
         """
         path = existing_file(path, "tape")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(arrays["channel_gain"], arrays["harvest_w"])
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever damaged bytes lead the zip, zlib and header parsers to
             raise InvalidInputError(f"tape file {str(path)!r} is damaged or not a tape: {error}") from error
 
     @classmethod
@@ -90,17 +91,21 @@ class Tape(NamedTuple):
         """This tape, once it is known to fit the scenario.
 
         Raises:
-            InvalidInputError: wrong shape, or a value that is not a finite, non-negative number.
+            InvalidInputError: wrong or unequal shapes, or a value that is not a finite, non-negative number.
         """
         expected = (scenario.budgets.max_rounds, scenario.num_devices)
-        for name, array in self._asdict().items():
-            if np.shape(array)[-2:] != expected or np.ndim(array) > 3:
+        tape = type(self)(*(_numbers(name, values) for name, values in self._asdict().items()))
+        for name, array in tape._asdict().items():
+            if array.shape[-2:] != expected or array.ndim > 3 or array.size == 0:
                 sentence = f"tape.{name} must have shape {expected} (budgets.max_rounds, devices.num_devices)"
-                raise InvalidInputError(f"{sentence}, got {np.shape(array)}")
-            if not np.all(np.isfinite(array) & (np.asarray(array) >= 0)):
-                bad = np.asarray(array)[~(np.isfinite(array) & (np.asarray(array) >= 0))][0]
-                raise InvalidInputError(f"tape.{name} must hold finite numbers of at least 0, got {bad:g}")
-        return type(self)(*(np.asarray(array, dtype=np.float64) for array in self))
+                raise InvalidInputError(f"{sentence}, got {array.shape}")
+            usable = np.isfinite(array) & (array >= 0)
+            if not np.all(usable):
+                raise InvalidInputError(f"tape.{name} must {_CONTENT}, got {array[~usable][0]:g}")
+        if tape.harvest_w.shape != tape.channel_gain.shape:
+            sentence = f"tape.harvest_w must have the shape of tape.channel_gain, {tape.channel_gain.shape}"
+            raise InvalidInputError(f"{sentence}, got {tape.harvest_w.shape}")
+        return tape
 
 
 def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
@@ -117,9 +122,10 @@ def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
     Returns:
         A tape of shape (T, K), the same for the same arguments on every machine.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InvalidInputError(f"seed must be a whole number of at least 0, got {seed!r}")
-    rng = np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(episode,)))
+    for name, value in (("seed", seed), ("episode", episode)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise InvalidInputError(f"{name} must be a whole number of at least 0, got {value!r}")
+    rng = np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(int(episode),)))
     shape = (scenario.budgets.max_rounds, scenario.num_devices)
     radio, energy = scenario.radio, scenario.energy
     shadowing = db_to_ratio(radio.shadowing_std_db * rng.standard_normal(scenario.num_devices))
@@ -151,9 +157,25 @@ def on_off(rng: np.random.Generator, shape: tuple[int, int], flip_probability: f
     return np.cumsum(np.concatenate([starts_on, flips[1:] < flip_probability]), axis=0) % 2.0
 
 
+_CONTENT = "hold finite numbers of at least 0"
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """`values` as float64; text, nothing, truth values, complex numbers and ragged lists are refused."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise InvalidInputError(f"tape.{name} must {_CONTENT}, got {reprlib.repr(values)}")
+    return array.astype(np.float64, copy=False)
+
+
 def _trace(path: str | Path, what: str) -> np.ndarray:
     path = existing_file(path, f"{what} trace")
     try:
-        return np.loadtxt(path, delimiter=",", ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of an empty file numpy only warns
+            return np.loadtxt(path, delimiter=",", ndmin=2)
+    except (ValueError, UserWarning) as error:
         raise InvalidInputError(f"{what} trace file {str(path)!r} is not a table of numbers: {error}") from error

@@ -22,5 +22,9 @@ def uplink_rate_bps(power_w: Array, channel_gain: Array, bandwidth_hz: Array, no
 
 
 def upload_time_s(upload_bit: Array, rate_bps: Array) -> Array:
-    """u = Q / rate, s."""
-    return upload_bit / rate_bps
+    """u = Q / rate, s; infinite over a channel without gain, whose rate is 0."""
+    xp = array_namespace(rate_bps)
+    carries = rate_bps > 0
+    # Dividing by a stand-in keeps warnings and, under autograd, NaN gradients out of the branch not taken.
+    upload_s = upload_bit / xp.where(carries, rate_bps, xp.ones_like(rate_bps))
+    return xp.where(carries, upload_s, xp.zeros_like(upload_s) + math.inf)

@@ -1,0 +1,43 @@
+"""Fixtures of the whole suite, and the one hypothesis profile: the same examples on every run."""
+
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
+
+# Before the first import of the package, so that the annotations of its functions are checked while testing. Left out
+# are variables (a mapping of protocol classes cannot be checked at run time) and the modules whose job is to refuse
+# values of a wrong type themselves.
+beartype_package(
+    "edgelearn_env",
+    conf=BeartypeConf(
+        claw_is_pep526=False,
+        is_pep484_tower=True,
+        claw_skip_package_names=("edgelearn_env.scenario", "edgelearn_env.tape"),
+    ),
+)
+
+from edgelearn_env.scenario import Scenario  # noqa: E402
+from edgelearn_env.tape import Tape, sample_tape  # noqa: E402
+
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=40)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240406)
+
+
+@pytest.fixture
+def tiny() -> Scenario:
+    """Three devices, thirty rounds; no preset, so that tuning those leaves hand values alone."""
+    return Scenario.from_toml(Path(__file__).parent / "tiny.toml")
+
+
+@pytest.fixture
+def tiny_tape(tiny: Scenario) -> Tape:
+    return sample_tape(tiny, 7)
