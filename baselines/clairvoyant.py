@@ -1,4 +1,4 @@
-"""The clairvoyant optimum of an episode: the least learning bound any policy could reach on a known tape, with a proof."""
+"""The clairvoyant optimum of an episode: the least learning bound that any policy could reach, with a proof."""
 
 import dataclasses
 from collections.abc import Callable
@@ -203,7 +203,7 @@ ROUNDING = 1e-12
 
 
 def _residual(replayed: Trajectory, value: float) -> float:
-    """The largest relative excess over a budget, overdraft of a battery, or departure from `value`, of a replayed plan."""
+    """The largest relative excess over a budget, overdraft of a battery, or departure from `value` in a replay."""
     budgets, end = replayed.scenario.budgets, replayed.final_state
     late, dear = end.elapsed_s[0] / budgets.delay_s - 1, end.spent_j[0] / budgets.energy_j - 1
     overdraft = np.max(-end.battery_j / replayed.scenario.energy.battery_capacity_j)

@@ -19,8 +19,8 @@ _PRUDENCE = 1 - 1e-9
 class EqualSplit:
     """Play M pre-training and N fine-tuning rounds, each with (what is left) / (rounds left) of both budgets.
 
-    In a fine-tuning round the energy is split equally among the devices, and none spends more than the same share of its
-    battery, plus what it harvests in the round on average.
+    In a fine-tuning round the energy is split equally among the devices, and none spends more than the same share of
+    its battery, plus what it harvests in the round on average.
 
     Attributes:
         system: the scenario as arrays.

@@ -1,13 +1,15 @@
-"""The largest batches that a given time and energy allow in one round: the building block of policies without foresight."""
+"""The largest batches that a given time and energy allow in one round."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edgelearn_env.dynamics import Allocation, System
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
-from edgelearn_env.physics.uplink import upload_time_s, uplink_rate_bps
+from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.trajectory import Observed
+
+Array = Any
 
 # Transmit powers that are compared, from this share of full power up to it.
 _LEAST_POWER_SHARE, _NUM_POWERS = 1e-4, 33
@@ -95,9 +97,7 @@ def pretrain_cost(system: System, server: ServerRound) -> tuple[np.ndarray, np.n
     return compute_time_s(cycles, server.batch, server.freq_hz), constants.overhead_factor * joules
 
 
-def _balanced_freq_hz(
-    seconds: np.ndarray, joules: np.ndarray, capacitance: np.ndarray, least_hz: np.ndarray, most_hz: np.ndarray
-) -> np.ndarray:
+def _balanced_freq_hz(seconds: Array, joules: Array, capacitance: Array, least_hz: Array, most_hz: Array) -> np.ndarray:
     """The clock at which time and energy run out together: (energy / (kappa time))^(1/3), within its limits."""
     with np.errstate(divide="ignore", invalid="ignore"):
         freq_hz = np.cbrt(joules / (capacitance * seconds))
@@ -105,12 +105,12 @@ def _balanced_freq_hz(
 
 
 def _batch(
-    seconds: np.ndarray,
-    joules: np.ndarray,
-    capacitance: np.ndarray,
-    cycles: np.ndarray,
-    freq_hz: np.ndarray,
-    batch_max: np.ndarray,
+    seconds: Array,
+    joules: Array,
+    capacitance: Array,
+    cycles: Array,
+    freq_hz: Array,
+    batch_max: Array,
 ) -> np.ndarray:
     """The batch that time or energy allows at a frequency, whichever is less."""
     of_time, of_energy = seconds * freq_hz / cycles, joules / (capacitance * cycles * freq_hz**2)

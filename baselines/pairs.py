@@ -1,8 +1,9 @@
 """Lower bounds for many pairs (M, N) at once, from the multipliers of one.
 
 Multipliers of a solved pair are laid along the tape by global round index, so that every pair finds prices for its own
-rounds. The dual function at those prices is a sum over rounds; sums over all stretches of rounds come from one cumulative
-sum, and what depends on the pair itself (the weights of 1/b) enters through a concave function of one number.
+rounds. The dual function at those prices is a sum over rounds; sums over all stretches of rounds come from one
+cumulative sum, and what depends on the pair itself (the weights of 1/b) enters through a concave function of one
+number.
 """
 
 from typing import NamedTuple

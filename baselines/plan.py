@@ -81,8 +81,8 @@ def plan_from_times(
 def _affordable_batch(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """The batch, less what it is beyond the clock's limits by a solver's rounding.
 
-    Too fast a clock is cut to the highest, at which fewer samples fit into the same time; too slow a one is raised to the
-    lowest, at which fewer samples cost the same energy.
+    Too fast a clock is cut to the highest, at which fewer samples fit into the same time; too slow a one is raised to
+    the lowest, at which fewer samples cost the same energy.
     """
     freq_hz = processor.cycles_per_sample * batch / seconds
     return batch * np.minimum(1, processor.freq_max_hz / freq_hz) * np.minimum(1, freq_hz / processor.freq_min_hz) ** 2

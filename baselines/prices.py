@@ -34,9 +34,9 @@ def cheapest_frequency_hz(time_price: np.ndarray, energy_price: np.ndarray, proc
     A time price below 0 pays for slowness: the lowest clock.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        stationary = np.cbrt(np.maximum(time_price, 0.0) / (2.0 * energy_price * processor.capacitance_j_s2))
-    # 0/0: neither time nor energy has a price, any frequency will do.
-    stationary = np.where(np.isnan(stationary), processor.freq_max_hz, stationary)
+        stationary = np.cbrt(time_price / (2.0 * energy_price * processor.capacitance_j_s2))
+    # Also where neither time nor energy has a price and any frequency will do.
+    stationary = np.where(time_price > 0, stationary, processor.freq_min_hz)
     return np.clip(stationary, processor.freq_min_hz, processor.freq_max_hz)
 
 
@@ -82,8 +82,20 @@ def cheapest_upload(time_price: np.ndarray, energy_price: np.ndarray, uplink: Up
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = time_price / (energy_price * uplink.noise_w)
     free = ~np.isfinite(ratio)
-    stationary = 1.0 + lambertw((np.where(free, 0.0, ratio) - 1.0) / np.e).real
+    ratio = np.where(free, 0.0, ratio)
+    # Next to its branch point W_0 is lost in rounding, and at it scipy's is no number: the series in sqrt(2 ratio).
+    near = ratio < _NEAR_BRANCH_POINT
+    root = np.sqrt(2.0 * np.where(near, ratio, 0.0))
+    series = root * (1.0 - root / 3.0 + 11.0 / 72.0 * root**2)
+    stationary = np.where(near, series, 1.0 + lambertw((np.where(near, 1.0, ratio) - 1.0) / np.e).real)
     # Without a time price the infimum is the limit x -> 0, which this floor reaches to rounding.
-    x = np.where(free, most, np.clip(stationary, 1e-9, most))
+    x = np.where(free, most, np.clip(stationary, np.minimum(_LEAST_NATS, most), most))
     seconds = uplink.nats_s / x
     return Least(seconds * (time_price + energy_price * uplink.noise_w * np.expm1(x)), seconds)
+
+
+# Where the next term of the series, of order ratio^2, is below rounding.
+_NEAR_BRANCH_POINT = 1e-6
+
+# ln(1 + SNR) of the slowest upload: it costs this much more, relative, than one without end.
+_LEAST_NATS = 1e-15

@@ -1,7 +1,7 @@
 """The conic program of an episode with fixed numbers of rounds: the independent statement of the model, in cvxpy.
 
-Times replace frequencies and powers: a batch b computed in t takes kappa a^3 b^3 / t^2 joules (power cone), an upload of
-u seconds takes (N_0 W / g) u (2^(Q / (u W)) - 1) joules (exponential cone), and 1/b is a second-order cone.
+Times replace frequencies and powers: a batch b computed in t takes kappa a^3 b^3 / t^2 joules (power cone), an upload
+of u seconds takes (N_0 W / g) u (2^(Q / (u W)) - 1) joules (exponential cone), and 1/b is a second-order cone.
 """
 
 import warnings
@@ -34,15 +34,15 @@ class RoundTimes(NamedTuple):
     @classmethod
     def none(cls, num_devices: int) -> "RoundTimes":
         """No rounds at all."""
-        return cls(np.zeros(0), np.zeros(0), *np.zeros((3, 0, num_devices)), np.zeros(0))
+        no_round, no_device = np.zeros(0), np.zeros((0, num_devices))
+        return cls(no_round, no_round, no_device, no_device, no_device, no_round)
 
 
 class Solution(NamedTuple):
-    """A solved program: primal point, multipliers, and the solver's iterations."""
+    """A solved program: primal point and multipliers."""
 
     times: RoundTimes
     multipliers: Multipliers
-    num_iterations: int
 
 
 class _Scales(NamedTuple):
@@ -56,7 +56,7 @@ class _Scales(NamedTuple):
     joule: float
     server_second: float
     server_joule: float
-    server_batch: float
+    server_batch: np.ndarray
     compute_second: np.ndarray
     device_joule: np.ndarray
     batch: np.ndarray
@@ -81,7 +81,7 @@ class _Scales(NamedTuple):
         )
 
 
-def _batch_within(seconds: np.ndarray, processor: Processor) -> np.ndarray:
+def _batch_within(seconds: float | np.ndarray, processor: Processor) -> np.ndarray:
     """The batch a middling clock computes in half of `seconds`, within the limits."""
     middle_hz = np.sqrt(processor.freq_min_hz * processor.freq_max_hz)
     return np.clip(seconds * middle_hz / processor.cycles_per_sample / 2, 1.0, processor.batch_max)
@@ -96,8 +96,9 @@ class _Stage(NamedTuple):
     joules: cp.Expression | float
 
 
-# A certificate is asked for 1e-5; Clarabel's own tolerances of 1e-8 are at times just out of its reach.
-ACCURACY, FEASIBILITY = 1e-6, 1e-7
+# A certificate is asked for 1e-5; Clarabel's own tolerances of 1e-8 are at times just out of its reach. With steps of
+# 0.99 of the way to the cones' boundary instead of 0.9 it gives up on some programs, mostly those of many devices.
+CLARABEL = {"tol_feas": 1e-7, "tol_gap_abs": 1e-6, "tol_gap_rel": 1e-6, "max_step_fraction": 0.9}
 
 # The program counts every energy and duration this much too high: the plan read off it then stays within hard budgets
 # in spite of the solver's rounding, at a cost in the bound far below the certificate's gap.
@@ -148,19 +149,17 @@ class EpisodeProgram:
         self._problem = cp.Problem(cp.Minimize(cost), constraints)
 
     def solve(self) -> Solution | None:
-        """Solve with Clarabel; None unless it reaches full accuracy, as where the budgets do not allow so many rounds."""
+        """Solve with Clarabel; None without a solution of full accuracy, as where budgets forbid so many rounds."""
         with warnings.catch_warnings():
             # A solution of reduced accuracy is not taken for one.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             try:
-                self._problem.solve(
-                    solver=cp.CLARABEL, tol_feas=FEASIBILITY, tol_gap_abs=ACCURACY, tol_gap_rel=ACCURACY
-                )
+                self._problem.solve(solver=cp.CLARABEL, **CLARABEL)
             except cp.SolverError:
                 return None
         if self._problem.status != cp.OPTIMAL:
             return None
-        return Solution(self._times(), self._multipliers(), self._problem.solver_stats.num_iters)
+        return Solution(self._times(), self._multipliers())
 
     def _overdraft(self, shape: tuple[int, ...]) -> cp.Variable | float:
         """How far a constraint is overdrawn; 0 unless that has a price."""

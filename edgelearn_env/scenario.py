@@ -190,17 +190,17 @@ class Scenario:
     @property
     def device_cycles_per_sample(self) -> np.ndarray:
         """a_k = c / c_k: clock cycles device k needs for one sample, (K,)."""
-        return self.learning.flops_per_sample / self.devices.flops_per_cycle
+        return np.asarray(self.learning.flops_per_sample / self.devices.flops_per_cycle)
 
     @property
     def mean_channel_gain(self) -> np.ndarray:
         """g_1 d_k^-alpha: channel gain without fading and shadowing, (K,)."""
-        return self.radio.gain_at_1m * self.devices.distance_m**-self.radio.path_loss_exponent
+        return np.asarray(self.radio.gain_at_1m * self.devices.distance_m**-self.radio.path_loss_exponent)
 
     @property
     def gradient_noise_weight(self) -> np.ndarray:
         """omega_k^2 sigma_k^2: what device k's 1/b_k counts in the bound, (K,)."""
-        return self.learning.device_weight**2 * self.learning.device_gradient_variance
+        return np.asarray(self.learning.device_weight**2 * self.learning.device_gradient_variance)
 
     @property
     def bound(self) -> LearningBound:
@@ -261,7 +261,7 @@ class Scenario:
         for part in ("name", *PARTS):
             if part not in table:
                 raise InvalidInputError(f'scenario part {part!r} is missing (or name a base: preset = "default")')
-        parts = {part: _part_from_table(kind, table[part]) for part, kind in PARTS.items()}
+        parts: dict[str, Any] = {part: _part_from_table(kind, table[part]) for part, kind in PARTS.items()}
         return cls(name=str(table["name"]), **parts)
 
     @classmethod

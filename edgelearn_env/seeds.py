@@ -1,7 +1,7 @@
 """Which seeds are for what, so that nothing is judged on tapes that it was trained or tuned on.
 
-A run that trains takes its seed below `TUNING`; its later episodes are drawn from the same seed with an episode number and
-meet no other seed's tapes.
+A run that trains takes its seed below `TUNING`; its later episodes are drawn from the same seed with an episode number
+and meet no other seed's tapes.
 """
 
 TUNING = 1_000_000

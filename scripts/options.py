@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenario import Scenario
+
+ScenarioName = Annotated[str, typer.Option("--scenario", "-s", help="A preset's name or a .toml file.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PART.FIELD=VALUE", help="Change a field, such as budgets.delay_s=100; repeatable."),
+]
+Objective = Annotated[str | None, typer.Option(help="Learning bound: finetune or two-stage.")]
+
+
+def chosen_scenario(name: str, changes: Sequence[str] | None, objective: str | None = None) -> Scenario:
+    """The scenario that the shared options name.
+
+    Raises:
+        InvalidInputError: an unknown preset or field, a file that cannot be read, or a value out of its limits.
+    """
+    scenario = Scenario.load(name)
+    for change in changes or ():
+        field, equals, value = change.partition("=")
+        part, dot, name_of_field = field.partition(".")
+        if not (equals and dot):
+            raise InvalidInputError(f"--set takes PART.FIELD=VALUE, such as budgets.delay_s=100, got {change!r}")
+        scenario = scenario.replace(**{part: {name_of_field: _value(value)}})
+    return scenario if objective is None else scenario.replace(learning={"objective": objective})
+
+
+def _value(text: str) -> object:
+    """A number or a list of numbers if the text is one, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

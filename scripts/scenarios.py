@@ -1,0 +1,35 @@
+"""`edgelearn scenarios`: the presets, or one scenario in full."""
+
+from typing import Annotated
+
+import tomli_w
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgelearn_env.scenario import Scenario
+
+
+def scenarios(
+    name: Annotated[str | None, typer.Argument(help="A preset or .toml file to print in full, as TOML.")] = None,
+) -> None:
+    """List the presets, or print one scenario as a TOML file to start from."""
+    if name is not None:
+        print(tomli_w.dumps(Scenario.load(name).to_dict()), end="")
+        return
+    table = Table(title="Scenario presets")
+    table.add_column("name")
+    for heading in ("devices", "delay budget", "energy budget", "longest episode"):
+        table.add_column(heading, justify="right")
+    table.add_column("objective")
+    for scenario in map(Scenario.preset, Scenario.presets()):
+        budgets = scenario.budgets
+        table.add_row(
+            scenario.name,
+            str(scenario.num_devices),
+            f"{budgets.delay_s:g} s",
+            f"{budgets.energy_j:g} J",
+            f"{budgets.max_rounds} rounds",
+            scenario.learning.objective,
+        )
+    Console().print(table)
