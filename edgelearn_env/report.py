@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from edgelearn_env.trajectory import Trajectory
 NUM_RESAMPLES = 10_000
 
 
+@runtime_checkable
 class ProvenOptimum(Protocol):
     """What a report reads of an optimum; `edgelearn_env.baselines.clairvoyant.Optimum` has it."""
 

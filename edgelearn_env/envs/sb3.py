@@ -98,7 +98,7 @@ class NativeVecEnv(VecEnv):
         setattr(self.envs, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Call a method of the vector environment: an environment's row of a tuple or array of rows, else the result."""
+        """Call a method of the vector environment; a result with a row for each environment is handed out by rows."""
         result = getattr(self.envs, method_name)(*args, **kwargs)
         by_row = isinstance(result, tuple | np.ndarray) and np.ndim(result) > 0 and len(result) == self.num_envs
         return [result[index] if by_row else result for index in self._get_indices(indices)]

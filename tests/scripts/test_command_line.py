@@ -1,0 +1,86 @@
+"""The console command as a user meets it: in a process of its own, in an empty folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgelearn_env import Scenario
+
+
+def edgelearn(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "100", "PYTHONWARNINGS": "error"}
+    command = [sys.executable, "-m", "edgelearn_env.scripts.main", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_list_of_presets_names_each(tmp_path):
+    result = edgelearn("scenarios", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in Scenario.presets())
+
+
+def test_a_printed_scenario_is_a_scenario_file(tmp_path):
+    (tmp_path / "mine.toml").write_text(edgelearn("scenarios", "tiny", folder=tmp_path).stdout)
+    assert Scenario.from_toml(tmp_path / "mine.toml") == Scenario.preset("tiny")
+
+
+def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
+    arguments = ["--scenario", "tiny", "--episodes", "3", "--policies", "random,equal,myopic", "--workers", "1"]
+    result = edgelearn("benchmark", *arguments, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in ("(bound)", "clairvoyant", "random", "equal", "myopic"))
+    report = json.loads((tmp_path / "results" / "benchmark.json").read_text())
+    assert set(report["policies"]) == {"clairvoyant", "random", "equal", "myopic"}
+    bounds = report["bound"]
+    for played in report["policies"].values():
+        assert all(phi >= bound for phi, bound in zip(played["objective"], bounds, strict=True))
+    pictures = sorted(path.name for path in (tmp_path / "results").glob("*.png"))
+    assert {"comparison.png", "clairvoyant.png"} < set(pictures)
+    assert all((tmp_path / "results" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["benchmark", "--scenario", "huge"], ["'huge'", "default"]),
+        (["benchmark", "--scenario", "missing.toml"], ["'missing.toml'"]),
+        (["benchmark", "--scenario", "broken.toml"], ["'broken.toml'", "TOML"]),
+        (["benchmark", "--set", "devices.power_max_w=-1"], ["devices.power_max_w", "-1"]),
+        (["benchmark", "--set", "devices.power_max=1"], ["'power_max'"]),
+        (["benchmark", "--set", "nonsense"], ["'nonsense'"]),
+        (["benchmark", "--set", "budgets.delay_s=0.001"], ["budgets.delay_s", "0.001", "infeasible"]),
+        (["benchmark", "--set", "learning.device_step_size=0.2"], ["learning.device_step_size", "0.2"]),
+        (["benchmark", "--objective", "accuracy"], ["learning.objective", "'accuracy'"]),
+        (["benchmark", "--policies", "equal,best"], ["'best'", "equal"]),
+        (["benchmark", "--scenario", "tiny", "--policies", "lost.zip"], ["lost.zip"]),
+        (["scenarios", "huge"], ["'huge'"]),
+        (["train", "--scenario", "huge"], ["'huge'"]),
+    ],
+)
+def test_wrong_input_gets_one_sentence_and_status_2(arguments, named, tmp_path):
+    (tmp_path / "broken.toml").write_text("devices = [")
+    result = edgelearn(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    complaint = result.stderr.strip().splitlines()
+    assert len(complaint) == 1, result.stderr
+    assert complaint[0].startswith("edgelearn: ")
+    assert all(word in complaint[0] for word in named)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.toml"]
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path):
+    result = edgelearn("bencmark", folder=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "bencmark" in result.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["benchmark"], ["scenarios"], ["train"]])
+def test_help_is_printed(command, tmp_path):
+    result = edgelearn(*command, "--help", folder=tmp_path)
+    assert result.returncode == 0
+    assert "Usage" in result.stdout

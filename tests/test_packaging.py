@@ -1,0 +1,79 @@
+"""What is installed: the right folders, in an import root of their own, and usable outside of the checkout."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edgelearn_env.scripts.readme import with_environment_section
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = {"agents": "agents", "baselines": "baselines", "scripts": "scripts"}
+
+
+def packages_on_disk() -> set[str]:
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "edgelearn_env").rglob("__init__.py")}
+    for folder, name in FOLDERS.items():
+        for path in (ROOT / folder).rglob("__init__.py"):
+            found.add(".".join(("edgelearn_env", name, *path.parent.relative_to(ROOT / folder).parts)))
+    return found
+
+
+def test_the_list_of_packages_matches_the_folders_on_disk():
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk()
+
+
+def test_the_folders_beside_the_package_are_installed_within_it():
+    mapping = PROJECT["tool"]["setuptools"]["package-dir"]
+    assert mapping == {f"edgelearn_env.{name}": folder for folder, name in FOLDERS.items()}
+
+
+def test_the_readme_has_the_environments_tables_as_they_are():
+    readme = (ROOT / "README.md").read_text()
+    assert with_environment_section(readme) == readme, "run: python -m edgelearn_env.scripts.readme"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return next(folder.glob("*.whl"))
+
+
+def test_a_wheel_holds_code_presets_and_checkpoints_and_no_bare_folders(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    roots = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
+    assert roots == {"edgelearn_env"}
+    for file in (
+        "presets/default.toml",
+        "baselines/clairvoyant.py",
+        "agents/checkpoints/ppo-default.zip",
+        "scripts/main.py",
+        "py.typed",
+    ):
+        assert f"edgelearn_env/{file}" in names
+
+
+def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path):
+    # The dependencies are those of this interpreter; the package itself comes from the wheel alone.
+    target = tmp_path / "installed"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run(command, check=True, capture_output=True)
+    work = tmp_path / "empty"
+    work.mkdir()
+    code = "import gymnasium, edgelearn_env as e; print(e.__file__); gymnasium.make('EdgeLearn/TwoStage-v0').reset(seed=1)"
+    environment = os.environ | {"PYTHONPATH": str(target)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=work, env=environment, capture_output=True, text=True, check=True
+    )
+    assert str(target) in result.stdout
+    arguments = ["benchmark", "--scenario", "tiny", "--episodes", "1", "--policies", "equal", "--workers", "1"]
+    command = [sys.executable, "-m", "edgelearn_env.scripts.main", *arguments]
+    subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=True)
+    assert (work / "results" / "benchmark.json").is_file()
