@@ -1,7 +1,7 @@
 """The clairvoyant optimum of an episode: the least learning bound that any policy could reach, with a proof."""
 
 import dataclasses
-from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from edgelearn_env.baselines.plan import Plan, plan_from_times
 from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.program import EpisodeProgram, RoundTimes
 from edgelearn_env.baselines.reach import within_reach
-from edgelearn_env.errors import SolverError
+from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
 from edgelearn_env.trajectory import Trajectory, rollout
@@ -80,7 +80,7 @@ class Optimum:
 
 
 def clairvoyant(
-    scenario: Scenario, tape: Tape, *, gap: float = 1e-5, on_solve: Callable[[], object] = lambda: None
+    scenario: Scenario, tape: Tape, *, gap: float = 1e-5, stages: Literal["both", "pretrain", "finetune"] = "both"
 ) -> Optimum:
     """Find the best plan for a known tape over all numbers of rounds, and prove it.
 
@@ -93,25 +93,36 @@ def clairvoyant(
         scenario: the system.
         tape: of shape (T, K).
         gap: relative improvement not worth looking for.
-        on_solve: called after each solve, to show progress.
+        stages: keep to one stage to see what the other is worth; the bound is then for such plans only.
 
     Raises:
-        InvalidInputError: the tape does not fit the scenario.
+        InvalidInputError: the tape is not one tape that fits the scenario, or `stages` is unknown.
         SolverError: the best plan could not be replayed.
     """
-    search = _Search(scenario, tape.checked(scenario), gap)
+    tape = tape.checked(scenario)
+    if tape.channel_gain.ndim != 2:
+        raise InvalidInputError(f"tape must have shape (T, K), got {tape.channel_gain.shape}")
+    search = _Search(scenario, tape, gap, _pairs_of(stages, scenario.budgets.max_rounds))
     while (pair := search.next_pair()) is not None:
         search.solve(*pair)
-        on_solve()
     return search.optimum()
 
 
-class _Search:
-    """Best-first search over all pairs (M, N) of a tape."""
+def _pairs_of(stages: str, horizon: int) -> np.ndarray:
+    """Which pairs (M, N) keep to the stages that may be played, (T + 1, T + 1)."""
+    if stages not in ("both", "pretrain", "finetune"):
+        raise InvalidInputError(f"stages must be 'both', 'pretrain' or 'finetune', got {stages!r}")
+    num_pretrain, num_finetune = np.meshgrid(np.arange(horizon + 1), np.arange(horizon + 1), indexing="ij")
+    return ((num_finetune == 0) | (stages != "pretrain")) & ((num_pretrain == 0) | (stages != "finetune"))
 
-    def __init__(self, scenario: Scenario, tape: Tape, gap: float) -> None:
+
+class _Search:
+    """Best-first search over pairs (M, N) of a tape."""
+
+    def __init__(self, scenario: Scenario, tape: Tape, gap: float, allowed: np.ndarray) -> None:
         self._scenario, self._tape, self._gap = scenario, tape, gap
-        self._bounds = np.where(within_reach(self._episode(0, scenario.budgets.max_rounds)), -np.inf, np.inf)
+        within = allowed & within_reach(self._episode(0, scenario.budgets.max_rounds))
+        self._bounds = np.where(within, -np.inf, np.inf)
         self._solved = np.zeros_like(self._bounds, dtype=bool)
         self._best: tuple[PlannedEpisode, RoundTimes] | None = None
         # No round at all is a plan too, and needs no solver.

@@ -108,7 +108,7 @@ def pair_bounds(prices: TapePrices, num_pretrain: np.ndarray, num_finetune: np.n
     weights = np.broadcast_to(form.finetune_weight, value.shape)
     value += _finetune_compute_cost(prices, weights, first, last)
     weights = np.broadcast_to(form.pretrain_weight, value.shape)
-    for row, rounds in enumerate(num_pretrain):
+    for row, rounds in enumerate(num_pretrain.tolist()):
         value[row] += _pretrain_compute_cost(prices, weights[row], form.pretrain_decay, rounds)
     return np.where(fits, value, np.inf)
 

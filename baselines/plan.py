@@ -134,13 +134,15 @@ def _stretched(
     ever grows from the program's own upload time.
     """
     devices, noise_w, nats_s = episode.devices, episode.uplink.noise_w[n], episode.uplink.nats_s
+    delay_s = episode.scenario.budgets.delay_s
     freq_hz = _clock_hz(devices, batch, times.compute_s[n])
     compute_s = compute_time_s(devices.cycles_per_sample, batch, freq_hz)
     compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
     upload_s = np.maximum(times.upload_s[n], nats_s / np.log1p(episode.uplink.power_max_w / noise_w))
     for _ in range(_STRETCHES):
         energy_j = compute_j + noise_w * np.expm1(nats_s / upload_s) * upload_s
-        wait_s = waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n])
+        # A wait without end would leave no number for the battery; the whole delay budget is as much out of the question.
+        wait_s = np.minimum(waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n]), delay_s)
         upload_s = np.maximum(upload_s, times.duration_s[n] - compute_s - wait_s)
     return wait_s, compute_s, upload_s, energy_j
 

@@ -4,31 +4,34 @@ Each function minimises over what one device (or the server) may choose, in phys
 of a joule and of 1/b given. They are exact for any prices, so a bound made from them holds whatever a solver returned.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import lambertw
+
+# One number for the server, one for each device or for each round and device.
+Array = Any
 
 
 class Processor(NamedTuple):
     """What computes: cycles a sample, energy constant (overheads included), clock limits in Hz, largest batch."""
 
-    cycles_per_sample: np.ndarray
-    capacitance_j_s2: np.ndarray
-    freq_min_hz: np.ndarray
-    freq_max_hz: np.ndarray
-    batch_max: np.ndarray
+    cycles_per_sample: Array
+    capacitance_j_s2: Array
+    freq_min_hz: Array
+    freq_max_hz: Array
+    batch_max: Array
 
 
 class Uplink(NamedTuple):
     """What uploads, in natural units: `nats` = Q ln 2 / W seconds, `noise_w` = N_0 W / g watts, `power_max_w`."""
 
-    nats_s: np.ndarray
-    noise_w: np.ndarray
-    power_max_w: np.ndarray
+    nats_s: Array
+    noise_w: Array
+    power_max_w: Array
 
 
-def cheapest_frequency_hz(time_price: np.ndarray, energy_price: np.ndarray, processor: Processor) -> np.ndarray:
+def cheapest_frequency_hz(time_price: Array, energy_price: Array, processor: Processor) -> Array:
     """argmin over f of time_price a / f + energy_price kappa a f^2: f = (time_price / (2 energy_price kappa))^(1/3).
 
     A time price below 0 pays for slowness: the lowest clock.
@@ -43,11 +46,11 @@ def cheapest_frequency_hz(time_price: np.ndarray, energy_price: np.ndarray, proc
 class Least(NamedTuple):
     """A least cost and the seconds at which it is attained, which are its derivative in the price of time."""
 
-    cost: np.ndarray
-    seconds: np.ndarray
+    cost: Array
+    seconds: Array
 
 
-def cheapest_sample(time_price: np.ndarray, energy_price: np.ndarray, processor: Processor) -> Least:
+def cheapest_sample(time_price: Array, energy_price: Array, processor: Processor) -> Least:
     """min over f of time_price a / f + energy_price kappa a f^2: the least cost of computing one sample."""
     freq_hz = cheapest_frequency_hz(time_price, energy_price, processor)
     seconds = processor.cycles_per_sample / freq_hz
@@ -55,7 +58,7 @@ def cheapest_sample(time_price: np.ndarray, energy_price: np.ndarray, processor:
     return Least(time_price * seconds + energy_price * joules, seconds)
 
 
-def cheapest_batch(noise_price: np.ndarray, sample: Least, batch_max: np.ndarray) -> Least:
+def cheapest_batch(noise_price: Array, sample: Least, batch_max: Array) -> Least:
     """min over b of noise_price / b + q b with q the cost of a sample: b = sqrt(noise_price / q), within [1, b_max]."""
     with np.errstate(divide="ignore", invalid="ignore"):
         batch = np.sqrt(noise_price / np.maximum(sample.cost, 0.0))
@@ -65,14 +68,14 @@ def cheapest_batch(noise_price: np.ndarray, sample: Least, batch_max: np.ndarray
 
 
 def cheapest_compute(
-    noise_price: np.ndarray, time_price: np.ndarray, energy_price: np.ndarray, processor: Processor
+    noise_price: Array, time_price: Array, energy_price: Array, processor: Processor
 ) -> Least:
     """min over b, f of noise_price / b + time_price a b / f + energy_price kappa a b f^2."""
     sample = cheapest_sample(time_price, energy_price, processor)
     return cheapest_batch(noise_price, sample, processor.batch_max)
 
 
-def cheapest_upload(time_price: np.ndarray, energy_price: np.ndarray, uplink: Uplink) -> Least:
+def cheapest_upload(time_price: Array, energy_price: Array, uplink: Uplink) -> Least:
     """inf over p of time_price u + energy_price p u, for prices of at least 0.
 
     With x = ln(1 + SNR): u = nats / x and p = noise (e^x - 1), minimised where e^x (x - 1) = time_price /

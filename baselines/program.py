@@ -56,10 +56,10 @@ class _Scales(NamedTuple):
     joule: float
     server_second: float
     server_joule: float
-    server_batch: np.ndarray
+    server_batch: float | np.ndarray
     compute_second: np.ndarray
     device_joule: np.ndarray
-    batch: np.ndarray
+    batch: float | np.ndarray
 
     @classmethod
     def of(cls, episode: PlannedEpisode) -> "_Scales":
@@ -81,7 +81,7 @@ class _Scales(NamedTuple):
         )
 
 
-def _batch_within(seconds: float | np.ndarray, processor: Processor) -> np.ndarray:
+def _batch_within(seconds: float | np.ndarray, processor: Processor) -> float | np.ndarray:
     """The batch a middling clock computes in half of `seconds`, within the limits."""
     middle_hz = np.sqrt(processor.freq_min_hz * processor.freq_max_hz)
     return np.clip(seconds * middle_hz / processor.cycles_per_sample / 2, 1.0, processor.batch_max)
