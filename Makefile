@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: benchmark test test-slow lint clean
+.PHONY: benchmark test test-slow test-oldest lint clean
 
 benchmark: $(INSTALLED)
 	$(BIN)/edgelearn benchmark
@@ -14,6 +14,12 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# RLlib pins this Gymnasium; it is put before the newest on the path.
+OLDEST := $(VENV)/gymnasium-1.2.2
+test-oldest: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(OLDEST) gymnasium==1.2.2
+	PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -n 2 -m "not slow" tests/envs tests/test_registration.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

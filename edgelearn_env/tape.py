@@ -74,7 +74,7 @@ class Tape(NamedTuple):
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(arrays["channel_gain"], arrays["harvest_w"])
         except Exception as error:  # whatever damaged bytes lead the zip, zlib and header parsers to
-            raise InvalidInputError(f"tape file {str(path)!r} is damaged or not a tape: {error}") from error
+            raise InvalidInputError(f"tape file {str(path)!r} is damaged or not a tape") from error
 
     @classmethod
     def from_csv(cls, channel_gain: str | Path, harvest_w: str | Path) -> Self:

@@ -7,6 +7,7 @@ import typer
 from edgelearn_env.errors import EdgeLearnError
 from edgelearn_env.scripts.benchmark import benchmark
 from edgelearn_env.scripts.scenarios import scenarios
+from edgelearn_env.scripts.solve import solve
 from edgelearn_env.scripts.train import train
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(scenarios)
+app.command()(solve)
 app.command()(benchmark)
 app.command()(train)
 

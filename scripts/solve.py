@@ -1,0 +1,104 @@
+"""`edgelearn solve`: the proven optimum of one tape, as a table, JSON and a picture."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
+from edgelearn_env.baselines.plan import Plan
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.files import written_atomically
+from edgelearn_env.report import versions
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import rollout
+
+
+def solve(
+    scenario: ScenarioName = "default",
+    changes: Changes = None,
+    objective: Objective = None,
+    seed: Annotated[int, typer.Option(help="Of the tape, if none is given.")] = 0,
+    tape: Annotated[Path | None, typer.Option(help="A tape file (.npz) that `Tape.save` wrote.")] = None,
+    gains: Annotated[Path | None, typer.Option(help="Channel gains as CSV: a line a round, a number a device.")] = None,
+    harvest: Annotated[Path | None, typer.Option(help="Harvested powers in W, likewise.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for optimum.json and optimum.png.")] = Path("results"),
+) -> None:
+    """Solve one tape to proven optimality over all numbers of rounds."""
+    from edgelearn_env.rendering import episode_figure
+
+    system = chosen_scenario(scenario, changes, objective)
+    known = _tape(system, seed, tape, gains, harvest)
+    console = Console()
+    start_s = time.perf_counter()
+    with console.status("solving"):
+        optimum = clairvoyant(system, known)
+    console.print(_table(system, optimum, time.perf_counter() - start_s))
+    with written_atomically(out / "optimum.json") as temporary:
+        temporary.write_text(json.dumps(_as_dict(system, optimum), indent=1) + "\n", encoding="utf-8")
+    with written_atomically(out / "optimum.png") as temporary:
+        episode_figure(rollout(system, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
+    console.print(f"Wrote {out / 'optimum.json'}, {out / 'optimum.png'}", highlight=False, soft_wrap=True)
+
+
+def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, harvest: Path | None) -> Tape:
+    """The tape that the options name."""
+    if (gains is None) != (harvest is None):
+        raise InvalidInputError("--gains and --harvest belong together: give both or neither")
+    if gains is not None and harvest is not None:
+        if file is not None:
+            raise InvalidInputError("give either --tape or --gains and --harvest")
+        return Tape.from_csv(gains, harvest).checked(scenario)
+    return sample_tape(scenario, seed) if file is None else Tape.load(file).checked(scenario)
+
+
+def _table(scenario: Scenario, optimum: Optimum, seconds: float) -> Table:
+    certificate = optimum.certificate
+    table = Table(title=f"{scenario.name}: {scenario.learning.objective} bound", show_header=False)
+    rows = {
+        "Φ, real-valued batches": f"{optimum.value:.6f}",
+        "proven lower bound": f"{optimum.bound:.6f}",
+        "gap": f"{certificate.gap:.1e} ({certificate.label})",
+        "Φ, whole batches": f"{optimum.achieved:.6f} ({optimum.achieved / optimum.bound - 1:+.2%})",
+        "pre-training rounds M": str(optimum.num_pretrain_rounds),
+        "fine-tuning rounds N": str(optimum.num_finetune_rounds),
+        "pairs (M, N) proven": f"{certificate.num_pairs}, of which {certificate.num_solved} solved",
+        "residual of the replayed plan": f"{certificate.residual:.1e}",
+        "time": f"{seconds:.1f} s",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _as_dict(scenario: Scenario, optimum: Optimum) -> dict[str, Any]:
+    certificate = optimum.certificate
+    return {
+        "scenario": scenario.to_dict(),
+        "versions": versions(),
+        "value": optimum.value,
+        "bound": optimum.bound,
+        "achieved": optimum.achieved,
+        "certificate": {
+            name: getattr(certificate, name) for name in ("gap", "residual", "num_pairs", "num_solved", "label")
+        },
+        "plan": _plan_as_dict(optimum.plan),
+        "whole_plan": _plan_as_dict(optimum.whole_plan),
+    }
+
+
+def _plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """The decisions of each stage, without those for the stage that is not played."""
+    num_pretrain, allocations = plan.num_pretrain_rounds, plan.allocations
+    return {
+        "num_pretrain_rounds": num_pretrain,
+        "num_finetune_rounds": plan.num_finetune_rounds,
+        **{name: getattr(allocations, name)[:num_pretrain].tolist() for name in ("server_freq_hz", "server_batch")},
+        **{name: getattr(allocations, name)[num_pretrain:-1].tolist() for name in ("freq_hz", "power_w", "batch")},
+    }
