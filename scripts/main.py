@@ -8,6 +8,7 @@ from edgelearn_env.errors import EdgeLearnError
 from edgelearn_env.scripts.benchmark import benchmark
 from edgelearn_env.scripts.scenarios import scenarios
 from edgelearn_env.scripts.solve import solve
+from edgelearn_env.scripts.speed import speed
 from edgelearn_env.scripts.train import train
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app.command()(scenarios)
 app.command()(solve)
 app.command()(benchmark)
 app.command()(train)
+app.command()(speed)
 
 
 def main() -> None:
