@@ -60,14 +60,14 @@ def dual_bound(episode: PlannedEpisode, multipliers: Multipliers) -> float:
     """
     harvest_w, scenario = episode.finetune_harvest_w, episode.scenario
     time, energy, finish, pay, carry, hold = made_valid(multipliers, harvest_w)
-    delay_s, capacity_j = scenario.budgets.delay_s, scenario.energy.battery_capacity_j
+    delay_s, capacity_j = episode.start.delay_s, scenario.energy.battery_capacity_j
     after = next_carry(carry)
 
     value = episode.form.constant - time * episode.finetune_delay_s - energy * episode.finetune_energy_j
     value -= np.sum(after * harvest_w) * scenario.radio.downlink_s + np.sum(hold * capacity_j)
     pretrain_time_price = np.full(episode.num_pretrain_rounds, time)
     if episode.num_finetune_rounds:
-        value -= np.sum(carry[0] * scenario.energy.battery_initial_j)
+        value -= np.sum(carry[0] * episode.start.battery_j)
         pretrain_time_price -= episode.pretrain_harvest_w @ carry[0]
     value += np.sum(cheapest_compute(episode.server_noise_price, pretrain_time_price, energy, episode.server).cost)
     joule = energy + pay + hold + after

@@ -69,7 +69,7 @@ def plan_from_times(
     server_batch, batch = np.clip(server_batch, 1, server.batch_max), np.clip(batch, 1, devices.batch_max)
     server_freq_hz = _clock_hz(server, server_batch, times.server_s)
     server_s = compute_time_s(server.cycles_per_sample, server_batch, server_freq_hz)
-    charge = episode.scenario.energy.battery_initial_j + server_s @ episode.pretrain_harvest_w
+    charge = episode.start.battery_j + server_s @ episode.pretrain_harvest_w
     batch, freq_hz, upload_s = _filled_rounds(episode, times, batch, charge, cut=1.0 if whole_batches else 0.0)
     return Plan(
         allocations=_rows(episode, server_freq_hz, server_batch, freq_hz, _power_w(episode, upload_s), batch),

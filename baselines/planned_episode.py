@@ -1,14 +1,37 @@
-"""One episode with fixed numbers of rounds, as data: what the conic program and its dual both read."""
+"""The rest of an episode with fixed numbers of rounds, as data: what the conic program and its dual both read."""
 
 import dataclasses
 from functools import cached_property
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from edgelearn_env.baselines.prices import Processor, Uplink
-from edgelearn_env.bounds import BatchSizeForm
+from edgelearn_env.bounds import BatchSizeForm, Progress
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
+
+
+class Standing(NamedTuple):
+    """Where an episode stands: what is left, and how far the bound has come.
+
+    Attributes:
+        delay_s: time left, s.
+        energy_j: energy left, J.
+        battery_j: charge of each device, J, (K,).
+        progress: of the learning bound, plain numbers; None at the beginning.
+    """
+
+    delay_s: float
+    energy_j: float
+    battery_j: np.ndarray
+    progress: Progress | None
+
+    @classmethod
+    def at_start(cls, scenario: Scenario) -> Self:
+        """Before the first round."""
+        budgets = scenario.budgets
+        return cls(budgets.delay_s, budgets.energy_j, scenario.energy.battery_initial_j, None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,26 +40,46 @@ class PlannedEpisode:
 
     Attributes:
         scenario: the system.
-        tape: of shape (T, K) with T >= M + N.
+        tape: of shape (T, K) with T >= M + N; its first round is the next to be played.
         num_pretrain_rounds: M.
         num_finetune_rounds: N.
+        standing: where the episode stands; at its start if None.
     """
 
     scenario: Scenario
     tape: Tape
     num_pretrain_rounds: int
     num_finetune_rounds: int
+    standing: Standing | None = None
+
+    @cached_property
+    def start(self) -> Standing:
+        """Where the rounds begin."""
+        return self.standing or Standing.at_start(self.scenario)
+
+    @cached_property
+    def pretrain_repeats(self) -> np.ndarray:
+        """How many alike pre-training rounds each one stands for, (M,)."""
+        return np.ones(self.num_pretrain_rounds)
+
+    @cached_property
+    def finetune_repeats(self) -> np.ndarray:
+        """How many alike fine-tuning rounds each one stands for, (N,)."""
+        return np.ones(self.num_finetune_rounds)
 
     @cached_property
     def form(self) -> BatchSizeForm:
         """The learning bound as a function of the batch sizes."""
-        return self.scenario.bound.batch_size_form(self.num_pretrain_rounds, self.num_finetune_rounds)
+        num_pretrain, num_finetune = int(np.sum(self.pretrain_repeats)), int(np.sum(self.finetune_repeats))
+        return self.scenario.bound.batch_size_form(num_pretrain, num_finetune, self.start.progress)
 
     @cached_property
     def server_noise_price(self) -> np.ndarray:
         """What 1/b of each pre-training round adds to the bound, (M,)."""
-        before_switch = np.arange(self.num_pretrain_rounds)[::-1]
-        return self.form.pretrain_weight * self.form.pretrain_decay**before_switch
+        ends = np.cumsum(self.pretrain_repeats).astype(int)
+        weight = self.form.pretrain_decay ** np.arange(int(np.sum(self.pretrain_repeats)))[::-1]
+        sums = np.concatenate([[0.0], np.cumsum(weight)])
+        return self.form.pretrain_weight * np.diff(sums[ends], prepend=0.0)
 
     @cached_property
     def device_noise_price(self) -> np.ndarray:
@@ -56,12 +99,12 @@ class PlannedEpisode:
     @cached_property
     def finetune_delay_s(self) -> float:
         """What the delay budget leaves when all downlinks are paid, s."""
-        return self.scenario.budgets.delay_s - self.num_finetune_rounds * self.scenario.radio.downlink_s
+        return self.start.delay_s - float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_s
 
     @cached_property
     def finetune_energy_j(self) -> float:
         """What the energy budget leaves when all downlinks are paid, J."""
-        return self.scenario.budgets.energy_j - self.num_finetune_rounds * self.scenario.radio.downlink_j
+        return self.start.energy_j - float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_j
 
     @cached_property
     def server(self) -> Processor:
@@ -94,7 +137,7 @@ class PlannedEpisode:
         gain = self.tape.channel_gain[self.num_pretrain_rounds :][: self.num_finetune_rounds]
         return Uplink(
             nats_s=learning.upload_bit * np.log(2) / radio.bandwidth_hz,
-            noise_w=radio.noise_w_per_hz * radio.bandwidth_hz / gain,
+            noise_w=radio.noise_w_per_hz * radio.bandwidth_hz / np.maximum(gain, _LEAST_GAIN),
             power_max_w=self.scenario.devices.power_max_w,
         )
 
@@ -102,3 +145,7 @@ class PlannedEpisode:
         """Phi of batch sizes (M,) and (N, K)."""
         noise = np.sum(self.server_noise_price / server_batch) + np.sum(self.device_noise_price / batch)
         return float(self.form.constant + noise)
+
+
+# Stands for no gain at all: an upload at full power takes longer than anything, in numbers that do not overflow.
+_LEAST_GAIN = 1e-200

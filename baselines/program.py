@@ -63,17 +63,17 @@ class _Scales(NamedTuple):
 
     @classmethod
     def of(cls, episode: PlannedEpisode) -> "_Scales":
-        num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
+        num_pretrain, num_finetune = np.sum(episode.pretrain_repeats), np.sum(episode.finetune_repeats)
         scenario, server, devices = episode.scenario, episode.server, episode.devices
-        second = scenario.budgets.delay_s / (num_pretrain + num_finetune)
-        joule = 1.5 * scenario.budgets.energy_j / max(num_finetune, 1) / scenario.num_devices
+        second = episode.start.delay_s / (num_pretrain + num_finetune)
+        joule = 1.5 * episode.start.energy_j / max(num_finetune, 1) / scenario.num_devices
         server_second = min(second, float(server.cycles_per_sample * server.batch_max / server.freq_min_hz))
         compute_second = np.minimum(second, devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz)
         return cls(
             second=second,
             joule=joule,
             server_second=server_second,
-            server_joule=scenario.budgets.energy_j / max(num_pretrain, 1) / 2,
+            server_joule=episode.start.energy_j / max(num_pretrain, 1) / 2,
             server_batch=_batch_within(server_second, server),
             compute_second=compute_second,
             device_joule=np.minimum(joule, scenario.energy.battery_capacity_j),
@@ -169,7 +169,7 @@ class EpisodeProgram:
         return self._overdrafts[-1]
 
     def _pretraining(self) -> _Stage:
-        server, scales = self.episode.server, self._scales
+        server, scales, repeats = self.episode.server, self._scales, self.episode.pretrain_repeats
         cycles_s = server.cycles_per_sample * scales.server_batch / scales.server_second
         joules = server.capacitance_j_s2 * cycles_s**3 * scales.server_second / scales.server_joule
         batch, seconds, inverse = self._server_batch, self._server_s, cp.Variable(self._server_batch.shape)
@@ -184,20 +184,20 @@ class EpisodeProgram:
         return _Stage(
             constraints,
             noise=cp.sum(cp.multiply(self.episode.server_noise_price / scales.server_batch, inverse)),
-            seconds=cp.sum(seconds) * (scales.server_second / scales.second * (1 + MARGIN)),
-            joules=cp.sum(self._server_j) * (scales.server_joule / scales.joule * (1 + MARGIN)),
+            seconds=repeats @ seconds * (scales.server_second / scales.second * (1 + MARGIN)),
+            joules=repeats @ self._server_j * (scales.server_joule / scales.joule * (1 + MARGIN)),
         )
 
     def _finetuning(self) -> _Stage:
         scales = self._scales
-        inverse = cp.Variable(self._batch.shape)
+        inverse, repeats = cp.Variable(self._batch.shape), self.episode.finetune_repeats
         energy_j = (self._compute_j + self._upload_j) * (1 + MARGIN)
         constraints = [*self._computing(inverse), *self._uploading(), *self._waiting(energy_j)]
         return _Stage(
             constraints,
-            noise=cp.sum(cp.multiply(self._wide(self.episode.device_noise_price / scales.batch), inverse)),
-            seconds=cp.sum(self._duration_s) * (1 + MARGIN),
-            joules=cp.sum(energy_j @ (scales.device_joule / scales.joule)),
+            noise=cp.sum(repeats @ cp.multiply(self._wide(self.episode.device_noise_price / scales.batch), inverse)),
+            seconds=repeats @ self._duration_s * (1 + MARGIN),
+            joules=repeats @ (energy_j @ (scales.device_joule / scales.joule)),
         )
 
     def _computing(self, inverse: cp.Variable) -> list[cp.Constraint]:
@@ -247,13 +247,15 @@ class EpisodeProgram:
         )
         harvest = episode.finetune_harvest_w * watts
         with_downlink = duration + episode.scenario.radio.downlink_s / scales.second
-        filled = episode.scenario.energy.battery_initial_j / scales.device_joule
+        filled = episode.start.battery_j / scales.device_joule
         if episode.num_pretrain_rounds:
             # While nothing is spent, a battery is min(capacity, initial + harvest): one inequality does for the stage.
             server_watts = scales.server_second / scales.device_joule
-            filled = filled + (episode.pretrain_harvest_w * server_watts).T @ self._server_s
+            harvested = episode.pretrain_harvest_w * episode.pretrain_repeats[:, None] * server_watts
+            filled = filled + harvested.T @ self._server_s
         paid_j = energy_j - self._overdraft(self._batch.shape)
-        left = self._battery_j - paid_j + cp.multiply(harvest, with_downlink)
+        gained_j = cp.multiply(harvest, with_downlink) - paid_j
+        left = self._battery_j + cp.multiply(np.tile(episode.finetune_repeats[:, None], paid_j.shape[1]), gained_j)
         compute_s = cp.multiply(self._wide(scales.compute_second / scales.second), self._compute_s)
         self._finish = self._wait_s + compute_s + self._upload_s <= duration
         self._pay = paid_j <= self._battery_j + cp.multiply(harvest, self._wait_s)

@@ -26,12 +26,17 @@ def within_reach(episode: PlannedEpisode) -> np.ndarray:
     server_j = compute_energy_j(server.capacitance_j_s2, server.cycles_per_sample, 1, server.freq_min_hz)
     device_j = _least_energy_j(episode)
 
+    # What no budget or battery allows need not be told from what is much more; in a sum over rounds that would drown
+    # all others.
+    device_j = np.minimum(device_j, 2 * np.minimum(energy.battery_capacity_j, budgets.energy_j))
+    duration_s = np.minimum(_least_duration_s(episode), 2 * budgets.delay_s)
+
     def between(per_round: np.ndarray) -> np.ndarray:
         """Sums over rounds first .. last - 1, for every pair."""
         sums = np.concatenate([np.zeros_like(per_round[:1]), np.cumsum(per_round, axis=0)])
         return sums[last] - sums[first]
 
-    in_time = first * server_s + between(_least_duration_s(episode)) <= budgets.delay_s * _SLACK
+    in_time = first * server_s + between(duration_s) <= budgets.delay_s * _SLACK
     spent_j = first * server_j + between(np.sum(device_j, axis=1) + scenario.radio.downlink_j)
     reach = (first + rounds <= num_rounds) & in_time & (spent_j <= budgets.energy_j * _SLACK)
     reach &= between(np.any(device_j > energy.battery_capacity_j * _SLACK, axis=1).astype(float)) == 0

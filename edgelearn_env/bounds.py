@@ -44,7 +44,7 @@ class Progress(NamedTuple):
 
 
 class BatchSizeForm(NamedTuple):
-    """A bound for given numbers of rounds (M, N), as a function of the batch sizes alone.
+    """A bound after M pre-training and N fine-tuning rounds more, as a function of their batch sizes alone.
 
     Phi = constant + pretrain_weight sum_m pretrain_decay^(M-1-m) / b_m
           + finetune_weight sum_n sum_k omega_k^2 sigma_k^2 / b_{k,n}
@@ -80,8 +80,10 @@ class LearningBound(Protocol):
         """Phi with what has happened so far, (B,)."""
         ...
 
-    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm:
-        """Phi for fixed (M, N)."""
+    def batch_size_form(
+        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
+    ) -> BatchSizeForm:
+        """Phi after (M, N) rounds more, from `progress` or from the start."""
         ...
 
 
@@ -135,15 +137,19 @@ class FinetuneBound:
             progress.num_finetune_rounds
         )
 
-    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm:
-        """Phi for fixed (M, N): the recursion unrolled."""
-        num_finetune_rounds = np.maximum(num_finetune_rounds, 1)
+    def batch_size_form(
+        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
+    ) -> BatchSizeForm:
+        """Phi after (M, N) rounds more, from `progress` or from the start: the recursion unrolled."""
+        _, finetuned, gap, noise = progress or Progress(0.0, 0.0, self.pretrain_start, 0.0)
+        num_finetune_rounds = np.maximum(finetuned + num_finetune_rounds, 1)
         per_gap = 2 / (self.device_step_size * num_finetune_rounds)
         decay = self.contraction ** np.arange(np.max(num_pretrain_rounds) + 1)
         decay_before = np.cumsum(decay) - decay
-        gap = decay[num_pretrain_rounds] * self.initial_gap + decay_before[num_pretrain_rounds] * self.drift
+        gap = decay[num_pretrain_rounds] * gap + decay_before[num_pretrain_rounds] * self.drift
+        past = self.smoothness * self.device_step_size * noise / num_finetune_rounds
         return BatchSizeForm(
-            constant=per_gap * gap,
+            constant=per_gap * gap + past,
             pretrain_weight=per_gap * self.server_noise,
             pretrain_decay=self.contraction,
             finetune_weight=self.smoothness * self.device_step_size / num_finetune_rounds,
@@ -198,12 +204,16 @@ class TwoStageBound:
         weight = xp.maximum(weight, xp.full_like(weight, min(eta_0, eta)))
         return (progress.pretrain_term + self.device_noise * progress.finetune_term) / weight
 
-    def batch_size_form(self, num_pretrain_rounds: Array, num_finetune_rounds: Array) -> BatchSizeForm:
-        """Phi for fixed (M, N)."""
+    def batch_size_form(
+        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
+    ) -> BatchSizeForm:
+        """Phi after (M, N) rounds more, from `progress` or from the start."""
+        pretrained, finetuned, term, noise = progress or Progress(0.0, 0.0, self.pretrain_start, 0.0)
         eta_0, eta = self.server_step_size, self.device_step_size
-        weight = np.maximum(eta_0 * num_pretrain_rounds + eta * num_finetune_rounds, min(eta_0, eta))
+        weight = eta_0 * (pretrained + num_pretrain_rounds) + eta * (finetuned + num_finetune_rounds)
+        weight = np.maximum(weight, min(eta_0, eta))
         return BatchSizeForm(
-            constant=(2 * self.initial_gap + num_pretrain_rounds * self.drift) / weight,
+            constant=(term + num_pretrain_rounds * self.drift + self.device_noise * noise) / weight,
             pretrain_weight=self.server_noise / weight,
             pretrain_decay=1.0,
             finetune_weight=self.device_noise / weight,
