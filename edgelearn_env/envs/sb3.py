@@ -71,7 +71,7 @@ class NativeVecEnv(VecEnv):
         self._return += reward
         self._length += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for index in np.flatnonzero(done):
+        for index in np.flatnonzero(done).tolist():
             infos[index] = {
                 **_row(info["final_info"], index),
                 "terminal_observation": info["final_obs"][index],

@@ -1,0 +1,65 @@
+"""`edgelearn train` as a user meets it: in a process of its own, in an empty folder."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("stable_baselines3")
+
+from edgelearn_env import Scenario
+from edgelearn_env.agents.checkpoint import load, load_policy
+
+COMMAND = [sys.executable, "-m", "edgelearn_env.scripts.main", "train", "--scenario", "tiny", "--num-envs", "8"]
+
+
+def begun(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, text=True, **pipes)
+
+
+def ended(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    process = begun(*arguments, folder=folder)
+    printed, complaint = process.communicate(timeout=120)
+    return process.returncode, printed, complaint
+
+
+def test_a_run_says_where_its_files_are_and_how_good_its_best_state_is(tmp_path):
+    status, printed, complaint = ended("--steps", "2048", folder=tmp_path)
+    assert (status, complaint) == (0, "")
+    folder = Path("runs") / "ppo-tiny"
+    assert f"Wrote {folder / 'checkpoint.zip'}, {folder / 'progress.csv'}" in printed
+    kept = load(tmp_path / folder / "checkpoint.zip")
+    assert f"on 100 validation tapes: {kept.validation_objective:.4f}" in printed
+    load_policy(tmp_path / folder / "checkpoint.zip", Scenario.preset("tiny"))
+    status, _, complaint = ended("--steps", "2048", "--seed", "1", folder=tmp_path)
+    assert status == 2
+    assert "was begun with another seed" in complaint
+    status, _, complaint = ended("--steps", "2048", "--seed", "1", "--fresh", folder=tmp_path)
+    assert (status, complaint) == (0, "")
+    assert load(tmp_path / folder / "checkpoint.zip").seed == 1
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
+    snapshot = tmp_path / "runs" / "ppo-tiny" / "snapshot.pkl"
+    process = begun("--steps", "20000000", folder=tmp_path)
+    until = time.monotonic() + 60
+    while not snapshot.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (0, "")
+    assert "Stopped before 20,000,000 steps; the same command goes on." in printed
+    status, printed, complaint = ended("--steps", "2048", folder=tmp_path)
+    assert (status, complaint) == (0, "")
+    assert "Wrote" in printed
+
+
+def test_a_file_is_no_folder_to_write_to(tmp_path):
+    (tmp_path / "taken").write_text("")
+    status, _, complaint = ended("--out", "taken", folder=tmp_path)
+    assert status == 2
+    assert complaint.splitlines() == ["edgelearn: --out must name a folder, got the file 'taken'"]
