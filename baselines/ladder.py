@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from edgelearn_env.baselines.equal_split import tuned_equal_split
 from edgelearn_env.baselines.fixed_plan import fixed_plan
+from edgelearn_env.baselines.mpc import MPC
 from edgelearn_env.baselines.myopic import Myopic
 from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.dynamics import system_of
@@ -16,4 +17,5 @@ LADDER: Mapping[str, Callable[[Scenario], Policy]] = {
     "fixed": fixed_plan,
     "equal": tuned_equal_split,
     "myopic": lambda scenario: Myopic(system=system_of(scenario)),
+    "mpc": MPC,
 }

@@ -82,7 +82,7 @@ def _round_cost(episode: PlannedEpisode, prices: Multipliers, joule: np.ndarray)
     duration_price = prices.time - np.sum(finish + after * harvest_w, axis=1)
     downlink = prices.time * radio.downlink_s + prices.energy * radio.downlink_j
     cost = np.sum(of_devices, axis=1) + delay_s * np.minimum(duration_price, 0.0) + downlink
-    # A round that costs more than all that there is to spend is in no plan; in a cumulative sum it would drown the others.
+    # A round that costs more than all that there is to spend is in no plan; in a cumulative sum it would drown others.
     psi_0 = scenario.bound.batch_size_form(0, 0).constant
     return np.minimum(cost, psi_0 + prices.time * delay_s + prices.energy * scenario.budgets.energy_j)
 

@@ -141,7 +141,7 @@ def _stretched(
     upload_s = np.maximum(times.upload_s[n], nats_s / np.log1p(episode.uplink.power_max_w / noise_w))
     for _ in range(_STRETCHES):
         energy_j = compute_j + noise_w * np.expm1(nats_s / upload_s) * upload_s
-        # A wait without end would leave no number for the battery; the whole delay budget is as much out of the question.
+        # A wait without end would leave no number for the battery; the whole delay budget is as far out of reach.
         wait_s = np.minimum(waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n]), delay_s)
         upload_s = np.maximum(upload_s, times.duration_s[n] - compute_s - wait_s)
     return wait_s, compute_s, upload_s, energy_j

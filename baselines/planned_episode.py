@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from edgelearn_env.baselines.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.prices import Processor, Uplink
 from edgelearn_env.bounds import BatchSizeForm, Progress
 from edgelearn_env.scenario import Scenario
@@ -68,6 +69,11 @@ class PlannedEpisode:
         return np.ones(self.num_finetune_rounds)
 
     @cached_property
+    def reserve_j(self) -> np.ndarray:
+        """Charge that the batteries keep from the second fine-tuning round on, J, (K,)."""
+        return np.zeros(self.scenario.num_devices)
+
+    @cached_property
     def form(self) -> BatchSizeForm:
         """The learning bound as a function of the batch sizes."""
         num_pretrain, num_finetune = int(np.sum(self.pretrain_repeats)), int(np.sum(self.finetune_repeats))
@@ -109,43 +115,21 @@ class PlannedEpisode:
     @cached_property
     def server(self) -> Processor:
         """The server's processor, its overhead factor within the energy constant."""
-        server = self.scenario.server
-        return Processor(
-            cycles_per_sample=np.float64(self.scenario.server_cycles_per_sample),
-            capacitance_j_s2=np.float64(server.overhead_factor * server.capacitance_j_s2),
-            freq_min_hz=np.float64(server.freq_min_hz),
-            freq_max_hz=np.float64(server.freq_max_hz),
-            batch_max=np.float64(server.batch_max),
-        )
+        return server_processor(self.scenario)
 
     @cached_property
     def devices(self) -> Processor:
         """The devices' processors, each field (K,)."""
-        devices = self.scenario.devices
-        return Processor(
-            cycles_per_sample=self.scenario.device_cycles_per_sample,
-            capacitance_j_s2=devices.capacitance_j_s2,
-            freq_min_hz=devices.freq_min_hz,
-            freq_max_hz=devices.freq_max_hz,
-            batch_max=devices.batch_max,
-        )
+        return device_processors(self.scenario)
 
     @cached_property
     def uplink(self) -> Uplink:
         """The uplinks in the fine-tuning rounds; `noise_w` is (N, K)."""
-        radio, learning = self.scenario.radio, self.scenario.learning
         gain = self.tape.channel_gain[self.num_pretrain_rounds :][: self.num_finetune_rounds]
-        return Uplink(
-            nats_s=learning.upload_bit * np.log(2) / radio.bandwidth_hz,
-            noise_w=radio.noise_w_per_hz * radio.bandwidth_hz / np.maximum(gain, _LEAST_GAIN),
-            power_max_w=self.scenario.devices.power_max_w,
-        )
+        return uplinks(self.scenario, gain)
 
     def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
         """Phi of batch sizes (M,) and (N, K)."""
-        noise = np.sum(self.server_noise_price / server_batch) + np.sum(self.device_noise_price / batch)
-        return float(self.form.constant + noise)
-
-
-# Stands for no gain at all: an upload at full power takes longer than anything, in numbers that do not overflow.
-_LEAST_GAIN = 1e-200
+        pretrain_noise = np.sum(self.server_noise_price / server_batch)
+        finetune_noise = np.sum(self.finetune_repeats @ (self.device_noise_price / batch))
+        return float(self.form.constant + pretrain_noise + finetune_noise)

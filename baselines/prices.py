@@ -67,9 +67,7 @@ def cheapest_batch(noise_price: Array, sample: Least, batch_max: Array) -> Least
     return Least(noise_price / batch + sample.cost * batch, sample.seconds * batch)
 
 
-def cheapest_compute(
-    noise_price: Array, time_price: Array, energy_price: Array, processor: Processor
-) -> Least:
+def cheapest_compute(noise_price: Array, time_price: Array, energy_price: Array, processor: Processor) -> Least:
     """min over b, f of noise_price / b + time_price a b / f + energy_price kappa a b f^2."""
     sample = cheapest_sample(time_price, energy_price, processor)
     return cheapest_batch(noise_price, sample, processor.batch_max)

@@ -4,7 +4,9 @@ Times replace frequencies and powers: a batch b computed in t takes kappa a^3 b^
 of u seconds takes (N_0 W / g) u (2^(Q / (u W)) - 1) joules (exponential cone), and 1/b is a second-order cone.
 """
 
+import functools
 import warnings
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import cvxpy as cp
@@ -12,7 +14,11 @@ import numpy as np
 
 from edgelearn_env.baselines.dual import Multipliers
 from edgelearn_env.baselines.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.prices import Processor
+from edgelearn_env.baselines.program_data import MARGIN, Scales, program_data
+
+# A certificate is asked for 1e-5; Clarabel's own tolerances of 1e-8 are at times just out of its reach. With steps of
+# 0.99 of the way to the cones' boundary instead of 0.9 it gives up on some programs, mostly those of many devices.
+CLARABEL = {"tol_feas": 1e-7, "tol_gap_abs": 1e-6, "tol_gap_rel": 1e-6, "max_step_fraction": 0.9}
 
 
 class RoundTimes(NamedTuple):
@@ -45,66 +51,6 @@ class Solution(NamedTuple):
     multipliers: Multipliers
 
 
-class _Scales(NamedTuple):
-    """Units in which every variable of the program is of order one.
-
-    Tolerances are absolute in these units, so each quantity is measured against the most it can be: a small battery
-    beside a large budget would otherwise be lost in the solver's rounding.
-    """
-
-    second: float
-    joule: float
-    server_second: float
-    server_joule: float
-    server_batch: float | np.ndarray
-    compute_second: np.ndarray
-    device_joule: np.ndarray
-    batch: float | np.ndarray
-
-    @classmethod
-    def of(cls, episode: PlannedEpisode) -> "_Scales":
-        num_pretrain, num_finetune = np.sum(episode.pretrain_repeats), np.sum(episode.finetune_repeats)
-        scenario, server, devices = episode.scenario, episode.server, episode.devices
-        second = episode.start.delay_s / (num_pretrain + num_finetune)
-        joule = 1.5 * episode.start.energy_j / max(num_finetune, 1) / scenario.num_devices
-        server_second = min(second, float(server.cycles_per_sample * server.batch_max / server.freq_min_hz))
-        compute_second = np.minimum(second, devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz)
-        return cls(
-            second=second,
-            joule=joule,
-            server_second=server_second,
-            server_joule=episode.start.energy_j / max(num_pretrain, 1) / 2,
-            server_batch=_batch_within(server_second, server),
-            compute_second=compute_second,
-            device_joule=np.minimum(joule, scenario.energy.battery_capacity_j),
-            batch=_batch_within(compute_second, devices),
-        )
-
-
-def _batch_within(seconds: float | np.ndarray, processor: Processor) -> float | np.ndarray:
-    """The batch a middling clock computes in half of `seconds`, within the limits."""
-    middle_hz = np.sqrt(processor.freq_min_hz * processor.freq_max_hz)
-    return np.clip(seconds * middle_hz / processor.cycles_per_sample / 2, 1.0, processor.batch_max)
-
-
-class _Stage(NamedTuple):
-    """One stage's share of the program: constraints, and what it adds to the objective and to the budgets' use."""
-
-    constraints: list[cp.Constraint]
-    noise: cp.Expression | float
-    seconds: cp.Expression | float
-    joules: cp.Expression | float
-
-
-# A certificate is asked for 1e-5; Clarabel's own tolerances of 1e-8 are at times just out of its reach. With steps of
-# 0.99 of the way to the cones' boundary instead of 0.9 it gives up on some programs, mostly those of many devices.
-CLARABEL = {"tol_feas": 1e-7, "tol_gap_abs": 1e-6, "tol_gap_rel": 1e-6, "max_step_fraction": 0.9}
-
-# The program counts every energy and duration this much too high: the plan read off it then stays within hard budgets
-# in spite of the solver's rounding, at a cost in the bound far below the certificate's gap.
-MARGIN = 5e-7
-
-
 class EpisodeProgram:
     """The program of one episode, ready to be solved.
 
@@ -120,191 +66,181 @@ class EpisodeProgram:
     With an `overdraft_price`, budgets and batteries may be overdrawn for that much per unit of the program's scales,
     where the bound is of order one. That always has a solution, whose multipliers make a lower bound like any others;
     where the budgets do not allow so many rounds they prove it, by a high bound.
+
+    With `recurring`, the program is compiled once for its shape and only filled with numbers from then on. That first
+    compilation takes many times as long as one without parameters, so it pays for small shapes that come often.
     """
 
-    def __init__(self, episode: PlannedEpisode, *, overdraft_price: float | None = None) -> None:
+    def __init__(
+        self, episode: PlannedEpisode, *, overdraft_price: float | None = None, recurring: bool = False
+    ) -> None:
         self.episode = episode
-        self._overdraft_price = overdraft_price
-        self._scales = _Scales.of(episode)
-        self._overdrafts: list[cp.Variable] = []
-        num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
-        shape = (num_finetune, episode.scenario.num_devices)
-        self._server_batch, self._server_s, self._server_j = (cp.Variable(num_pretrain) for _ in range(3))
-        self._batch, self._compute_s, self._upload_s, self._wait_s = (cp.Variable(shape) for _ in range(4))
-        self._compute_j, self._upload_j, self._battery_j = (cp.Variable(shape) for _ in range(3))
-        self._duration_s = cp.Variable(num_finetune)
-        stages = []
-        if num_pretrain:
-            stages.append(self._pretraining())
-        if num_finetune:
-            stages.append(self._finetuning())
-        scales = self._scales
-        seconds, joules = (sum(uses) for uses in zip(*((stage.seconds, stage.joules) for stage in stages), strict=True))
-        self._delay = seconds <= episode.finetune_delay_s / scales.second + self._overdraft(())
-        self._energy = joules <= episode.finetune_energy_j / scales.joule + self._overdraft(())
-        constraints = [self._delay, self._energy, *(c for stage in stages for c in stage.constraints)]
-        self._unit = episode.form.constant
-        cost = sum(stage.noise for stage in stages) / self._unit
-        cost += sum(overdraft_price * cp.sum(overdraft) for overdraft in self._overdrafts)
-        self._problem = cp.Problem(cp.Minimize(cost), constraints)
+        self._scales = Scales.of(episode)
+        self._data = program_data(episode, self._scales)
+        if overdraft_price is not None:
+            self._data["overdraft_price"] = np.asarray(overdraft_price)
+        self._recurring = recurring
+        sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
+        if recurring:
+            self._form = _compiled_form(sizes, tuple((name, value.shape) for name, value in self._data.items()))
+        else:
+            self._form = _Form(sizes, self._data)
 
     def solve(self) -> Solution | None:
         """Solve with Clarabel; None without a solution of full accuracy, as where budgets forbid so many rounds."""
+        if self._recurring:
+            for name, value in self._data.items():
+                self._form.numbers[name].value = value
         with warnings.catch_warnings():
             # A solution of reduced accuracy is not taken for one.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             try:
-                self._problem.solve(solver=cp.CLARABEL, **CLARABEL)
+                self._form.problem.solve(solver=cp.CLARABEL, enforce_dpp=True, warm_start=False, **CLARABEL)
             except cp.SolverError:
                 return None
-        if self._problem.status != cp.OPTIMAL:
+        if self._form.problem.status != cp.OPTIMAL:
             return None
         return Solution(self._times(), self._multipliers())
 
-    def _overdraft(self, shape: tuple[int, ...]) -> cp.Variable | float:
-        """How far a constraint is overdrawn; 0 unless that has a price."""
-        if self._overdraft_price is None:
-            return 0.0
-        self._overdrafts.append(cp.Variable(shape, nonneg=True))
-        return self._overdrafts[-1]
-
-    def _pretraining(self) -> _Stage:
-        server, scales, repeats = self.episode.server, self._scales, self.episode.pretrain_repeats
-        cycles_s = server.cycles_per_sample * scales.server_batch / scales.server_second
-        joules = server.capacitance_j_s2 * cycles_s**3 * scales.server_second / scales.server_joule
-        batch, seconds, inverse = self._server_batch, self._server_s, cp.Variable(self._server_batch.shape)
-        constraints = [
-            cp.PowCone3D(self._server_j, seconds, np.cbrt(joules) * batch, 1 / 3),
-            seconds <= batch * (cycles_s / server.freq_min_hz),
-            seconds >= batch * (cycles_s / server.freq_max_hz),
-            batch >= 1 / scales.server_batch,
-            batch <= server.batch_max / scales.server_batch,
-            _at_least_inverse(inverse, batch),
-        ]
-        return _Stage(
-            constraints,
-            noise=cp.sum(cp.multiply(self.episode.server_noise_price / scales.server_batch, inverse)),
-            seconds=repeats @ seconds * (scales.server_second / scales.second * (1 + MARGIN)),
-            joules=repeats @ self._server_j * (scales.server_joule / scales.joule * (1 + MARGIN)),
-        )
-
-    def _finetuning(self) -> _Stage:
-        scales = self._scales
-        inverse, repeats = cp.Variable(self._batch.shape), self.episode.finetune_repeats
-        energy_j = (self._compute_j + self._upload_j) * (1 + MARGIN)
-        constraints = [*self._computing(inverse), *self._uploading(), *self._waiting(energy_j)]
-        return _Stage(
-            constraints,
-            noise=cp.sum(repeats @ cp.multiply(self._wide(self.episode.device_noise_price / scales.batch), inverse)),
-            seconds=repeats @ self._duration_s * (1 + MARGIN),
-            joules=repeats @ (energy_j @ (scales.device_joule / scales.joule)),
-        )
-
-    def _computing(self, inverse: cp.Variable) -> list[cp.Constraint]:
-        """Compute energy, clock limits and batch limits of the devices."""
-        devices, scales = self.episode.devices, self._scales
-        cycles_s = devices.cycles_per_sample * scales.batch / scales.compute_second
-        joules = devices.capacitance_j_s2 * cycles_s**3 * scales.compute_second / scales.device_joule
-        batch, seconds = self._batch, self._compute_s
-        scaled_batch = cp.multiply(self._wide(np.cbrt(joules)), batch)
-        return [
-            cp.PowCone3D(_flat(self._compute_j), _flat(seconds), _flat(scaled_batch), 1 / 3),
-            seconds <= cp.multiply(batch, self._wide(cycles_s / devices.freq_min_hz)),
-            seconds >= cp.multiply(batch, self._wide(cycles_s / devices.freq_max_hz)),
-            batch >= self._wide(1 / scales.batch),
-            batch <= self._wide(devices.batch_max / scales.batch),
-            _at_least_inverse(_flat(inverse), _flat(batch)),
-        ]
-
-    def _uploading(self) -> list[cp.Constraint]:
-        """Upload energy, u (e^(nats / u) - 1) noise <= e, and the power limit.
-
-        The cone u e^(x / u) <= z is written u e^(x / u - s) <= z e^-s with s half the logarithm of the best SNR, which
-        keeps z of order one; without this the solver needs twice the iterations and may end inaccurate.
-        """
-        uplink, scales = self.episode.uplink, self._scales
-        nats = self._wide(uplink.nats_s / scales.second)
-        noise = uplink.noise_w * scales.second / scales.device_joule
-        shift = 0.5 * np.log1p(uplink.power_max_w / uplink.noise_w)
-        seconds, joules = self._upload_s, self._upload_j
-        decay = np.exp(-shift)
-        return [
-            cp.ExpCone(
-                _flat(nats - cp.multiply(shift, seconds)),
-                _flat(seconds),
-                _flat(cp.multiply(decay / noise, joules) + cp.multiply(decay, seconds)),
-            ),
-            joules <= cp.multiply(seconds, self._wide(uplink.power_max_w * scales.second / scales.device_joule)),
-        ]
-
-    def _waiting(self, energy_j: cp.Expression) -> list[cp.Constraint]:
-        """Rounds that wait for their devices, devices that wait for their batteries."""
-        episode, scales = self.episode, self._scales
-        watts = scales.second / scales.device_joule
-        capacity = self._wide(episode.scenario.energy.battery_capacity_j / scales.device_joule)
-        duration = cp.reshape(self._duration_s, (episode.num_finetune_rounds, 1), order="C") @ np.ones(
-            (1, episode.scenario.num_devices)
-        )
-        harvest = episode.finetune_harvest_w * watts
-        with_downlink = duration + episode.scenario.radio.downlink_s / scales.second
-        filled = episode.start.battery_j / scales.device_joule
-        if episode.num_pretrain_rounds:
-            # While nothing is spent, a battery is min(capacity, initial + harvest): one inequality does for the stage.
-            server_watts = scales.server_second / scales.device_joule
-            harvested = episode.pretrain_harvest_w * episode.pretrain_repeats[:, None] * server_watts
-            filled = filled + harvested.T @ self._server_s
-        paid_j = energy_j - self._overdraft(self._batch.shape)
-        gained_j = cp.multiply(harvest, with_downlink) - paid_j
-        left = self._battery_j + cp.multiply(np.tile(episode.finetune_repeats[:, None], paid_j.shape[1]), gained_j)
-        compute_s = cp.multiply(self._wide(scales.compute_second / scales.second), self._compute_s)
-        self._finish = self._wait_s + compute_s + self._upload_s <= duration
-        self._pay = paid_j <= self._battery_j + cp.multiply(harvest, self._wait_s)
-        self._start = self._battery_j[0] <= filled
-        self._store = self._battery_j[1:] <= left[:-1]
-        self._hold = paid_j <= capacity
-        constraints = [self._finish, self._pay, self._start, self._hold]
-        constraints += [self._battery_j >= 0, self._battery_j <= capacity, self._wait_s >= 0]
-        return [*constraints, self._store] if episode.num_finetune_rounds > 1 else constraints
-
-    def _wide(self, per_device: np.ndarray) -> np.ndarray:
-        """A (K,) array as (N, K)."""
-        return np.broadcast_to(per_device, self._batch.shape)
-
     def _times(self) -> RoundTimes:
-        scales = self._scales
-
-        def value(variable: cp.Variable) -> np.ndarray:
-            return np.zeros(variable.shape) if variable.value is None else variable.value
-
+        scales, form = self._scales, self._form
         return RoundTimes(
-            server_batch=value(self._server_batch) * scales.server_batch,
-            server_s=value(self._server_s) * scales.server_second,
-            batch=value(self._batch) * scales.batch,
-            compute_s=value(self._compute_s) * scales.compute_second,
-            upload_s=value(self._upload_s) * scales.second,
-            duration_s=value(self._duration_s) * scales.second,
+            server_batch=_value(form.server_batch) * scales.server_batch,
+            server_s=_value(form.server_s) * scales.server_second,
+            batch=_value(form.batch) * scales.batch,
+            compute_s=_value(form.compute_s) * scales.compute_second,
+            upload_s=_value(form.upload_s) * scales.second,
+            duration_s=_value(form.duration_s) * scales.second,
         )
 
     def _multipliers(self) -> Multipliers:
         """The solver's multipliers in physical units."""
-        scales = self._scales
-        per_second, per_joule = self._unit / scales.second, self._unit / scales.device_joule
-        time = float(self._delay.dual_value) * per_second
-        energy = float(self._energy.dual_value) * self._unit / scales.joule
+        scales, form, unit = self._scales, self._form, self.episode.form.constant
+        per_second, per_joule = unit / scales.second, unit / scales.device_joule
+        time = float(form.delay.dual_value) * per_second
+        energy = float(form.energy.dual_value) * unit / scales.joule
         if not self.episode.num_finetune_rounds:
-            nothing = np.zeros(self._batch.shape)
+            nothing = np.zeros(form.batch.shape)
             return Multipliers(time, energy, nothing, nothing, nothing, nothing)
-        carry = [np.reshape(self._start.dual_value, (1, -1))]
+        carry = [np.reshape(form.start.dual_value, (1, -1))]
         if self.episode.num_finetune_rounds > 1:
-            carry.append(self._store.dual_value)
+            carry.append(form.store.dual_value)
         return Multipliers(
             time=time,
             energy=energy,
-            finish=self._finish.dual_value * per_second,
-            pay=self._pay.dual_value * per_joule,
+            finish=form.finish.dual_value * per_second,
+            pay=form.pay.dual_value * per_joule,
             carry=np.concatenate(carry) * per_joule,
-            hold=self._hold.dual_value * per_joule,
+            hold=form.hold.dual_value * per_joule,
         )
+
+
+class _Form:
+    """The program in terms of its numbers, arrays or parameters: variables, and constraints with multipliers."""
+
+    def __init__(self, sizes: tuple[int, int, int], numbers: Mapping[str, np.ndarray | cp.Parameter]) -> None:
+        num_pretrain, num_finetune, num_devices = sizes
+        devices = (num_finetune, num_devices)
+        self.numbers = numbers
+        self.server_batch, self.server_s, self.server_j = (cp.Variable(num_pretrain) for _ in range(3))
+        self.batch, self.compute_s, self.upload_s, self.wait_s = (cp.Variable(devices) for _ in range(4))
+        self.compute_j, self.upload_j, self.battery_j = (cp.Variable(devices) for _ in range(3))
+        self.duration_s = cp.Variable(num_finetune)
+        self._constraints: list[cp.Constraint] = []
+        self._costs: list[cp.Expression] = []
+        uses = [stage() for stage, size in ((self._pretrain, num_pretrain), (self._finetune, num_finetune)) if size]
+        seconds, joules = (sum(use) for use in zip(*uses, strict=True))
+        self.delay = seconds <= self.numbers["delay"] + self._overdraft(())
+        self.energy = joules <= self.numbers["energy"] + self._overdraft(())
+        constraints = [self.delay, self.energy, *self._constraints]
+        self.problem = cp.Problem(cp.Minimize(sum(self._costs)), constraints)
+
+    def _overdraft(self, shape: tuple[int, ...]) -> cp.Variable | float:
+        """How far a constraint is overdrawn; 0 unless that has a price."""
+        if "overdraft_price" not in self.numbers:
+            return 0.0
+        overdraft = cp.Variable(shape, nonneg=True)
+        self._costs.append(self.numbers["overdraft_price"] * cp.sum(overdraft))
+        return overdraft
+
+    def _pretrain(self) -> tuple[cp.Expression, cp.Expression]:
+        """Constraints and cost of pre-training; its use of the delay and the energy budget."""
+        p, batch, seconds = self.numbers, self.server_batch, self.server_s
+        inverse = cp.Variable(batch.shape)
+        self._constraints += [
+            cp.PowCone3D(self.server_j, seconds, p["server_cone"] * batch, 1 / 3),
+            seconds <= p["server_slowest"] * batch,
+            seconds >= p["server_fastest"] * batch,
+            batch >= p["server_least"],
+            batch <= p["server_most"],
+            _at_least_inverse(inverse, batch),
+        ]
+        self._costs.append(p["server_noise"] @ inverse)
+        return p["server_second_use"] @ seconds, p["server_joule_use"] @ self.server_j
+
+    def _finetune(self) -> tuple[cp.Expression, cp.Expression]:
+        """Constraints and cost of fine-tuning; its use of the delay and the energy budget."""
+        p, inverse = self.numbers, cp.Variable(self.batch.shape)
+        self._compute(inverse)
+        self._upload()
+        self._wait()
+        self._costs.append(cp.sum(cp.multiply(p["noise"], inverse)))
+        joules = cp.sum(cp.multiply(p["energy_use"], self.compute_j + self.upload_j))
+        return p["duration_use"] @ self.duration_s, joules
+
+    def _compute(self, inverse: cp.Variable) -> None:
+        """Compute energy, clock limits and batch limits of the devices."""
+        p, batch, seconds = self.numbers, self.batch, self.compute_s
+        scaled_batch = cp.multiply(p["cone"], batch)
+        self._constraints += [
+            cp.PowCone3D(_flat(self.compute_j), _flat(seconds), _flat(scaled_batch), 1 / 3),
+            seconds <= cp.multiply(p["slowest"], batch),
+            seconds >= cp.multiply(p["fastest"], batch),
+            batch >= p["least"],
+            batch <= p["most"],
+            _at_least_inverse(_flat(inverse), _flat(batch)),
+        ]
+
+    def _upload(self) -> None:
+        """Upload energy and power limit."""
+        p, seconds, joules = self.numbers, self.upload_s, self.upload_j
+        exponent = p["nats"] - cp.multiply(p["shift"], seconds)
+        right = cp.multiply(p["decay_by_noise"], joules) + cp.multiply(p["decay"], seconds)
+        self._constraints += [
+            cp.ExpCone(_flat(exponent), _flat(seconds), _flat(right)),
+            joules <= cp.multiply(p["power"], seconds),
+        ]
+
+    def _wait(self) -> None:
+        """Rounds that wait for their devices, devices that wait for their batteries."""
+        p, battery, (num_rounds, num_devices) = self.numbers, self.battery_j, self.batch.shape
+        duration = cp.reshape(self.duration_s, (num_rounds, 1), order="C") @ np.ones((1, num_devices))
+        energy_j, overdraft = self.compute_j + self.upload_j, self._overdraft(self.batch.shape)
+        paid_j = (1 + MARGIN) * energy_j - overdraft
+        spent_j = cp.multiply(p["spending"], energy_j) - cp.multiply(p["overdrawing"], overdraft)
+        left = battery + cp.multiply(p["stored"], duration) + p["stored_in_downlink"] - spent_j
+        filled = p["start"] + (p["server_harvest"] @ self.server_s if "server_harvest" in p else 0.0)
+        compute_s = cp.multiply(p["compute_use"], self.compute_s)
+        self.finish = self.wait_s + compute_s + self.upload_s <= duration
+        self.pay = paid_j <= battery + cp.multiply(p["harvest"], self.wait_s)
+        self.hold = paid_j <= p["capacity"]
+        self.start = battery[0] <= filled
+        self.store = battery[1:] <= left[:-1]
+        self._constraints += [self.finish, self.pay, self.hold, self.start]
+        self._constraints += [battery >= p["reserve"], battery <= p["capacity"], self.wait_s >= 0]
+        if num_rounds > 1:
+            self._constraints.append(self.store)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled_form(sizes: tuple[int, int, int], shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> _Form:
+    """The program of one shape with parameters for its numbers, compiled when it is first solved."""
+    return _Form(sizes, {name: cp.Parameter(shape, name=name) for name, shape in shapes})
+
+
+def _value(variable: cp.Variable) -> np.ndarray:
+    """What a variable was solved to; one without entries never is."""
+    return np.zeros(variable.shape) if variable.value is None else variable.value
 
 
 def _flat(expression: cp.Expression) -> cp.Expression:

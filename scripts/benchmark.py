@@ -157,7 +157,19 @@ def _footnotes(report: Report, optima: Sequence[Optimum]) -> list[str]:
         f"it. With real-valued batches a plan comes within {np.expm1(relaxed):.1e} of it on average, {largest:.1e} at "
         "worst; the row clairvoyant is that plan in whole batches."
     )
-    return [meaning, proof]
+    return [meaning, proof, *_price_of_not_knowing(report)]
+
+
+def _price_of_not_knowing(report: Report) -> list[str]:
+    """What planning on forecasts loses to knowing the future, if both were played."""
+    by_name = {played.name: played for played in report.played}
+    if "mpc" not in by_name:
+        return []
+    price = report.ratio(by_name["mpc"], by_name["clairvoyant"])
+    interval = f"95 % interval {_percent(price.low)} to {_percent(price.high)}"
+    return [
+        f"Price of not knowing the future (mpc over clairvoyant, paired by tape): {_percent(price.mean)}, {interval}."
+    ]
 
 
 def _written(report: Report, plans: Trajectory, played: dict[str, Trajectory], out: Path) -> list[Path]:
