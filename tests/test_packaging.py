@@ -1,6 +1,7 @@
 """What is installed: the right folders, in an import root of their own, and usable outside of the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -40,8 +41,10 @@ def test_the_readme_has_the_environments_tables_as_they_are():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    # Built from a copy: setuptools leaves a folder behind, from which a later build would take files that are gone.
+    source, folder = tmp_path_factory.mktemp("source") / "project", tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "results", "runs", "*.egg-info"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
     return next(folder.glob("*.whl"))
 
