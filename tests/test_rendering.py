@@ -196,11 +196,11 @@ def test_the_switch_is_marked_where_pre_training_ended(panels):
 
 @pytest.mark.parametrize("name", ["tiny", "large"])
 def test_the_page_names_scenario_bound_rounds_and_end(name):
-    whole = played(Scenario.preset(name), switch_after=8)
+    whole = played(Scenario.preset(name), switch_after=4)
     words = " ".join(text.get_text() for text in rendering.episode_figure(whole).texts)
     assert f"{name}: {whole.scenario.num_devices} devices" in words
     assert f"Φ = {whole.objective[0]:.4g}" in words
-    assert "M = 8 " in words
+    assert "M = 4 " in words
     assert f"N = {whole.num_finetune_rounds[0]:.0f} " in words
     assert "ended: " in words
 
@@ -318,9 +318,9 @@ def test_while_pre_training_the_text_of_many_devices_lists_the_emptiest():
 
 
 @pytest.mark.parametrize("name", ["tiny", "default", "large"])
-@pytest.mark.parametrize("num_rounds", [0, 1, 8, 9])
+@pytest.mark.parametrize("num_rounds", [0, 1, 4, 5])
 def test_the_text_is_at_most_a_hundred_columns_wide(name, num_rounds):
-    whole = played(Scenario.preset(name), switch_after=8)
+    whole = played(Scenario.preset(name), switch_after=4)
     lines = rendering.ansi(until(whole, num_rounds)).splitlines()
     assert max(map(len, lines)) <= 100
     assert all(line.isprintable() for line in lines)
