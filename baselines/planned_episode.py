@@ -32,7 +32,7 @@ class Standing(NamedTuple):
     def at_start(cls, scenario: Scenario) -> Self:
         """Before the first round."""
         budgets = scenario.budgets
-        return cls(budgets.delay_s, budgets.energy_j, scenario.energy.battery_initial_j, None)
+        return cls(budgets.delay_s, budgets.energy_j, np.asarray(scenario.energy.battery_initial_j), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ of u seconds takes (N_0 W / g) u (2^(Q / (u W)) - 1) joules (exponential cone), 
 import functools
 import warnings
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cvxpy as cp
 import numpy as np
@@ -138,7 +138,7 @@ class EpisodeProgram:
 class _Form:
     """The program in terms of its numbers, arrays or parameters: variables, and constraints with multipliers."""
 
-    def __init__(self, sizes: tuple[int, int, int], numbers: Mapping[str, np.ndarray | cp.Parameter]) -> None:
+    def __init__(self, sizes: tuple[int, int, int], numbers: Mapping[str, Any]) -> None:
         num_pretrain, num_finetune, num_devices = sizes
         devices = (num_finetune, num_devices)
         self.numbers = numbers

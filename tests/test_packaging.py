@@ -70,7 +70,7 @@ def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     work = tmp_path / "empty"
     work.mkdir()
-    code = "import gymnasium, edgelearn_env as e; print(e.__file__); gymnasium.make('EdgeLearn/TwoStage-v0').reset(seed=1)"
+    code = "import gymnasium as g, edgelearn_env as e; print(e.__file__); g.make('EdgeLearn/TwoStage-v0').reset(seed=1)"
     environment = os.environ | {"PYTHONPATH": str(target)}
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=work, env=environment, capture_output=True, text=True, check=True
