@@ -177,7 +177,7 @@ class _Search:
             residual=residual,
             num_pairs=(horizon + 1) * (horizon + 2) // 2,
             num_solved=int(np.sum(self._solved)),
-            label="exact" if np.all(plan.batch == np.round(plan.batch)) else "relaxation",
+            label="exact" if plan.has_whole_batches else "relaxation",
         )
         achieved = float(rollout(self._scenario, self._tape, whole_plan).objective[0])
         return Optimum(plan=plan, whole_plan=whole_plan, value=value, achieved=achieved, certificate=certificate)

@@ -41,6 +41,11 @@ class Plan:
         """b of the fine-tuning rounds, (N, K)."""
         return self.allocations.batch[self.num_pretrain_rounds : -1]
 
+    @property
+    def has_whole_batches(self) -> bool:
+        """Whether the environment can play it as it is: no batch is fractional."""
+        return all(np.array_equal(batch, np.round(batch)) for batch in (self.server_batch, self.batch))
+
     def __call__(self, observed: Observed) -> Allocation:
         """The decisions for the round each episode is in."""
         row = np.minimum(observed.state.round_index, self.num_pretrain_rounds + self.num_finetune_rounds)
