@@ -80,7 +80,7 @@ def _golden_section(value: Callable[[int], float], high: int) -> int:
 
 
 # The smaller part of a golden section; numbers of which each is looked at.
-_GOLDEN, _FEW = (3 - math.sqrt(5)) / 2, 3
+_GOLDEN, _FEW = (3 - math.sqrt(5)) / 2, 4
 
 
 class _Search:

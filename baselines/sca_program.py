@@ -17,12 +17,16 @@ from edgelearn_env.errors import SolverError
 Array = Any
 
 # Price of exceeding a budget twofold, in units of the start; most that one program may change anything by, as a factor.
-_EXCESS_PRICE, _STRETCH = 1e3, 10.0
+_EXCESS_PRICE, _STRETCH = 1e2, 10.0
 
 # Clarabel's own tolerances of 1e-8 are at times just out of its reach, mostly where devices are many; if these are too,
-# its own scaling is what stands in the way.
+# it is without its own scaling, or to 1e-6, that a program is solved.
 CLARABEL = {"tol_feas": 1e-7, "tol_gap_abs": 1e-7, "tol_gap_rel": 1e-7, "max_step_fraction": 0.9}
-_ATTEMPTS: tuple[dict[str, Any], ...] = (CLARABEL, CLARABEL | {"equilibrate_enable": False})
+_ATTEMPTS: tuple[dict[str, Any], ...] = (
+    CLARABEL,
+    CLARABEL | {"equilibrate_enable": False},
+    CLARABEL | {"tol_feas": 1e-6, "tol_gap_abs": 1e-6, "tol_gap_rel": 1e-6},
+)
 
 
 class Point(NamedTuple):
@@ -137,7 +141,7 @@ class Approximation:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Solution may be inaccurate")
                 with contextlib.suppress(cp.SolverError):
-                    self._problem.solve(solver=cp.CLARABEL, **options)
+                    self._problem.solve(solver=cp.CLARABEL, warm_start=False, **options)
                     if self._problem.status == cp.OPTIMAL:
                         ratios = [np.asarray(ratio.value) for ratio in self._ratios]
                         return ratios, float(np.max(np.asarray(self._excess.value)))

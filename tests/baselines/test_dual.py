@@ -326,7 +326,7 @@ def assert_solved_or_out_of_reach(seed, **sizes):
         return False
     value, bound = played_plan(episode, solution)[1], dual_bound(episode, solution.multipliers)
     assert bound <= value * (1 + ROUNDING)
-    assert value <= bound * (1 + 5e-6) + 2 * worth_of_margins(episode, solution.multipliers)
+    assert value <= bound * (1 + 1e-5) + 2 * worth_of_margins(episode, solution.multipliers)
     return True
 
 
