@@ -115,7 +115,7 @@ class EpisodeProgram:
 
     def _multipliers(self) -> Multipliers:
         """The solver's multipliers in physical units."""
-        scales, form, unit = self._scales, self._form, self.episode.form.constant
+        scales, form, unit = self._scales, self._form, self._scales.bound
         per_second, per_joule = unit / scales.second, unit / scales.device_joule
         time = float(form.delay.dual_value) * per_second
         energy = float(form.energy.dual_value) * unit / scales.joule

@@ -27,6 +27,7 @@ class Scales(NamedTuple):
     compute_second: np.ndarray
     device_joule: np.ndarray
     batch: float | np.ndarray
+    bound: float
 
     @classmethod
     def of(cls, episode: PlannedEpisode) -> "Scales":
@@ -37,22 +38,30 @@ class Scales(NamedTuple):
         joule = 1.5 * episode.start.energy_j / max(num_finetune, 1) / scenario.num_devices
         server_second = min(second, float(server.cycles_per_sample * server.batch_max / server.freq_min_hz))
         compute_second = np.minimum(second, devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz)
+        server_joule = episode.start.energy_j / max(num_pretrain, 1) / 2
+        server_batch = _batch_within(server_second, 2 * server_joule, server)
+        batch = _batch_within(compute_second, np.minimum(joule, scenario.energy.battery_capacity_j), devices)
         return cls(
             second=second,
             joule=joule,
             server_second=server_second,
-            server_joule=episode.start.energy_j / max(num_pretrain, 1) / 2,
-            server_batch=_batch_within(server_second, server),
+            server_joule=server_joule,
+            server_batch=server_batch,
             compute_second=compute_second,
             device_joule=np.minimum(joule, scenario.energy.battery_capacity_j),
-            batch=_batch_within(compute_second, devices),
+            batch=batch,
+            bound=episode.learning_bound(
+                np.full(episode.num_pretrain_rounds, server_batch), np.tile(batch, (episode.num_finetune_rounds, 1))
+            ),
         )
 
 
-def _batch_within(seconds: float | np.ndarray, processor: Processor) -> float | np.ndarray:
-    """The batch a middling clock computes in half of `seconds`, within the limits."""
+def _batch_within(seconds: float | np.ndarray, joules: float | np.ndarray, processor: Processor) -> float | np.ndarray:
+    """The batch a middling clock computes in half of `seconds`, or the lowest one with `joules`, within the limits."""
     middle_hz = np.sqrt(processor.freq_min_hz * processor.freq_max_hz)
-    return np.clip(seconds * middle_hz / processor.cycles_per_sample / 2, 1.0, processor.batch_max)
+    in_time = seconds * middle_hz / processor.cycles_per_sample / 2
+    for_energy = joules / (processor.capacitance_j_s2 * processor.cycles_per_sample * processor.freq_min_hz**2)
+    return np.clip(np.minimum(in_time, for_energy), 1.0, processor.batch_max)
 
 
 def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarray]:
@@ -84,7 +93,7 @@ def _pretraining(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
         "server_fastest": cycles_s / server.freq_max_hz,
         "server_least": 1 / scales.server_batch,
         "server_most": server.batch_max / scales.server_batch,
-        "server_noise": episode.server_noise_price / scales.server_batch / episode.form.constant,
+        "server_noise": episode.server_noise_price / scales.server_batch / scales.bound,
         "server_second_use": repeats * (scales.server_second / scales.second * (1 + MARGIN)),
         "server_joule_use": repeats * (scales.server_joule / scales.joule * (1 + MARGIN)),
         "server_harvest": harvested.T,
@@ -101,7 +110,7 @@ def _computing(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
         "fastest": cycles_s / devices.freq_max_hz,
         "least": 1 / scales.batch,
         "most": devices.batch_max / scales.batch,
-        "noise": repeats * (episode.device_noise_price / scales.batch / episode.form.constant),
+        "noise": repeats * (episode.device_noise_price / scales.batch / scales.bound),
         "compute_use": scales.compute_second / scales.second,
     }
 

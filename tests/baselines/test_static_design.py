@@ -1,7 +1,5 @@
 """The static design: equal to brute force and to the conic program, proven, monotone, playable, quick to refuse."""
 
-import time
-
 import numpy as np
 import pytest
 from random_scenarios import random_scenario
@@ -196,18 +194,6 @@ def test_designs_of_the_presets_are_within_all_limits_and_proven(name, objective
         assert design.integer_loss <= 1e-8
     elif design.num_pretrain_rounds + design.num_finetune_rounds > 100:
         assert design.integer_loss <= 1e-4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["default", "large"])
-def test_the_two_stage_design_takes_20_ms(name):
-    scenario, seconds = preset(name, "two-stage"), []
-    for _ in range(20):
-        before = time.process_time()
-        static_design(scenario)
-        seconds.append(time.process_time() - before)
-    # Beartype, which checks every call while testing, is what the doubling is for.
-    assert np.median(seconds) <= 2 * 0.02
 
 
 def test_designs_of_random_systems_are_within_all_limits_and_proven():
