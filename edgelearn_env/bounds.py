@@ -6,12 +6,11 @@ for a solver, how it depends on the batch sizes once the numbers of rounds are f
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
-from array_api_compat import array_namespace
 
-Array = Any
+from edgelearn_env.arrays import Array, namespace_of
 
 
 @runtime_checkable
@@ -87,10 +86,6 @@ class LearningBound(Protocol):
         ...
 
 
-def _at_least_one(count: Array) -> Array:
-    return array_namespace(count).maximum(count, array_namespace(count).ones_like(count))
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneBound:
     """Bound on the average of E||grad F||^2 over the N fine-tuning rounds; needs PL during pre-training only.
@@ -133,9 +128,9 @@ class FinetuneBound:
     def value(self, progress: Progress) -> Array:
         """Phi with what has happened so far, (B,)."""
         noise = self.smoothness * self.device_step_size * progress.finetune_term
-        return (2 * progress.pretrain_term / self.device_step_size + noise) / _at_least_one(
-            progress.num_finetune_rounds
-        )
+        num_finetune_rounds = progress.num_finetune_rounds
+        at_least_one = namespace_of(num_finetune_rounds).maximum(num_finetune_rounds, 1.0)
+        return (2 * progress.pretrain_term / self.device_step_size + noise) / at_least_one
 
     def batch_size_form(
         self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
@@ -199,9 +194,8 @@ class TwoStageBound:
         """Phi with what has happened so far, (B,)."""
         eta_0, eta = self.server_step_size, self.device_step_size
         weight = eta_0 * progress.num_pretrain_rounds + eta * progress.num_finetune_rounds
-        xp = array_namespace(weight)
         # Any round weighs at least the smaller step size, so this maximum acts before the first round only.
-        weight = xp.maximum(weight, xp.full_like(weight, min(eta_0, eta)))
+        weight = namespace_of(weight).maximum(weight, min(eta_0, eta))
         return (progress.pretrain_term + self.device_noise * progress.finetune_term) / weight
 
     def batch_size_form(

@@ -9,8 +9,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 
+from edgelearn_env.arrays import Array, namespace_of, sum_over_devices
 from edgelearn_env.bounds import LearningBound, Progress
 from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
@@ -18,8 +18,6 @@ from edgelearn_env.physics.federated import DeviceWork, synchronous_duration_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Conditions
-
-Array = Any
 
 END_REASONS = ("running", "delay budget", "energy budget", "battery", "last round")
 RUNNING, DELAY, ENERGY, BATTERY, LAST_ROUND = range(len(END_REASONS))
@@ -138,7 +136,7 @@ def system_of(scenario: Scenario, xp: Any = np, **placement: Any) -> System:
 def initial_state(system: System, batch_size: int) -> State:
     """B episodes before their first round."""
     battery_j = system.battery_initial_j
-    xp = array_namespace(battery_j)
+    xp = namespace_of(battery_j)
     zero = xp.zeros(batch_size, dtype=battery_j.dtype, device=battery_j.device)
     count = xp.zeros(batch_size, dtype=xp.int64, device=battery_j.device)
     return State(
@@ -147,7 +145,8 @@ def initial_state(system: System, batch_size: int) -> State:
         ended=count > 0,
         elapsed_s=zero,
         spent_j=zero + 0.0,
-        battery_j=zero[:, None] + battery_j,
+        # Device by device in memory, so that what an episode shares with its devices broadcasts along it.
+        battery_j=(battery_j[:, None] + zero).T,
         progress=Progress(zero + 0.0, zero + 0.0, zero + system.bound.pretrain_start, zero + 0.0),
     )
 
@@ -167,7 +166,7 @@ def step(system: System, state: State, conditions: Conditions, allocation: Alloc
     Returns:
         The state after the round, and what the round did. Inputs are not written to, outputs alias none of them.
     """
-    xp = array_namespace(state.battery_j)
+    xp = namespace_of(state.battery_j)
     finetuning = state.finetuning | allocation.switch
     server_s, server_j = pretrain_round(system, allocation)
     devices = finetune_round(system, state.battery_j, conditions, allocation)
@@ -175,16 +174,16 @@ def step(system: System, state: State, conditions: Conditions, allocation: Alloc
     finish_s = devices.wait_s + devices.compute_s + devices.upload_s
     device_j = devices.compute_j + devices.upload_j
 
-    server_j = xp.where(finetuning, xp.zeros_like(server_j), server_j)
+    server_j = xp.where(finetuning, 0.0, server_j)
     duration_s = xp.where(finetuning, synchronous_duration_s(finish_s, radio.downlink_s), server_s)
-    energy_j = xp.where(finetuning, xp.sum(device_j, axis=-1) + radio.downlink_j, server_j)
+    energy_j = xp.where(finetuning, sum_over_devices(device_j) + radio.downlink_j, server_j)
     reason = _reason_to_refuse(system, state, finetuning, duration_s, energy_j, device_j, finish_s)
     counted = (reason == RUNNING) & ~state.ended
 
-    zero = xp.zeros_like(duration_s)
-    duration_s, energy_j = xp.where(counted, duration_s, zero), xp.where(counted, energy_j, zero)
-    tuned = (counted & finetuning)[:, None]
-    devices = DeviceRound(*(xp.where(tuned, array, xp.zeros_like(array)) for array in devices))
+    duration_s, energy_j = xp.where(counted, duration_s, 0.0), xp.where(counted, energy_j, 0.0)
+    # A product with 0 or 1 costs a fraction of a choice; what is counted is finite and stays as it is.
+    tuned = xp.astype(counted & finetuning, duration_s.dtype)[:, None]
+    devices = DeviceRound(*(xp.minimum(array, _LARGEST) * tuned for array in devices))
     battery_j = battery_after_round_j(
         state.battery_j,
         devices.compute_j + devices.upload_j,
@@ -198,12 +197,12 @@ def step(system: System, state: State, conditions: Conditions, allocation: Alloc
     objective = system.bound.value(progress)
     outcome = Outcome(
         counted=counted,
-        end_reason=xp.where(last, xp.full_like(reason, LAST_ROUND), reason),
+        end_reason=xp.where(last, LAST_ROUND, reason),
         reward=xp.log(system.bound.value(state.progress)) - xp.log(objective),
         objective=objective,
         duration_s=duration_s,
         energy_j=energy_j,
-        server_j=xp.where(counted, server_j, zero),
+        server_j=xp.where(counted, server_j, 0.0),
         devices=devices,
     )
     after = State(
@@ -254,7 +253,7 @@ def _reason_to_refuse(
     finish_s: Array,
 ) -> Array:
     """Why the round cannot be counted, as an index into END_REASONS, (B,); RUNNING where it can."""
-    xp = array_namespace(duration_s)
+    xp = namespace_of(duration_s)
     budgets = system.scenario.budgets
     unpayable = (device_j > system.battery_capacity_j) | (finish_s == math.inf)
     reason = xp.zeros_like(state.round_index)
@@ -263,7 +262,7 @@ def _reason_to_refuse(
         (DELAY, ~(state.elapsed_s + duration_s <= budgets.delay_s)),
         (BATTERY, finetuning & xp.any(unpayable, axis=-1)),
     ):
-        reason = xp.where(refused, xp.full_like(reason, index), reason)
+        reason = xp.where(refused, index, reason)
     return reason
 
 
@@ -271,14 +270,18 @@ def _progress_after(
     system: System, progress: Progress, counted: Array, finetuning: Array, allocation: Allocation
 ) -> Progress:
     """The bound's progress after the round; only the stage that was played moves."""
-    xp = array_namespace(progress.pretrain_term)
+    xp = namespace_of(progress.pretrain_term)
     dtype = progress.pretrain_term.dtype
     pretrained, finetuned = counted & ~finetuning, counted & finetuning
-    noise = xp.sum(system.gradient_noise_weight / allocation.batch, axis=-1)
+    noise = sum_over_devices(system.gradient_noise_weight / allocation.batch)
     pretrain_term = system.bound.after_pretrain_round(progress.pretrain_term, allocation.server_batch)
     return Progress(
         num_pretrain_rounds=progress.num_pretrain_rounds + xp.astype(pretrained, dtype),
         num_finetune_rounds=progress.num_finetune_rounds + xp.astype(finetuned, dtype),
         pretrain_term=xp.where(pretrained, pretrain_term, progress.pretrain_term),
-        finetune_term=progress.finetune_term + xp.where(finetuned, noise, xp.zeros_like(noise)),
+        finetune_term=progress.finetune_term + xp.where(finetuned, noise, 0.0),
     )
+
+
+# Stands for an infinite time or energy where a product with 0 is wanted.
+_LARGEST = 1e300

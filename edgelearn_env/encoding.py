@@ -4,11 +4,12 @@ Normalisation is fixed and affine (in the logarithm where a quantity spans decad
 """
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from edgelearn_env.bounds import Progress
+from edgelearn_env.arrays import Array, namespace_of
+from edgelearn_env.bounds import LearningBound, Progress
 from edgelearn_env.dynamics import Allocation, State
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Conditions
@@ -18,47 +19,64 @@ from edgelearn_env.units import db_to_ratio
 DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
 _SHADOWING_STDS = 3.0
 
+# Stands for nothing where a logarithm or a quotient needs something.
+_TINY = float(np.finfo(np.float64).tiny)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Codec:
     """Decodes actions and encodes observations of one scenario; see `TwoStageEnv` for the tables.
 
     Attributes:
-        num_devices: K.
+        scenario: the system; bound: its objective.
         action_low, action_high: physical limits of the entries after the switch, (2 + 3 K,).
+        action_log_ratio: ln(high / low), rounded up so that low e^ratio, cut off at the high end, is just that.
         log_bound_range: least and largest log Psi an episode can show.
         log_gain_range: natural logs of the channel gains that are told apart.
+        battery_capacity_j: capacities, (K,).
         harvest_on_w: harvested power of a device that is on, (K,); 1 where a device never harvests.
     """
 
     scenario: Scenario
-    action_low: np.ndarray
-    action_high: np.ndarray
+    bound: LearningBound
+    action_low: Array
+    action_high: Array
+    action_log_ratio: Array
     log_bound_range: tuple[float, float]
     log_gain_range: tuple[float, float]
-    harvest_on_w: np.ndarray
+    battery_capacity_j: Array
+    harvest_on_w: Array
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Self:
-        """The codec of a scenario."""
+    def of(cls, scenario: Scenario, xp: Any = np, **placement: Any) -> Self:
+        """The codec of a scenario in the arrays of the library `xp`; `placement` may hold its `device=`."""
+
+        def array(values: np.ndarray) -> Array:
+            return xp.asarray(values, dtype=xp.float64, **placement)
+
         server, devices, radio = scenario.server, scenario.devices, scenario.radio
         ones = np.ones(scenario.num_devices)
+        lowest = np.concatenate([[server.freq_min_hz, 1], devices.freq_min_hz, devices.power_min_w, ones])
+        highest = np.concatenate(
+            [[server.freq_max_hz, server.batch_max], devices.freq_max_hz, devices.power_max_w, devices.batch_max]
+        )
         low, high = bound_value_range(scenario)
         shadowing_db = _SHADOWING_STDS * radio.shadowing_std_db
         gain = scenario.mean_channel_gain
         on_w = 2.0 * scenario.energy.harvest_mean_w
         return cls(
             scenario=scenario,
-            action_low=np.concatenate([[server.freq_min_hz, 1], devices.freq_min_hz, devices.power_min_w, ones]),
-            action_high=np.concatenate(
-                [[server.freq_max_hz, server.batch_max], devices.freq_max_hz, devices.power_max_w, devices.batch_max]
-            ),
-            log_bound_range=(np.log(low), np.log(high)),
+            bound=scenario.bound,
+            action_low=array(lowest),
+            action_high=array(highest),
+            action_log_ratio=array(_log_ratio_rounded_up(lowest, highest)),
+            log_bound_range=(float(np.log(low)), float(np.log(high))),
             log_gain_range=(
-                np.log(np.min(gain) * db_to_ratio(DEEPEST_FADE_DB - shadowing_db)),
-                np.log(np.max(gain) * db_to_ratio(HIGHEST_FADE_DB + shadowing_db)),
+                float(np.log(np.min(gain) * db_to_ratio(DEEPEST_FADE_DB - shadowing_db))),
+                float(np.log(np.max(gain) * db_to_ratio(HIGHEST_FADE_DB + shadowing_db))),
             ),
-            harvest_on_w=np.where(on_w > 0, on_w, 1.0),
+            battery_capacity_j=array(np.array(scenario.energy.battery_capacity_j)),
+            harvest_on_w=array(np.where(on_w > 0, on_w, 1.0)),
         )
 
     @property
@@ -71,44 +89,44 @@ class Codec:
         """Length of an observation: 5 + 3 K."""
         return 5 + 3 * self.scenario.num_devices
 
-    def decode(self, action: np.ndarray) -> Allocation:
+    def decode(self, action: Array) -> Allocation:
         """The allocation an action names; frequencies and powers log-scaled, batch sizes rounded to integers.
 
         Args:
             action: switch, server frequency and batch, then all frequencies, powers, batches, (B, 3 + 3 K). Entries
                 beyond [-1, 1] count as the nearer end.
         """
-        num_devices = self.scenario.num_devices
-        share = (np.clip(action[:, 1:].astype(np.float64), -1.0, 1.0) + 1.0) / 2.0
-        low, high = self.action_low, self.action_high
-        # Powers round: the upper end is put in, the lower one is exact, and nothing between may reach beyond them.
-        value = np.where(share == 1.0, high, np.clip(low * (high / low) ** share, low, high))
-        server, freq_hz, power_w, batch = np.split(value, [2, 2 + num_devices, 2 + 2 * num_devices], axis=1)
+        xp, num_devices = namespace_of(action), self.scenario.num_devices
+        share = xp.minimum(xp.maximum(xp.astype(action[:, 1:], xp.float64), -1.0), 1.0) * 0.5 + 0.5
+        value = xp.minimum(self.action_low * xp.exp(share * self.action_log_ratio), self.action_high)
         return Allocation(
             switch=action[:, 0] > 0,
-            server_freq_hz=server[:, 0],
-            server_batch=np.round(server[:, 1]),
-            freq_hz=freq_hz,
-            power_w=power_w,
-            batch=np.round(batch),
+            server_freq_hz=value[:, 0],
+            server_batch=xp.round(value[:, 1]),
+            freq_hz=value[:, 2 : 2 + num_devices],
+            power_w=value[:, 2 + num_devices : 2 + 2 * num_devices],
+            batch=xp.round(value[:, 2 + 2 * num_devices :]),
         )
 
-    def encode(self, state: State, conditions: Conditions) -> np.ndarray:
+    def encode(self, state: State, conditions: Conditions) -> Array:
         """What is observed before a round, float32 in [0, 1], (B, 5 + 3 K)."""
-        budgets, energy = self.scenario.budgets, self.scenario.energy
-        log_gain = np.log(np.maximum(conditions.channel_gain, np.finfo(np.float64).tiny))
-        log_bound = np.log(self.scenario.bound.value(state.progress))
-        columns = [
-            state.finetuning[:, None],
-            1.0 - state.round_index[:, None] / budgets.max_rounds,
-            1.0 - state.elapsed_s[:, None] / budgets.delay_s,
-            1.0 - state.spent_j[:, None] / budgets.energy_j,
-            _share_of_range(log_bound[:, None], self.log_bound_range),
-            state.battery_j / energy.battery_capacity_j,
+        xp, budgets = namespace_of(state.battery_j), self.scenario.budgets
+        log_gain = xp.log(xp.maximum(conditions.channel_gain, _TINY))
+        log_bound = xp.log(self.bound.value(state.progress))
+        one = (
+            xp.astype(state.finetuning, xp.float64),
+            1.0 - state.round_index / budgets.max_rounds,
+            1.0 - state.elapsed_s / budgets.delay_s,
+            1.0 - state.spent_j / budgets.energy_j,
+            _share_of_range(log_bound, self.log_bound_range),
+        )
+        each = (
+            state.battery_j / self.battery_capacity_j,
             _share_of_range(log_gain, self.log_gain_range),
             conditions.harvest_w / self.harvest_on_w,
-        ]
-        return np.clip(np.concatenate(columns, axis=1), 0.0, 1.0).astype(np.float32)
+        )
+        observed = xp.concat([xp.astype(part, xp.float32) for part in (xp.stack(one).T, *each)], axis=1)
+        return xp.minimum(xp.maximum(observed, 0.0), 1.0)
 
 
 def bound_value_range(scenario: Scenario) -> tuple[float, float]:
@@ -137,7 +155,15 @@ def _reachable_values(scenario: Scenario, server_batch: float, noise: float, hor
     return values[num_pretrain + num_finetune <= horizon]
 
 
-def _share_of_range(value: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """ln(high / low), at least as large as it takes for low e^(...) to reach `high` in spite of rounding."""
+    ratio = np.log(high / low)
+    while np.any(short := low * np.exp(ratio) < high):
+        ratio = np.where(short, np.nextafter(ratio, np.inf), ratio)
+    return ratio
+
+
+def _share_of_range(value: Array, ends: tuple[float, float]) -> Array:
     """Where `value` lies between two ends, 0 at the lower one and 1 at the upper one."""
     low, high = ends
-    return (value - low) / max(high - low, np.finfo(np.float64).tiny)
+    return (value - low) / max(high - low, _TINY)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from edgelearn_env.counter_random import stream_keys
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenario import Scenario
-from edgelearn_env.units import db_to_ratio
+from edgelearn_env.tape_law import TapeLaw, before_first_round, next_rounds
 
 
 class Conditions(NamedTuple):
@@ -109,52 +110,23 @@ class Tape(NamedTuple):
 
 
 def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
-    """Draw the tape of one episode.
-
-    Channel: g[t, k] = g_1 d_k^-alpha s_k |c[t, k]|^2 with Rayleigh fading c and optional log-normal shadowing s_k.
-    Harvest: each device is on or off; on, it harvests twice its mean power.
+    """Draw the tape of one episode, by the law of `tape_law`.
 
     Args:
         scenario: the system.
-        seed: names the sequence of tapes that an environment seeded with it plays, at least 0.
+        seed: names the sequence of tapes that an environment seeded with it plays, from 0 to 2^63 - 1.
         episode: which tape of that sequence; an environment plays 0, 1, 2, ...
 
     Returns:
-        A tape of shape (T, K), the same for the same arguments on every machine.
+        A tape of shape (T, K), the same for the same arguments on every machine, to rounding.
     """
     for name, value in (("seed", seed), ("episode", episode)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-            raise InvalidInputError(f"{name} must be a whole number of at least 0, got {value!r}")
-    rng = np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(int(episode),)))
-    shape = (scenario.budgets.max_rounds, scenario.num_devices)
-    radio, energy = scenario.radio, scenario.energy
-    shadowing = db_to_ratio(radio.shadowing_std_db * rng.standard_normal(scenario.num_devices))
-    fading = rayleigh_power(rng, shape, radio.fading_correlation)
-    on = on_off(rng, shape, energy.harvest_flip_probability)
-    return Tape(scenario.mean_channel_gain * shadowing * fading, 2.0 * energy.harvest_mean_w * on)
-
-
-def rayleigh_power(rng: np.random.Generator, shape: tuple[int, int], correlation: float) -> np.ndarray:
-    """|c[t, k]|^2 of Gauss-Markov Rayleigh fading with unit mean, (T, K).
-
-    c[t] = r c[t-1] + sqrt(1 - r^2) z[t], with c[0] and z[t] standard complex normal.
-    """
-    num_rounds = shape[0]
-    normal = rng.standard_normal((*shape, 2)) * np.sqrt(0.5)
-    normal[1:] *= np.sqrt(1 - correlation**2)
-    reach = 1
-    # The first-order recursion by doubling: after j passes each entry sums the last 2^j innovations.
-    while reach < num_rounds:
-        normal[reach:] += correlation**reach * normal[:-reach].copy()
-        reach *= 2
-    return np.sum(normal**2, axis=-1)
-
-
-def on_off(rng: np.random.Generator, shape: tuple[int, int], flip_probability: float) -> np.ndarray:
-    """Symmetric two-state Markov chains, started in their stationary law: 1.0 where on, (T, K)."""
-    flips = rng.random(shape)
-    starts_on = flips[:1] < 0.5
-    return np.cumsum(np.concatenate([starts_on, flips[1:] < flip_probability]), axis=0) % 2.0
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
+            raise InvalidInputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r}")
+    law = TapeLaw.of(scenario)
+    weather = before_first_round(law, stream_keys(np.array([seed]), np.array([episode])))
+    _, gain, harvest_w = next_rounds(law, weather, scenario.budgets.max_rounds)
+    return Tape(gain[:, :, 0], harvest_w[:, :, 0])
 
 
 _CONTENT = "hold finite numbers of at least 0"

@@ -6,7 +6,7 @@ from edgelearn_env.dynamics import Allocation, Outcome, State
 
 
 def itemised(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:
-    """The `info` of B episodes, (B,) or (B, K) arrays of their own; `TwoStageEnv` has the table.
+    """The `info` of B episodes, (B,) or (B, K) arrays; `TwoStageEnv` has the table.
 
     Args:
         state: after the last round.
@@ -14,7 +14,7 @@ def itemised(state: State, allocation: Allocation, outcome: Outcome) -> dict[str
         outcome: what it did.
     """
     progress, devices = state.progress, outcome.devices
-    items = {
+    return {
         "objective": outcome.objective,
         "counted": outcome.counted,
         "end_reason": outcome.end_reason,
@@ -34,16 +34,24 @@ def itemised(state: State, allocation: Allocation, outcome: Outcome) -> dict[str
         "power_w": allocation.power_w,
         "batch": allocation.batch,
     }
-    return {name: np.array(item) for name, item in items.items()}
 
 
 def masked(items: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
-    """Gymnasium's vector form: beside each key `_key`, which episodes it speaks of; zeros elsewhere."""
-    result = {}
-    every = np.all(mask)
+    """Gymnasium's vector form: beside each key `_key`, which of B episodes it speaks of; zeros elsewhere.
+
+    Args:
+        items: of the episodes that `mask` names, in their order.
+        mask: (B,).
+    """
+    result, rows = {}, np.flatnonzero(mask)
     for name, item in items.items():
-        if not every:
-            item[~mask] = 0
-        result[name] = item
+        result[name] = item if len(item) == len(mask) else _spread(item, rows, len(mask))
         result[f"_{name}"] = mask.copy()
+    return result
+
+
+def _spread(item: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+    """An array of that length that holds `item` in some rows, and zeros."""
+    result = np.zeros((length, *item.shape[1:]), dtype=item.dtype)
+    result[rows] = item
     return result

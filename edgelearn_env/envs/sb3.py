@@ -55,7 +55,7 @@ class NativeVecEnv(VecEnv):
     def reset(self) -> np.ndarray:
         """Begin the next episode in every environment, with the seeds and options set since the last reset."""
         observation, info = self.envs.reset(seed=list(self._seeds), options=self._taken_options())
-        self.reset_infos = [_row(info, index) for index in range(self.num_envs)]
+        self.reset_infos = _rows(info, np.arange(self.num_envs))
         self._return[:], self._length[:] = 0.0, 0
         self._reset_seeds()
         return observation
@@ -71,14 +71,15 @@ class NativeVecEnv(VecEnv):
         self._return += reward
         self._length += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for index in np.flatnonzero(done).tolist():
-            infos[index] = {
-                **_row(info["final_info"], index),
-                "terminal_observation": info["final_obs"][index],
-                "TimeLimit.truncated": bool(truncated[index] and not terminated[index]),
-                "episode": self._episode(index),
-            }
-            self.reset_infos[index] = _row(info, index)
+        ended = np.flatnonzero(done)
+        if ended.size:
+            for index, last in zip(ended.tolist(), _rows(info["final_info"], ended), strict=True):
+                last["terminal_observation"] = info["final_obs"][index]
+                last["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
+                last["episode"] = self._episode(index)
+                infos[index] = last
+            for index, first in zip(ended.tolist(), _rows(info, ended), strict=True):
+                self.reset_infos[index] = first
         self._return[done], self._length[done] = 0.0, 0
         return observation, reward.astype(np.float32), done, infos
 
@@ -138,8 +139,9 @@ def _named(env: gymnasium.Env[Any, Any]) -> tuple[str, dict[str, Any]]:
     return spec.id, {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
 
 
-def _row(info: dict[str, Any], index: int) -> dict[str, Any]:
-    """What an info dict of arrays says of one environment, as a single environment says it."""
+def _rows(info: dict[str, Any], rows: np.ndarray) -> list[dict[str, Any]]:
+    """What an info dict of arrays says of some environments, as single environments say it."""
     names = [name for name in info if not name.startswith(("_", "final_"))]
-    items = {name: info[name][index] for name in names}
-    return {name: item.copy() if np.ndim(item) else item.item() for name, item in items.items()}
+    columns = [info[name][rows] for name in names]
+    columns = [list(column) if column.ndim > 1 else column.tolist() for column in columns]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -106,7 +106,7 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             super().reset(seed=int(seeds[0]))
         self._episodes.seed(mask, seeds, self.np_random)
         self._episodes.reset(mask, tape)
-        return self._episodes.observation(), masked(self._episodes.info(), mask)
+        return self._episodes.observation(), masked(self._episodes.info(mask), mask)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Do one learning round in every environment.
@@ -149,14 +149,14 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _final(self, ended: np.ndarray) -> dict[str, Any]:
         """Last observation and info of the episodes that have just ended, as Gymnasium lays them out."""
-        observation = self._episodes.observation()
+        rows = np.flatnonzero(ended)
         final_obs = np.full(self.num_envs, None, dtype=object)
-        for index in np.flatnonzero(ended):
-            final_obs[index] = observation[index].copy()
+        for index, observation in zip(rows, self._episodes.observation(rows), strict=True):
+            final_obs[index] = observation
         return {
             "final_obs": final_obs,
             "_final_obs": ended.copy(),
-            "final_info": masked(self._episodes.info(), ended),
+            "final_info": masked(self._episodes.info(rows), ended),
             "_final_info": ended.copy(),
         }
 

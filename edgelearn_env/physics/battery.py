@@ -1,10 +1,8 @@
 """A harvesting battery over one round: wait until the round can be paid for, spend, keep the rest."""
 
-from typing import Any
+import math
 
-from array_api_compat import array_namespace
-
-Array = Any
+from edgelearn_env.arrays import Array, namespace_of
 
 
 def waiting_time_s(energy_j: Array, battery_j: Array, harvest_w: Array) -> Array:
@@ -17,13 +15,12 @@ def waiting_time_s(energy_j: Array, battery_j: Array, harvest_w: Array) -> Array
         battery_j: charge at the start of the round, J, (B, K).
         harvest_w: h, harvested power during the round, W, (B, K).
     """
-    xp = array_namespace(energy_j, battery_j, harvest_w)
+    xp = namespace_of(energy_j)
     missing_j = energy_j - battery_j
-    harvests = harvest_w > 0
+    dark = harvest_w <= 0
     # Dividing by a stand-in keeps warnings and, under autograd, NaN gradients out of the branch not taken.
-    wait_s = missing_j / xp.where(harvests, harvest_w, xp.ones_like(harvest_w))
-    zero = xp.zeros_like(missing_j)
-    return xp.where(missing_j <= 0, zero, xp.where(harvests, wait_s, zero + float("inf")))
+    wait_s = xp.maximum(missing_j, 0.0) / (harvest_w + xp.astype(dark, missing_j.dtype))
+    return xp.where(dark & (missing_j > 0), wait_s + math.inf, wait_s)
 
 
 def battery_after_round_j(
@@ -40,5 +37,5 @@ def battery_after_round_j(
         duration_s: D, duration of the round, s, (B, 1).
         capacity_j: battery capacity, J, (K,).
     """
-    xp = array_namespace(battery_j, energy_j, harvest_w)
+    xp = namespace_of(battery_j)
     return xp.minimum(battery_j - energy_j + harvest_w * duration_s, capacity_j)

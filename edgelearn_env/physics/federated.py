@@ -4,11 +4,9 @@ These two are the seams of the fine-tuning stage: another way of tuning changes 
 changes the duration; nothing else in a round depends on either.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-Array = Any
+from edgelearn_env.arrays import Array, namespace_of
 
 
 class DeviceWork(NamedTuple):
@@ -30,4 +28,4 @@ def synchronous_duration_s(finish_s: Array, downlink_s: float) -> Array:
         finish_s: when each device's upload has arrived, from the start of the round, s, (B, K).
         downlink_s: downlink overhead, s.
     """
-    return array_namespace(finish_s).max(finish_s, axis=-1) + downlink_s
+    return namespace_of(finish_s).max(finish_s, axis=-1) + downlink_s

@@ -1,11 +1,8 @@
 """Uplink of a gradient over a device's own band (FDMA)."""
 
 import math
-from typing import Any
 
-from array_api_compat import array_namespace
-
-Array = Any
+from edgelearn_env.arrays import Array, namespace_of
 
 
 def uplink_rate_bps(power_w: Array, channel_gain: Array, bandwidth_hz: Array, noise_w_per_hz: float) -> Array:
@@ -17,14 +14,14 @@ def uplink_rate_bps(power_w: Array, channel_gain: Array, bandwidth_hz: Array, no
         bandwidth_hz: W, Hz, (K,).
         noise_w_per_hz: N_0, noise power density, W/Hz.
     """
-    xp = array_namespace(power_w, channel_gain)
+    xp = namespace_of(power_w)
     return bandwidth_hz / math.log(2) * xp.log1p(power_w * channel_gain / (noise_w_per_hz * bandwidth_hz))
 
 
 def upload_time_s(upload_bit: Array, rate_bps: Array) -> Array:
     """u = Q / rate, s; infinite over a channel without gain, whose rate is 0."""
-    xp = array_namespace(rate_bps)
-    carries = rate_bps > 0
+    xp = namespace_of(rate_bps)
+    silent = rate_bps <= 0
     # Dividing by a stand-in keeps warnings and, under autograd, NaN gradients out of the branch not taken.
-    upload_s = upload_bit / xp.where(carries, rate_bps, xp.ones_like(rate_bps))
-    return xp.where(carries, upload_s, xp.zeros_like(upload_s) + math.inf)
+    upload_s = upload_bit / (rate_bps + xp.astype(silent, rate_bps.dtype))
+    return xp.where(silent, upload_s + math.inf, upload_s)
