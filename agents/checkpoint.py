@@ -38,7 +38,7 @@ class Checkpoint:
         config: the recipe's choices.
         seed: that training was started with.
         steps: environment steps until this state.
-        validation_objective: mean Phi on the validation tapes.
+        validation_objective: geometric mean of Phi on the validation tapes.
         num_validation_tapes: their number.
         versions: of Python and the libraries that trained it.
     """

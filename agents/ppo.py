@@ -57,7 +57,7 @@ class Progress(NamedTuple):
         steps: environment steps so far.
         seconds: of training so far, all sittings together.
         mean_return: of the last hundred training episodes, exploration included; NaN before the first has ended.
-        validation_objective: mean Phi of the last judgement.
+        validation_objective: geometric mean of Phi at the last judgement.
         best_objective: the least of all judgements.
     """
 
@@ -74,7 +74,7 @@ class Result:
 
     Attributes:
         checkpoint: file of the best state.
-        best_objective: its mean Phi on the validation tapes.
+        best_objective: its geometric mean of Phi on the validation tapes.
         curve: one point a judgement.
         interrupted: whether it was stopped before `total_steps`; calling `train` again goes on.
     """
@@ -198,7 +198,9 @@ class _Run(BaseCallback):
     def _judge(self) -> None:
         """Play the validation tapes; keep the state if none was better."""
         actor: Actor = self._ppo.policy.actor()  # type: ignore[operator]
-        value = float(np.mean(rollout(self._scenario, self._tapes, actor.policy(self._scenario)).objective))
+        # The mean of log Phi is what the return measures; that of Phi hangs on the few tapes that end in a deep fade.
+        objective = rollout(self._scenario, self._tapes, actor.policy(self._scenario)).objective
+        value = float(np.exp(np.mean(np.log(objective))))
         best = min([value, *(point.validation_objective for point in self._curve)])
         point = self._point(value, best)
         self._ppo.logger.record("validation/objective", value)

@@ -57,7 +57,7 @@ def interrupting(after: int):
 
 def validation_objective(scenario: Scenario, policy, count: int = 3) -> float:
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in validation_seeds(count)])
-    return float(rollout(scenario, tapes, policy).objective.mean())
+    return float(np.exp(np.mean(np.log(rollout(scenario, tapes, policy).objective))))
 
 
 def fresh_policy(scenario: Scenario) -> StartedPolicy:
