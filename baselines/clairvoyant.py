@@ -1,20 +1,23 @@
 """The clairvoyant optimum of an episode: the least learning bound that any policy could reach, with a proof."""
 
 import dataclasses
-from typing import Literal
 
 import numpy as np
 
-from edgelearn_env.baselines.dual import Multipliers, dual_bound
+from edgelearn_env.baselines.dual import Multipliers, dual_bound, no_prices
+from edgelearn_env.baselines.held_rounds import held_plan
 from edgelearn_env.baselines.pairs import pair_bounds, prices_along_tape
 from edgelearn_env.baselines.plan import Plan, plan_from_times
 from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.program import EpisodeProgram, RoundTimes
 from edgelearn_env.baselines.reach import within_reach
+from edgelearn_env.baselines.replayed_plan import replayed_plan
+from edgelearn_env.baselines.restriction import UNRESTRICTED, Restriction, Stages, pairs_of
+from edgelearn_env.baselines.solvers import checked_solver
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
-from edgelearn_env.trajectory import Trajectory, rollout
+from edgelearn_env.trajectory import rollout
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +83,15 @@ class Optimum:
 
 
 def clairvoyant(
-    scenario: Scenario, tape: Tape, *, gap: float = 1e-5, stages: Literal["both", "pretrain", "finetune"] = "both"
+    scenario: Scenario,
+    tape: Tape,
+    *,
+    gap: float = 1e-5,
+    stages: Stages = "both",
+    restriction: Restriction = UNRESTRICTED,
+    solver: str = "clarabel",
+    below: float = np.inf,
+    first: tuple[int, int] | None = None,
 ) -> Optimum:
     """Find the best plan for a known tape over all numbers of rounds, and prove it.
 
@@ -94,46 +105,66 @@ def clairvoyant(
         tape: of shape (T, K).
         gap: relative improvement not worth looking for.
         stages: keep to one stage to see what the other is worth; the bound is then for such plans only.
+        restriction: what plans must keep to besides; likewise.
+        solver: one of `SOLVERS`; it finds plans and multipliers, from which all bounds are our own.
+        below: a value that is had anyway: once it is proven that none is below it, the search ends with what it found.
+        first: the pair (M, N) to begin with; one near the best makes the search shorter.
 
     Raises:
-        InvalidInputError: the tape is not one tape that fits the scenario, or `stages` is unknown.
+        InvalidInputError: the tape is not one tape that fits the scenario, or `stages` or `solver` is unknown.
+        MissingExtraError: the solver is not installed.
         SolverError: the best plan could not be replayed.
     """
     tape = tape.checked(scenario)
     if tape.channel_gain.ndim != 2:
         raise InvalidInputError(f"tape must have shape (T, K), got {tape.channel_gain.shape}")
-    search = _Search(scenario, tape, gap, _pairs_of(stages, scenario.budgets.max_rounds))
-    while (pair := search.next_pair()) is not None:
+    allowed = pairs_of(stages, scenario.budgets.max_rounds)
+    search = _Search(scenario, tape, gap, restriction, allowed, checked_solver(solver), below)
+    pair = first if first is not None and search.is_open(first) else search.next_pair()
+    while pair is not None:
         search.solve(*pair)
+        pair = search.next_pair()
     return search.optimum()
-
-
-def _pairs_of(stages: str, horizon: int) -> np.ndarray:
-    """Which pairs (M, N) keep to the stages that may be played, (T + 1, T + 1)."""
-    if stages not in ("both", "pretrain", "finetune"):
-        raise InvalidInputError(f"stages must be 'both', 'pretrain' or 'finetune', got {stages!r}")
-    num_pretrain, num_finetune = np.meshgrid(np.arange(horizon + 1), np.arange(horizon + 1), indexing="ij")
-    return ((num_finetune == 0) | (stages != "pretrain")) & ((num_pretrain == 0) | (stages != "finetune"))
 
 
 class _Search:
     """Best-first search over pairs (M, N) of a tape."""
 
-    def __init__(self, scenario: Scenario, tape: Tape, gap: float, allowed: np.ndarray) -> None:
-        self._scenario, self._tape, self._gap = scenario, tape, gap
+    def __init__(
+        self,
+        scenario: Scenario,
+        tape: Tape,
+        gap: float,
+        restriction: Restriction,
+        allowed: np.ndarray,
+        solver: str,
+        below: float,
+    ) -> None:
+        self._scenario, self._tape, self._gap, self._restriction = scenario, tape, gap, restriction
+        self._solver = solver
         within = allowed & within_reach(self._episode(0, scenario.budgets.max_rounds))
         self._bounds = np.where(within, -np.inf, np.inf)
         self._solved = np.zeros_like(self._bounds, dtype=bool)
-        self._best: tuple[PlannedEpisode, RoundTimes] | None = None
         # No round at all is a plan too, and needs no solver.
-        self._value = float(scenario.bound.batch_size_form(0, 0).constant)
-        self._bounds[0, 0], self._solved[0, 0] = self._value, True
+        nothing = float(scenario.bound.batch_size_form(0, 0).constant)
+        self._best = self._episode(0, 0), RoundTimes.none(scenario.num_devices)
+        self._value, self._num_unplayable = min(nothing, below), 0
+        self._bounds[0, 0], self._solved[0, 0] = nothing, True
+        if (everything := self._episode(0, scenario.budgets.max_rounds)).has_fixed_batches:
+            # Then the bound without any prices is the bound itself, which those of a thrifty program know little of.
+            self._raise_bounds(everything, no_prices(everything))
+
+    def is_open(self, pair: tuple[int, int]) -> bool:
+        """Whether the budgets may allow so many rounds."""
+        num_pretrain, num_finetune = pair
+        on_tape = num_pretrain + num_finetune <= self._scenario.budgets.max_rounds
+        return on_tape and bool(~self._solved[pair] & (self._bounds[pair] < np.inf))
 
     def next_pair(self) -> tuple[int, int] | None:
         """The unsolved pair with the least lower bound, if it could improve on the best plan."""
         improving = ~self._solved & (self._bounds < self._value * (1 - self._gap))
         num_pretrain, num_finetune = np.nonzero(improving)
-        if not len(num_pretrain):
+        if not len(num_pretrain) or self._num_unplayable > MOST_UNPLAYABLE:
             return None
         bounds = self._bounds[improving]
         # Before the first solve all lower bounds are -inf: begin in the middle.
@@ -144,43 +175,55 @@ class _Search:
         """Solve one pair; update the best plan and the lower bounds of all pairs."""
         episode = self._episode(num_pretrain, num_finetune)
         self._solved[num_pretrain, num_finetune] = True
-        solution = EpisodeProgram(episode).solve()
+        solution = EpisodeProgram(episode, thrifty=episode.has_fixed_batches).solve(self._solver)
         if solution is not None:
-            value = episode.learning_bound(solution.times.server_batch, solution.times.batch)
-            if value < self._value:
-                self._value, self._best = value, (episode, solution.times)
+            if solution.share <= 1:
+                self._keep_if_better(episode, solution.times)
             self._raise_bounds(episode, solution.multipliers)
             return
         for price in OVERDRAFT_PRICES:
-            overdrawn = EpisodeProgram(episode, overdraft_price=price).solve()
+            overdrawn = EpisodeProgram(episode, overdraft_price=price).solve(self._solver)
             if overdrawn is not None:
                 self._raise_bounds(episode, overdrawn.multipliers)
             if self._bounds[num_pretrain, num_finetune] >= self._value * (1 - self._gap):
                 return
 
+    def _keep_if_better(self, episode: PlannedEpisode, times: RoundTimes) -> None:
+        """Keep a program's times if they are better than the best; at a fixed power, what can be played of them."""
+        value = episode.learning_bound(times.server_batch, times.batch)
+        if value < self._value and self._restriction.power_w is not None:
+            replayed = held_plan(replayed_plan(episode, times), self._solver)
+            self._num_unplayable += replayed.value > value * (1 + self._gap) or not replayed.succeeds
+            times, value = replayed.times, replayed.value if replayed.succeeds else np.inf
+        if value < self._value:
+            self._value, self._best = value, (episode, times)
+
     def optimum(self) -> Optimum:
-        """The best plan found, replayed, with its certificate."""
-        episode, times = self._best or (self._episode(0, 0), RoundTimes.none(self._scenario.num_devices))
-        for shrink in SHRINKS:
-            plan = plan_from_times(episode, times, shrink=shrink)
-            value = episode.learning_bound(plan.server_batch, plan.batch)
-            residual = _residual(rollout(self._scenario, self._tape, plan), value)
-            if residual <= MAX_RESIDUAL:
-                break
-        else:
-            raise SolverError(f"the best plan cannot be replayed: residual {residual:.2g}")
-        whole_plan = plan_from_times(episode, times, shrink=shrink, whole_batches=True)
-        horizon = self._scenario.budgets.max_rounds
+        """The best plan found, replayed, with its certificate.
+
+        Raises:
+            SolverError: it cannot be replayed.
+        """
+        replayed = replayed_plan(*self._best)
+        if not replayed.succeeds:
+            raise SolverError(f"the best plan cannot be replayed: residual {replayed.residual:.2g}")
+        plan, horizon = replayed.plan, self._scenario.budgets.max_rounds
         certificate = Certificate(
-            value=value,
+            value=replayed.value,
             bound=float(np.min(self._bounds)) * (1 - ROUNDING),
-            residual=residual,
+            residual=replayed.residual,
             num_pairs=(horizon + 1) * (horizon + 2) // 2,
             num_solved=int(np.sum(self._solved)),
             label="exact" if plan.has_whole_batches else "relaxation",
         )
-        achieved = float(rollout(self._scenario, self._tape, whole_plan).objective[0])
-        return Optimum(plan=plan, whole_plan=whole_plan, value=value, achieved=achieved, certificate=certificate)
+        whole_plan = plan_from_times(replayed.episode, replayed.times, shrink=replayed.shrink, whole_batches=True)
+        return Optimum(
+            plan=plan,
+            whole_plan=whole_plan,
+            value=replayed.value,
+            achieved=float(rollout(self._scenario, self._tape, whole_plan).objective[0]),
+            certificate=certificate,
+        )
 
     def _episode(self, num_pretrain: int, num_finetune: int) -> PlannedEpisode:
         return PlannedEpisode(
@@ -188,6 +231,7 @@ class _Search:
             tape=self._tape,
             num_pretrain_rounds=num_pretrain,
             num_finetune_rounds=num_finetune,
+            restriction=self._restriction,
         )
 
     def _raise_bounds(self, solved: PlannedEpisode, multipliers: Multipliers) -> None:
@@ -204,18 +248,8 @@ class _Search:
 # Tried in turn for rounds that the budgets do not allow, until the lower bound proves that they are not worth having.
 OVERDRAFT_PRICES = (1e2, 1e4)
 
-MAX_RESIDUAL = 1e-6
-
-# Shares by which batches are cut, one tried after the other, until the plan stays within all budgets.
-SHRINKS = (0.0, 1e-6, 1e-5, 1e-4)
+# At a fixed power programs may promise more than can be played: so many pairs, then the gap stays as it is.
+MOST_UNPLAYABLE = 40
 
 # Of the sums that make up a dual function in double precision.
 ROUNDING = 1e-12
-
-
-def _residual(replayed: Trajectory, value: float) -> float:
-    """The largest relative excess over a budget, overdraft of a battery, or departure from `value` in a replay."""
-    budgets, end = replayed.scenario.budgets, replayed.final_state
-    late, dear = end.elapsed_s[0] / budgets.delay_s - 1, end.spent_j[0] / budgets.energy_j - 1
-    overdraft = np.max(-end.battery_j / replayed.scenario.energy.battery_capacity_j)
-    return float(max(0.0, late, dear, overdraft, abs(replayed.objective[0] / value - 1)))

@@ -1,35 +1,44 @@
 """Clairvoyant optima of many tapes, on all cores."""
 
+import functools
 import os
 from collections.abc import Iterator
 
 from joblib import Parallel, delayed
 
 from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
+from edgelearn_env.baselines.solvers import checked_solver
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
 
 
 def clairvoyant_batch(
-    scenario: Scenario, tapes: Tape, *, gap: float = 1e-5, num_workers: int | None = None
+    scenario: Scenario,
+    tapes: Tape,
+    *,
+    gap: float = 1e-5,
+    solver: str = "clarabel",
+    num_workers: int | None = None,
 ) -> Iterator[Optimum]:
     """The optimum of each tape in turn, as soon as it and those before it are proven.
 
     Args:
         scenario: the system.
         tapes: of shape (B, T, K).
-        gap: as for `clairvoyant`.
+        gap, solver: as for `clairvoyant`.
         num_workers: processes that work on it; as many as there are cores if None.
 
     Raises:
-        InvalidInputError: the tapes do not fit the scenario, or `num_workers` is below 1.
+        InvalidInputError: the tapes do not fit the scenario, `solver` is unknown, or `num_workers` is below 1.
+        MissingExtraError: the solver is not installed.
     """
     tapes = tapes.checked(scenario)
     if tapes.channel_gain.ndim != 3:
         raise InvalidInputError(f"tapes must have shape (B, T, K), got {tapes.channel_gain.shape}")
     if num_workers is not None and num_workers < 1:
         raise InvalidInputError(f"num_workers must be at least 1, got {num_workers}")
-    jobs = (delayed(clairvoyant)(scenario, Tape(*arrays), gap=gap) for arrays in zip(*tapes, strict=True))
+    solve = delayed(functools.partial(clairvoyant, gap=gap, solver=checked_solver(solver)))
+    jobs = (solve(scenario, Tape(*arrays)) for arrays in zip(*tapes, strict=True))
     num_jobs = min(num_workers or os.cpu_count() or 1, len(tapes.channel_gain))
     return iter(Parallel(n_jobs=num_jobs, return_as="generator")(jobs))

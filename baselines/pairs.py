@@ -47,7 +47,11 @@ def prices_along_tape(solved: PlannedEpisode, multipliers: Multipliers) -> TapeP
     if solved.num_finetune_rounds:
         carry[: solved.num_pretrain_rounds] = multipliers.carry[0]
     everything = PlannedEpisode(
-        scenario=solved.scenario, tape=solved.tape, num_pretrain_rounds=0, num_finetune_rounds=num_rounds
+        scenario=solved.scenario,
+        tape=solved.tape,
+        num_pretrain_rounds=0,
+        num_finetune_rounds=num_rounds,
+        restriction=solved.restriction,
     )
     prices = made_valid(multipliers._replace(finish=finish, pay=pay, carry=carry, hold=hold), solved.tape.harvest_w)
     joule = prices.energy + prices.pay + prices.hold + next_carry(prices.carry)
@@ -99,13 +103,16 @@ def pair_bounds(prices: TapePrices, num_pretrain: np.ndarray, num_finetune: np.n
         (P, Q).
     """
     episode, multipliers = prices.episode, prices.multipliers
-    scenario, budgets = episode.scenario, episode.scenario.budgets
+    scenario, (server_time, server_energy) = episode.scenario, multipliers.in_pretraining(episode)
+    own_s, own_j = episode.pretrain_delay_s, episode.pretrain_energy_j
+    shared_s, shared_j = scenario.budgets.delay_s - own_s, scenario.budgets.energy_j - own_j
     first, last = num_pretrain[:, None], num_pretrain[:, None] + num_finetune
     fits = last <= len(prices.round_cost)
     last = np.minimum(last, len(prices.round_cost))
     form = scenario.bound.batch_size_form(first, num_finetune[None, :])
     fixed = np.concatenate([[0.0], np.cumsum(prices.round_cost)])
-    value = form.constant - multipliers.time * budgets.delay_s - multipliers.energy * budgets.energy_j
+    value = form.constant - multipliers.time * shared_s - multipliers.energy * shared_j
+    value = value - server_time * own_s - server_energy * own_j
     value = value + fixed[last] - fixed[first]
     value -= (_start_price(prices, num_pretrain) @ scenario.energy.battery_initial_j)[:, None]
     weights = np.broadcast_to(form.finetune_weight, value.shape)
@@ -137,8 +144,9 @@ def _finetune_compute_cost(prices: TapePrices, weight: np.ndarray, first: np.nda
 def _pretrain_compute_cost(prices: TapePrices, weight: np.ndarray, decay: float, num_rounds: int) -> np.ndarray:
     """Least cost of `num_rounds` pre-training rounds when the last 1/b weighs `weight`, for every weight."""
     multipliers, episode = prices.multipliers, prices.episode
-    second = multipliers.time - episode.tape.harvest_w[:num_rounds] @ _start_price(prices, num_rounds)
-    sample = cheapest_sample(second, np.float64(multipliers.energy), episode.server)
+    time, energy = multipliers.in_pretraining(episode)
+    second = time - episode.tape.harvest_w[:num_rounds] @ _start_price(prices, num_rounds)
+    sample = cheapest_sample(second, np.float64(energy), episode.server)
     grid = _grid(weight)
     noise_price = grid[:, None] * decay ** np.arange(num_rounds)[::-1]
     cost = np.sum(cheapest_batch(noise_price, sample, episode.server.batch_max).cost, axis=1)

@@ -99,9 +99,10 @@ def _clock_hz(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> n
 
 
 def _power_w(episode: PlannedEpisode, upload_s: np.ndarray) -> np.ndarray:
-    """The transmit power that uploads in `upload_s`: noise (e^(nats / u) - 1), at most full power."""
+    """The transmit power that uploads in `upload_s`: noise (e^(nats / u) - 1), within its limits."""
     uplink = episode.uplink
-    return np.minimum(uplink.noise_w * np.expm1(uplink.nats_s / upload_s), uplink.power_max_w)
+    power_w = uplink.noise_w * np.expm1(uplink.nats_s / upload_s)
+    return np.clip(power_w, uplink.power_min_w, uplink.power_max_w)
 
 
 def _filled_rounds(
@@ -143,12 +144,14 @@ def _stretched(
     freq_hz = _clock_hz(devices, batch, times.compute_s[n])
     compute_s = compute_time_s(devices.cycles_per_sample, batch, freq_hz)
     compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
-    upload_s = np.maximum(times.upload_s[n], nats_s / np.log1p(episode.uplink.power_max_w / noise_w))
+    fastest_s = episode.uplink.least_s[n]
+    slowest_s = np.inf if episode.restriction.power_w is None else fastest_s
+    upload_s = np.clip(times.upload_s[n], fastest_s, slowest_s)
     for _ in range(_STRETCHES):
         energy_j = compute_j + noise_w * np.expm1(nats_s / upload_s) * upload_s
         # A wait without end would leave no number for the battery; the whole delay budget is as far out of reach.
         wait_s = np.minimum(waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n]), delay_s)
-        upload_s = np.maximum(upload_s, times.duration_s[n] - compute_s - wait_s)
+        upload_s = np.clip(times.duration_s[n] - compute_s - wait_s, upload_s, slowest_s)
     return wait_s, compute_s, upload_s, energy_j
 
 

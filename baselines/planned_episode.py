@@ -8,6 +8,7 @@ import numpy as np
 
 from edgelearn_env.baselines.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.prices import Processor, Uplink
+from edgelearn_env.baselines.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.bounds import BatchSizeForm, Progress
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
@@ -45,6 +46,7 @@ class PlannedEpisode:
         num_pretrain_rounds: M.
         num_finetune_rounds: N.
         standing: where the episode stands; at its start if None.
+        restriction: what the plan must keep to besides.
     """
 
     scenario: Scenario
@@ -52,6 +54,7 @@ class PlannedEpisode:
     num_pretrain_rounds: int
     num_finetune_rounds: int
     standing: Standing | None = None
+    restriction: Restriction = UNRESTRICTED
 
     @cached_property
     def start(self) -> Standing:
@@ -79,6 +82,18 @@ class PlannedEpisode:
         num_pretrain, num_finetune = int(np.sum(self.pretrain_repeats)), int(np.sum(self.finetune_repeats))
         return self.scenario.bound.batch_size_form(num_pretrain, num_finetune, self.start.progress)
 
+    @property
+    def has_fixed_batches(self) -> bool:
+        """Whether every batch can only be 1, which fixes the learning bound."""
+        return self.scenario.server.batch_max == 1 and bool(np.all(self.scenario.devices.batch_max == 1))
+
+    @property
+    def has_fixed_clocks(self) -> bool:
+        """Whether no clock has a range."""
+        return all(
+            np.array_equal(part.freq_min_hz, part.freq_max_hz) for part in (self.scenario.server, self.scenario.devices)
+        )
+
     @cached_property
     def server_noise_price(self) -> np.ndarray:
         """What 1/b of each pre-training round adds to the bound, (M,)."""
@@ -102,15 +117,27 @@ class PlannedEpisode:
         """h in the fine-tuning rounds, W, (N, K)."""
         return self.tape.harvest_w[self.num_pretrain_rounds :][: self.num_finetune_rounds]
 
+    @property
+    def pretrain_delay_s(self) -> float:
+        """What only pre-training may use of the delay budget, s."""
+        return self.start.delay_s * (self.restriction.pretrain_share or 0.0)
+
+    @property
+    def pretrain_energy_j(self) -> float:
+        """What only pre-training may use of the energy budget, J."""
+        return self.start.energy_j * (self.restriction.pretrain_share or 0.0)
+
     @cached_property
     def finetune_delay_s(self) -> float:
-        """What the delay budget leaves when all downlinks are paid, s."""
-        return self.start.delay_s - float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_s
+        """What the delay budget leaves when all downlinks are paid, s; for both stages, unless each has its own."""
+        downlinks_s = float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_s
+        return self.start.delay_s - self.pretrain_delay_s - downlinks_s
 
     @cached_property
     def finetune_energy_j(self) -> float:
-        """What the energy budget leaves when all downlinks are paid, J."""
-        return self.start.energy_j - float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_j
+        """What the energy budget leaves when all downlinks are paid, J; for both stages, unless each has its own."""
+        downlinks_j = float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_j
+        return self.start.energy_j - self.pretrain_energy_j - downlinks_j
 
     @cached_property
     def server(self) -> Processor:
@@ -126,7 +153,7 @@ class PlannedEpisode:
     def uplink(self) -> Uplink:
         """The uplinks in the fine-tuning rounds; `noise_w` is (N, K)."""
         gain = self.tape.channel_gain[self.num_pretrain_rounds :][: self.num_finetune_rounds]
-        return uplinks(self.scenario, gain)
+        return self.restriction.of_uplink(uplinks(self.scenario, gain))
 
     def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
         """Phi of batch sizes (M,) and (N, K)."""

@@ -24,11 +24,17 @@ class Processor(NamedTuple):
 
 
 class Uplink(NamedTuple):
-    """What uploads, in natural units: `nats` = Q ln 2 / W seconds, `noise_w` = N_0 W / g watts, `power_max_w`."""
+    """What uploads, in natural units: `nats_s` = Q ln 2 / W seconds, `noise_w` = N_0 W / g watts, power limits."""
 
     nats_s: Array
     noise_w: Array
     power_max_w: Array
+    power_min_w: Array = 0.0
+
+    @property
+    def least_s(self) -> Array:
+        """u at full power."""
+        return self.nats_s / np.log1p(self.power_max_w / self.noise_w)
 
 
 def cheapest_frequency_hz(time_price: Array, energy_price: Array, processor: Processor) -> Array:
@@ -77,9 +83,9 @@ def cheapest_upload(time_price: Array, energy_price: Array, uplink: Uplink) -> L
     """inf over p of time_price u + energy_price p u, for prices of at least 0.
 
     With x = ln(1 + SNR): u = nats / x and p = noise (e^x - 1), minimised where e^x (x - 1) = time_price /
-    (energy_price noise) - 1, that is x = 1 + W_0((...) / e) with Lambert's W, and x at most that of full power.
+    (energy_price noise) - 1, that is x = 1 + W_0((...) / e) with Lambert's W, and x within the limits of the power.
     """
-    most = np.log1p(uplink.power_max_w / uplink.noise_w)
+    least, most = (np.log1p(power_w / uplink.noise_w) for power_w in (uplink.power_min_w, uplink.power_max_w))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = time_price / (energy_price * uplink.noise_w)
     free = ~np.isfinite(ratio)
@@ -90,7 +96,7 @@ def cheapest_upload(time_price: Array, energy_price: Array, uplink: Uplink) -> L
     series = root * (1.0 - root / 3.0 + 11.0 / 72.0 * root**2)
     stationary = np.where(near, series, 1.0 + lambertw((np.where(near, 1.0, ratio) - 1.0) / np.e).real)
     # Without a time price the infimum is the limit x -> 0, which this floor reaches to rounding.
-    x = np.where(free, most, np.clip(stationary, np.minimum(_LEAST_NATS, most), most))
+    x = np.where(free, most, np.clip(stationary, np.clip(least, _LEAST_NATS, most), most))
     seconds = uplink.nats_s / x
     return Least(seconds * (time_price + energy_price * uplink.noise_w * np.expm1(x)), seconds)
 

@@ -83,36 +83,47 @@ def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarra
 
 def _pretraining(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     server, repeats = episode.server, episode.pretrain_repeats
-    cycles_s = server.cycles_per_sample * scales.server_batch / scales.server_second
-    joules = server.capacitance_j_s2 * cycles_s**3 * scales.server_second / scales.server_joule
+    noise = episode.server_noise_price / scales.bound
+    computing = _processing(episode, server, scales.server_batch, scales.server_second, scales.server_joule, noise)
     # While nothing is spent, a battery is min(capacity, initial + harvest): one inequality does for the stage.
     harvested = episode.pretrain_harvest_w * repeats[:, None] * (scales.server_second / scales.device_joule)
-    return {
-        "server_cone": np.cbrt(joules),
-        "server_slowest": cycles_s / server.freq_min_hz,
-        "server_fastest": cycles_s / server.freq_max_hz,
-        "server_least": 1 / scales.server_batch,
-        "server_most": server.batch_max / scales.server_batch,
-        "server_noise": episode.server_noise_price / scales.server_batch / scales.bound,
+    own = {} if episode.restriction.pretrain_share is None else _own_budgets(episode, scales)
+    return own | {
+        **{f"server_{name}": value for name, value in computing.items()},
         "server_second_use": repeats * (scales.server_second / scales.second * (1 + MARGIN)),
         "server_joule_use": repeats * (scales.server_joule / scales.joule * (1 + MARGIN)),
         "server_harvest": harvested.T,
     }
 
 
-def _computing(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
-    devices, repeats = episode.devices, episode.finetune_repeats[:, None]
-    cycles_s = devices.cycles_per_sample * scales.batch / scales.compute_second
-    joules = devices.capacitance_j_s2 * cycles_s**3 * scales.compute_second / scales.device_joule
+def _own_budgets(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
+    """Budgets that only pre-training may use, where it has such."""
     return {
-        "cone": np.cbrt(joules),
-        "slowest": cycles_s / devices.freq_min_hz,
-        "fastest": cycles_s / devices.freq_max_hz,
-        "least": 1 / scales.batch,
-        "most": devices.batch_max / scales.batch,
-        "noise": repeats * (episode.device_noise_price / scales.batch / scales.bound),
-        "compute_use": scales.compute_second / scales.second,
+        "server_delay": episode.pretrain_delay_s / scales.second,
+        "server_energy": episode.pretrain_energy_j / scales.joule,
     }
+
+
+def _computing(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
+    noise = episode.finetune_repeats[:, None] * (episode.device_noise_price / scales.bound)
+    computing = _processing(episode, episode.devices, scales.batch, scales.compute_second, scales.device_joule, noise)
+    return computing | {"compute_use": scales.compute_second / scales.second}
+
+
+def _processing(
+    episode: PlannedEpisode, processor: Processor, batch: Any, second: Any, joule: Any, noise: np.ndarray
+) -> dict[str, Any]:
+    """Of a stage's computing, in these units; limits that leave no choice make it linear in the batch, or fix that."""
+    cycles_s = processor.cycles_per_sample * batch / second
+    joules, fastest = processor.capacitance_j_s2 * cycles_s**3 * second / joule, cycles_s / processor.freq_max_hz
+    data = {"fastest": fastest}
+    if episode.has_fixed_clocks:
+        data["sample_joule"] = joules / fastest**2
+    else:
+        data |= {"cone": np.cbrt(joules), "slowest": cycles_s / processor.freq_min_hz}
+    if episode.has_fixed_batches:
+        return data | {"fixed_batch": 1 / batch}
+    return data | {"least": 1 / batch, "most": processor.batch_max / batch, "noise": noise / batch}
 
 
 def _uploading(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
@@ -122,6 +133,9 @@ def _uploading(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     the iterations and may end inaccurate.
     """
     uplink = episode.uplink
+    if episode.restriction.power_w is not None:
+        joules = uplink.power_max_w * uplink.least_s
+        return {"fixed_upload_s": uplink.least_s / scales.second, "fixed_upload_j": joules / scales.device_joule}
     shift = 0.5 * np.log1p(uplink.power_max_w / uplink.noise_w)
     noise = uplink.noise_w * scales.second / scales.device_joule
     return {

@@ -36,9 +36,9 @@ def within_reach(episode: PlannedEpisode) -> np.ndarray:
         sums = np.concatenate([np.zeros_like(per_round[:1]), np.cumsum(per_round, axis=0)])
         return sums[last] - sums[first]
 
-    in_time = first * server_s + between(duration_s) <= budgets.delay_s * _SLACK
-    spent_j = first * server_j + between(np.sum(device_j, axis=1) + scenario.radio.downlink_j)
-    reach = (first + rounds <= num_rounds) & in_time & (spent_j <= budgets.energy_j * _SLACK)
+    in_time = _within(first * server_s, between(duration_s), budgets.delay_s, episode)
+    spent_j = between(np.sum(device_j, axis=1) + scenario.radio.downlink_j)
+    reach = (first + rounds <= num_rounds) & in_time & _within(first * server_j, spent_j, budgets.energy_j, episode)
     reach &= between(np.any(device_j > energy.battery_capacity_j * _SLACK, axis=1).astype(float)) == 0
     strongest_w = np.concatenate([np.zeros_like(device_j[:1]), np.maximum.accumulate(episode.tape.harvest_w)])
     for device in range(scenario.num_devices):
@@ -47,16 +47,25 @@ def within_reach(episode: PlannedEpisode) -> np.ndarray:
     return reach
 
 
+def _within(pretrain: np.ndarray, finetune: np.ndarray, budget: float, episode: PlannedEpisode) -> np.ndarray:
+    """Whether both stages' use of a budget, or of their own shares of it, is possible."""
+    share = episode.restriction.pretrain_share
+    if share is None:
+        return pretrain + finetune <= budget * _SLACK
+    return (pretrain <= share * budget * _SLACK) & (finetune <= (1 - share) * budget * _SLACK)
+
+
 def _least_duration_s(episode: PlannedEpisode) -> np.ndarray:
     """Duration of each fine-tuning round with single samples, fastest clocks and full power, s, (T,)."""
     devices, uplink = episode.devices, episode.uplink
     compute_s = compute_time_s(devices.cycles_per_sample, 1, devices.freq_max_hz)
-    upload_s = uplink.nats_s / np.log1p(uplink.power_max_w / uplink.noise_w)
-    return np.max(compute_s + upload_s, axis=1) + episode.scenario.radio.downlink_s
+    return np.max(compute_s + uplink.least_s, axis=1) + episode.scenario.radio.downlink_s
 
 
 def _least_energy_j(episode: PlannedEpisode) -> np.ndarray:
-    """Energy of each device and round with a single sample, slowest clock and vanishing power, J, (T, K)."""
+    """Energy of each device and round with a single sample, slowest clock and least power, J, (T, K)."""
     devices, uplink = episode.devices, episode.uplink
     compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, 1, devices.freq_min_hz)
-    return compute_j + uplink.nats_s * uplink.noise_w
+    # Without a least power e^x - 1 over x tends to 1.
+    x = np.log1p(uplink.power_min_w / uplink.noise_w)
+    return compute_j + uplink.nats_s * uplink.noise_w * np.where(x > 0, np.expm1(x) / np.where(x > 0, x, 1.0), 1.0)

@@ -12,6 +12,7 @@ from edgelearn_env.baselines.plan import Plan, plan_from_times
 from edgelearn_env.baselines.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.prices import cheapest_compute, cheapest_upload
 from edgelearn_env.baselines.program import RoundTimes
+from edgelearn_env.baselines.restriction import UNRESTRICTED, Restriction, Stages
 from edgelearn_env.baselines.static_relaxation import real_rounds_bound
 from edgelearn_env.baselines.static_rounds import StaticSystem, average_tape
 from edgelearn_env.baselines.static_search import Best, best_rounds
@@ -37,6 +38,7 @@ class StaticDesign:
             of real-valued numbers of rounds too.
         num_solved: pairs (M, N) for which batches, frequencies and powers were optimised; for all others prices prove
             that they are no better.
+        restriction: what it keeps to besides.
     """
 
     scenario: Scenario
@@ -52,6 +54,7 @@ class StaticDesign:
     value: float
     bound: float
     num_solved: int
+    restriction: Restriction = UNRESTRICTED
 
     @property
     def integer_loss(self) -> float:
@@ -78,11 +81,14 @@ class StaticDesign:
             tape=average_tape(ample),
             num_pretrain_rounds=self.num_pretrain_rounds,
             num_finetune_rounds=num_finetune,
+            restriction=self.restriction,
         )
         return plan_from_times(episode, times, whole_batches=True)
 
 
-def static_design(scenario: Scenario) -> StaticDesign:
+def static_design(
+    scenario: Scenario, *, stages: Stages = "both", restriction: Restriction = UNRESTRICTED
+) -> StaticDesign:
     """Find the best design over all numbers of rounds, and prove it.
 
     argmin over M, N, b, f, p of Phi subject to M a_s b_s / f_s + N (max_k (a_k b_k / f_k + u_k) + downlink) <= T, all
@@ -91,16 +97,18 @@ def static_design(scenario: Scenario) -> StaticDesign:
 
     Args:
         scenario: the system; `learning.objective` says which Phi.
+        stages: keep to one stage to see what the other is worth; the bound is then for such designs only.
+        restriction: what designs must keep to besides; likewise.
 
     Raises:
         InvalidInputError: the budgets cannot pay for one fine-tuning round of single samples on the mean channel.
     """
-    system = StaticSystem.of(scenario)
-    best = best_rounds(system)
-    if not best.has_finetuned:
-        _require_one_round(system)
+    system = StaticSystem.of(scenario, restriction)
+    best, share = best_rounds(system, stages), restriction.pretrain_share
+    if not best.has_finetuned and stages != "pretrain":
+        _require_one_round(system if share is None else system.with_share(1 - share))
     bound = best.bound
-    if isinstance(scenario.bound, TwoStageBound):
+    if isinstance(scenario.bound, TwoStageBound) and stages == "both" and share is None:
         bound = min(bound, real_rounds_bound(system, scenario.bound, best.prices))
     return _design(system, best, bound)
 
@@ -129,6 +137,7 @@ def _design(system: StaticSystem, best: Best, bound: float) -> StaticDesign:
         value=best.value,
         bound=bound * (1 - _ROUNDING),
         num_solved=best.num_solved,
+        restriction=system.restriction,
     )
 
 
@@ -138,20 +147,20 @@ _ROUNDING = 1e-12
 
 def _require_one_round(system: StaticSystem) -> None:
     """Raise unless the budgets can pay for one fine-tuning round of single samples."""
-    budgets, radio, devices = system.scenario.budgets, system.scenario.radio, system.devices
+    radio, devices = system.scenario.radio, system.devices
     least_s = radio.downlink_s + float(np.max(devices.cycles_per_sample / devices.freq_max_hz + system.least_upload_s))
-    _require(budgets.delay_s, least_s, "delay_s", "s", "")
+    _require(system.delay_s, least_s, "delay_s", "s", "")
     low, high = np.full(len(system.device_noise), _LEAST_POWER_W), np.full(len(system.device_noise), _MOST_POWER_W)
     for _ in range(_HALVINGS):
         # Seconds are worth as many joules as make every device finish just in time.
         worth_w = np.sqrt(low * high)
         compute = cheapest_compute(0.0, worth_w, 1.0, devices)
         upload = cheapest_upload(worth_w, 1.0, system.uplink)
-        late = compute.seconds + upload.seconds > budgets.delay_s - radio.downlink_s
+        late = compute.seconds + upload.seconds > system.delay_s - radio.downlink_s
         low, high = np.where(late, worth_w, low), np.where(late, high, worth_w)
     spent_j = compute.cost + upload.cost - worth_w * (compute.seconds + upload.seconds)
     least_j = radio.downlink_j + float(np.sum(spent_j))
-    _require(budgets.energy_j, least_j, "energy_j", "J", f" within {budgets.delay_s:g} s")
+    _require(system.energy_j, least_j, "energy_j", "J", f" within {system.delay_s:g} s")
 
 
 # Between these worths of a second lie all that matter: nobody hurries, everybody hurries.

@@ -32,11 +32,18 @@ MARGIN = 1e-9
 class Prices(NamedTuple):
     """Price of a second of each device in a fine-tuning round, (K,), and of a joule, in units of X.
 
-    A second of the delay budget is worth the sum over devices.
+    A second of the delay budget is worth the sum over devices. Where pre-training has budgets of its own, these are the
+    prices of fine-tuning, and `of_server` those of a second and of a joule of pre-training.
     """
 
     finish: np.ndarray
     energy: float
+    of_server: tuple[float, float] | None = None
+
+    @property
+    def in_pretraining(self) -> tuple[float, float]:
+        """Prices of a second and of a joule of pre-training."""
+        return self.of_server or (float(np.sum(self.finish)), self.energy)
 
 
 class Rounds(NamedTuple):
@@ -74,12 +81,12 @@ class Pair(NamedTuple):
     @property
     def delay_s(self) -> float:
         """What the rounds are planned to last."""
-        return self.system.scenario.budgets.delay_s * (1 - MARGIN)
+        return self.system.delay_s * (1 - MARGIN)
 
     @property
     def energy_j(self) -> float:
         """What the rounds are planned to cost."""
-        return self.system.scenario.budgets.energy_j * (1 - MARGIN)
+        return self.system.energy_j * (1 - MARGIN)
 
 
 class _Point(NamedTuple):
@@ -202,14 +209,14 @@ def _ascent_step(pair: Pair, point: _Point, damping: float) -> tuple[np.ndarray,
 def _affordable(pair: Pair, point: _Point) -> Rounds | None:
     """What the Lagrangian's minimum does, made to finish in time and cut until the energy budget is kept."""
     system, num_finetune = pair.system, pair.num_finetune_rounds
-    budgets, radio, devices, server = system.scenario.budgets, system.scenario.radio, system.devices, system.server
+    radio, devices, server = system.scenario.radio, system.devices, system.server
     weight, count = system.server_rounds(pair.num_pretrain_rounds)
     server_batch, server_hz = point.server.batch, point.server.freq_hz
     batch, freq_hz = point.devices.batch, point.devices.freq_hz
     for _ in range(_CUTS):
         samples = float(count @ server_batch)
         server_s = samples * server.cycles_per_sample / server_hz if samples else 0.0
-        duration_s = (budgets.delay_s * (1 - MARGIN / 2) - server_s) / num_finetune - radio.downlink_s
+        duration_s = (system.delay_s * (1 - MARGIN / 2) - server_s) / num_finetune - radio.downlink_s
         most_s = duration_s - system.least_upload_s
         if np.any(most_s <= 0):
             return None
@@ -219,12 +226,13 @@ def _affordable(pair: Pair, point: _Point) -> Rounds | None:
         if np.any(batch < 1 - 1e-12):
             return None
         upload_s = duration_s - devices.cycles_per_sample * batch / freq_hz
+        if system.restriction.power_w is not None:
+            upload_s = system.least_upload_s
         upload_j = upload_s * system.uplink.noise_w * np.expm1(system.uplink.nats_s / upload_s)
         compute_j = num_finetune * np.sum(devices.capacitance_j_s2 * devices.cycles_per_sample * batch * freq_hz**2)
         compute_j += server.capacitance_j_s2 * server.cycles_per_sample * samples * server_hz**2 if samples else 0.0
-        excess_j = (
-            compute_j + num_finetune * (np.sum(upload_j) + radio.downlink_j) - budgets.energy_j * (1 - MARGIN / 2)
-        )
+        used_j = compute_j + num_finetune * (np.sum(upload_j) + radio.downlink_j)
+        excess_j = used_j - system.energy_j * (1 - MARGIN / 2)
         if excess_j <= 0:
             noise = count @ (weight / server_batch) + num_finetune * np.sum(system.device_noise / batch)
             server_batch = np.repeat(server_batch, count.astype(int))[::-1]

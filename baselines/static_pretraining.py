@@ -23,7 +23,7 @@ def solve_pretraining(
         shares: how the price of time is split among the devices, which have nothing to do here, (K,).
         stop: a value of X that is not worth reaching; where there are no rounds, the prices prove that it is exceeded.
     """
-    budgets, server, devices = system.scenario.budgets, system.server, system.devices
+    server, devices = system.server, system.devices
     weight, count = system.server_rounds(num_rounds)
     clocked, by_time, by_energy = _samples_and_slopes(system)
     samples = clocked * (1 - MARGIN)
@@ -33,7 +33,7 @@ def solve_pretraining(
         return Prices(shares * (level * by_time), level * by_energy), None
     level, batch = _level(weight, count, samples, float(server.batch_max))
     prices = Prices(shares * (level * by_time), level * by_energy)
-    cubed = budgets.energy_j / (server.capacitance_j_s2 * budgets.delay_s)
+    cubed = system.energy_j / (server.capacitance_j_s2 * system.delay_s)
     rounds = Rounds(
         server_batch=np.repeat(batch, count.astype(int))[::-1],
         server_freq_hz=float(np.clip(np.cbrt(cubed), server.freq_min_hz, server.freq_max_hz)),
@@ -48,8 +48,7 @@ def solve_pretraining(
 
 def _samples_and_slopes(system: StaticSystem) -> tuple[float, float, float]:
     """Samples that both budgets allow together, and their derivatives in the delay and the energy budget."""
-    budgets, server = system.scenario.budgets, system.server
-    delay_s, energy_j = budgets.delay_s, budgets.energy_j
+    server, delay_s, energy_j = system.server, system.delay_s, system.energy_j
     freq_hz = np.cbrt(energy_j / (server.capacitance_j_s2 * delay_s))
     if freq_hz >= server.freq_max_hz:
         by_time = float(server.freq_max_hz / server.cycles_per_sample)

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgelearn_env.baselines.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.prices import Processor, Uplink, cheapest_frequency_hz, cheapest_upload
+from edgelearn_env.baselines.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
 
@@ -39,6 +40,8 @@ class StaticSystem:
         decay: weight of a pre-training round relative to that of the next one.
         unit: Phi of a unit of X, for all pairs, (T + 1, T + 1), M by N.
         start: Phi without any gradient noise, in units of X, likewise.
+        delay_s, energy_j: the budgets.
+        restriction: what designs must keep to besides.
     """
 
     scenario: Scenario
@@ -50,9 +53,12 @@ class StaticSystem:
     decay: float
     unit: np.ndarray
     start: np.ndarray
+    delay_s: float
+    energy_j: float
+    restriction: Restriction = UNRESTRICTED
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Self:
+    def of(cls, scenario: Scenario, restriction: Restriction = UNRESTRICTED) -> Self:
         """The scenario's constants; both objectives weigh the stages' noise alike in all pairs."""
         one, rounds = scenario.bound.batch_size_form(1, 1), np.arange(scenario.budgets.max_rounds + 1)
         form = scenario.bound.batch_size_form(rounds[:, None], rounds[None, :])
@@ -61,18 +67,25 @@ class StaticSystem:
             scenario=scenario,
             server=server_processor(scenario),
             devices=device_processors(scenario),
-            uplink=uplinks(scenario, scenario.mean_channel_gain),
+            uplink=restriction.of_uplink(uplinks(scenario, scenario.mean_channel_gain)),
             device_noise=scenario.gradient_noise_weight,
             server_noise=float(one.pretrain_weight / one.finetune_weight),
             decay=float(one.pretrain_decay),
             unit=unit,
             start=np.broadcast_to(form.constant, unit.shape) / unit,
+            delay_s=scenario.budgets.delay_s,
+            energy_j=scenario.budgets.energy_j,
+            restriction=restriction,
         )
+
+    def with_share(self, share: float) -> Self:
+        """The system with this share of both budgets."""
+        return dataclasses.replace(self, delay_s=share * self.delay_s, energy_j=share * self.energy_j)
 
     @property
     def least_upload_s(self) -> np.ndarray:
         """u at full power, s, (K,)."""
-        return np.asarray(self.uplink.nats_s / np.log1p(self.uplink.power_max_w / self.uplink.noise_w))
+        return np.asarray(self.uplink.least_s)
 
     def server_rounds(self, num_rounds: int) -> tuple[np.ndarray, np.ndarray]:
         """Noise weights of the M pre-training rounds, the last one first, and how many rounds share each."""

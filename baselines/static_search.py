@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.prices import cheapest_compute, cheapest_upload
+from edgelearn_env.baselines.restriction import Stages, pairs_of
 from edgelearn_env.baselines.static_pair import Pair, Prices, Rounds, solve_pair
 from edgelearn_env.baselines.static_pretraining import solve_pretraining
 from edgelearn_env.baselines.static_rounds import StaticSystem
@@ -47,9 +48,14 @@ class Best(NamedTuple):
     has_finetuned: bool
 
 
-def best_rounds(system: StaticSystem) -> Best:
-    """The best numbers of rounds and what to do in them, by best-first search as in `clairvoyant`."""
-    search = _Search(system)
+def best_rounds(system: StaticSystem, stages: Stages = "both") -> Best:
+    """The best numbers of rounds and what to do in them, by best-first search as in `clairvoyant`.
+
+    Args:
+        system: the scenario's constants.
+        stages: `pretrain` or `finetune` to play only that one.
+    """
+    search = _Search(system, stages)
     while (pair := search.next_pair()) is not None:
         search.solve(*pair)
     return search.best
@@ -57,15 +63,17 @@ def best_rounds(system: StaticSystem) -> Best:
 
 def pair_bounds(system: StaticSystem, prices: Prices) -> np.ndarray:
     """Lower bounds on Phi for all pairs (M, N), (T + 1, T + 1), from any prices of at least 0."""
-    budgets, radio = system.scenario.budgets, system.scenario.radio
+    radio, share = system.scenario.radio, system.restriction.pretrain_share or 0.0
     time, rounds = float(np.sum(prices.finish)), np.arange(len(system.unit))
     devices = cheapest_compute(system.device_noise, prices.finish, prices.energy, system.devices).cost
     devices = devices + cheapest_upload(prices.finish, prices.energy, system.uplink).cost
     finetune_round = float(np.sum(devices)) + time * radio.downlink_s + prices.energy * radio.downlink_j
     weight = system.server_noise * system.decay ** rounds[:-1]
-    server = cheapest_compute(weight, np.float64(time), np.float64(prices.energy), system.server).cost
+    server_time, server_energy = prices.in_pretraining
+    server = cheapest_compute(weight, np.float64(server_time), np.float64(server_energy), system.server).cost
     pretraining = np.concatenate([[0.0], np.cumsum(server)])
-    worth = time * budgets.delay_s + prices.energy * budgets.energy_j
+    second, joule = (1 - share) * time + share * server_time, (1 - share) * prices.energy + share * server_energy
+    worth = second * system.delay_s + joule * system.energy_j
     bounds = system.start + pretraining[:, None]
     bounds += rounds * finetune_round - worth
     bounds *= system.unit
@@ -75,19 +83,18 @@ def pair_bounds(system: StaticSystem, prices: Prices) -> np.ndarray:
 class _Search:
     """The pair with the least lower bound is solved next, until none could be better than the best."""
 
-    def __init__(self, system: StaticSystem) -> None:
+    def __init__(self, system: StaticSystem, stages: Stages) -> None:
         self._system, num_devices = system, system.scenario.num_devices
-        budgets, rounds = system.scenario.budgets, np.arange(len(system.unit))
-        nothing = Prices(np.zeros(num_devices), 0.0)
-        fits = rounds[:, None] + rounds <= budgets.max_rounds
+        self._nothing = nothing = Prices(np.zeros(num_devices), 0.0)
+        fits = pairs_of(stages, system.scenario.budgets.max_rounds)
         self._bounds = np.where(fits, pair_bounds(system, nothing), np.inf)
         self._bounds[0, 0] = value = float(system.unit[0, 0] * system.start[0, 0])
         self._solved = np.zeros_like(fits)
         self._solved[0, 0] = True
         worth = _FIRST_WORTH * float(np.median(system.start[fits]))
-        self._prices = Prices(np.full(num_devices, worth / budgets.delay_s / num_devices), worth / budgets.energy_j)
-        no_round = Rounds(np.zeros(0), system.server.freq_min_hz, *_idle(system), 0.0, 0.0)
-        self.best = Best(0, 0, no_round, nothing, value, value, 0, False)
+        self._prices = Prices(np.full(num_devices, worth / system.delay_s / num_devices), worth / system.energy_j)
+        self._no_round: Rounds | None = Rounds(np.zeros(0), system.server.freq_min_hz, *_idle(system), 0.0, 0.0)
+        self.best = Best(0, 0, self._no_round, nothing, value, value, 0, False)
 
     def next_pair(self) -> tuple[int, int] | None:
         """The unsolved pair with the least lower bound, if it could be better than the best."""
@@ -106,12 +113,10 @@ class _Search:
         """Solve one pair; update the best design and the lower bounds of all pairs."""
         system, best, pair = self._system, self.best, (num_pretrain, num_finetune)
         stop = float(best.value / system.unit[pair] - system.start[pair])
-        if num_finetune:
-            prices, rounds = solve_pair(Pair(system, num_pretrain, num_finetune), self._prices, stop)
-            self._prices = self._prices if rounds is None else prices
+        if system.restriction.pretrain_share is None:
+            prices, rounds = self._solved_together(system, *pair, stop)
         else:
-            shares = self._prices.finish / np.sum(self._prices.finish)
-            prices, rounds = solve_pretraining(system, num_pretrain, shares, stop)
+            prices, rounds = self._solved_apart(system.restriction.pretrain_share, *pair, stop)
         self._solved[pair] = True
         np.maximum(self._bounds, pair_bounds(system, prices), out=self._bounds)
         if rounds is not None:
@@ -121,6 +126,33 @@ class _Search:
             best = best._replace(has_finetuned=best.has_finetuned or num_finetune > 0)
         bound = min(float(np.min(self._bounds)), best.value)
         self.best = best._replace(bound=bound, num_solved=int(np.sum(self._solved)) - 1)
+
+    def _solved_together(
+        self, system: StaticSystem, num_pretrain: int, num_finetune: int, stop: float
+    ) -> tuple[Prices, Rounds | None]:
+        """Prices and rounds of one pair on the same budgets."""
+        if not num_finetune:
+            shares = self._prices.finish / np.sum(self._prices.finish)
+            return solve_pretraining(system, num_pretrain, shares, stop)
+        prices, rounds = solve_pair(Pair(system, num_pretrain, num_finetune), self._prices, stop)
+        self._prices = self._prices if rounds is None else prices
+        return prices, rounds
+
+    def _solved_apart(
+        self, share: float, num_pretrain: int, num_finetune: int, stop: float
+    ) -> tuple[Prices, Rounds | None]:
+        """Likewise where each stage has its own: two problems, whose noise adds up."""
+        server, devices = self._nothing, self._nothing
+        pretraining = finetuning = self._no_round
+        if num_pretrain:
+            server, pretraining = self._solved_together(self._system.with_share(share), num_pretrain, 0, stop)
+        if num_finetune:
+            devices, finetuning = self._solved_together(self._system.with_share(1 - share), 0, num_finetune, stop)
+        prices = devices._replace(of_server=server.in_pretraining)
+        if pretraining is None or finetuning is None:
+            return prices, None
+        of_server = {"server_batch": pretraining.server_batch, "server_freq_hz": pretraining.server_freq_hz}
+        return prices, finetuning._replace(noise=pretraining.noise + finetuning.noise, **of_server)
 
 
 def _idle(system: StaticSystem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,30 +1,34 @@
 """`edgelearn benchmark`: every policy on the same tapes, against the proven optimum of each."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from edgelearn_env.baselines.ablation_search import ablated_optimum
+from edgelearn_env.baselines.ablations import ABLATIONS
 from edgelearn_env.baselines.clairvoyant import Optimum
 from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
-from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.baselines.plan import Plan
 from edgelearn_env.dynamics import Allocation
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.files import written_atomically
 from edgelearn_env.report import Report
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
+from edgelearn_env.scripts.policies import NAMES, named_policies
 from edgelearn_env.seeds import test_seeds
 from edgelearn_env.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
 
-LEARNED = ("ppo",)
+# Enough to tell what a freedom is worth; each ablation takes several optima a tape.
+_ABLATION_GAP = 1e-3
 
 
 def benchmark(
@@ -33,11 +37,12 @@ def benchmark(
     objective: Objective = None,
     policies: Annotated[
         str | None,
-        typer.Option(
-            help=f"Comma-separated: {', '.join((*LADDER, *LEARNED))}, or files that `train` wrote. All if left out."
-        ),
+        typer.Option(help=f"Comma-separated: {', '.join(NAMES)}, or files that `train` wrote. All if left out."),
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Number of test tapes.")] = 20,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Show too what clairvoyant plans lose by each ablation; takes long.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that solve; all cores if left out.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for benchmark.json and the pictures.")] = Path("results"),
 ) -> None:
@@ -45,15 +50,16 @@ def benchmark(
     system = chosen_scenario(scenario, changes, objective)
     console = Console()
     with _progress(console) as progress:
-        chosen = _policies(system, policies, progress)
+        chosen = named_policies(system, policies, progress)
         seeds = test_seeds(episodes)
         tapes = Tape.stack([sample_tape(system, seed) for seed in seeds])
         found = clairvoyant_batch(system, tapes, num_workers=workers)
         optima = list(progress.track(found, total=episodes, description="proving the optimum of each tape"))
         playing = progress.track(list(chosen.items()), description="playing every policy")
         played = {name: rollout(system, tapes, policy) for name, policy in playing}
+        ablated = _ablated(system, tapes, workers, progress) if ablations else {}
     plans = rollout(system, tapes, _each_its_own([optimum.whole_plan for optimum in optima]))
-    report = Report.of(system, seeds, optima, plans, played)
+    report = Report.of(system, seeds, optima, plans, played | ablated)
     console.print(_table(report))
     for line in _footnotes(report, optima):
         console.print(line, highlight=False)
@@ -72,35 +78,17 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-def _policies(scenario: Scenario, names: str | None, progress: Progress) -> dict[str, Policy]:
-    """The policies asked for, ready to play; without a choice all, but for agents never trained on the scenario."""
-    builders: dict[str, Callable[[Scenario], Policy]] = {**LADDER, **{name: _agent(name) for name in LEARNED}}
-    if names is not None:
-        wanted = [name.strip() for name in names.split(",") if name.strip()]
-        builders = {name: builders.get(name) or _agent(name) for name in wanted}
-    chosen = {}
-    for name, build in progress.track(list(builders.items()), description="preparing every policy"):
-        try:
-            chosen[name] = build(scenario)
-        except (InvalidInputError, MissingExtraError) as error:
-            if names is not None:
-                raise
-            progress.console.print(f"Left out {name}: {error}", highlight=False, soft_wrap=True)
-    return chosen
-
-
-def _agent(name: str) -> Callable[[Scenario], Policy]:
-    """A learned policy: one that ships with the package, or a checkpoint file."""
-    if name not in LEARNED and not name.endswith(".zip"):
-        known = ", ".join((*LADDER, *LEARNED))
-        raise InvalidInputError(f"unknown policy {name!r}: choose from {known}, or name a checkpoint file (.zip)")
-
-    def load(scenario: Scenario) -> Policy:
-        from edgelearn_env.agents.checkpoint import load_policy
-
-        return load_policy(name, scenario)
-
-    return load
+def _ablated(scenario: Scenario, tapes: Tape, workers: int | None, progress: Progress) -> dict[str, Trajectory]:
+    """The clairvoyant plan of every tape under each ablation, played in whole batches."""
+    each = [Tape(*arrays) for arrays in zip(*tapes, strict=True)]
+    jobs = (delayed(ablated_optimum)(name, scenario, tape, gap=_ABLATION_GAP) for name in ABLATIONS for tape in each)
+    solved = Parallel(n_jobs=workers or os.cpu_count() or 1, return_as="generator")(jobs)
+    total = len(ABLATIONS) * len(each)
+    plans = [found.whole_plan for found in progress.track(solved, total=total, description="solving every ablation")]
+    return {
+        f"({name})": rollout(scenario, tapes, _each_its_own(plans[index * len(each) :][: len(each)]))
+        for index, name in enumerate(ABLATIONS)
+    }
 
 
 def _each_its_own(plans: Sequence[Plan]) -> Policy:
@@ -121,7 +109,7 @@ def _table(report: Report) -> Table:
         title=f"{report.scenario.name}: {report.scenario.num_devices} devices, {budgets.delay_s:g} s, "
         f"{budgets.energy_j:g} J, {report.scenario.learning.objective} bound, {len(report.seeds)} tapes"
     )
-    table.add_column("policy")
+    table.add_column("policy", no_wrap=True)
     for heading in ("mean Φ", "gap", "95 % interval", "M", "N"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("ended by")
@@ -157,7 +145,18 @@ def _footnotes(report: Report, optima: Sequence[Optimum]) -> list[str]:
         f"it. With real-valued batches a plan comes within {np.expm1(relaxed):.1e} of it on average, {largest:.1e} at "
         "worst; the row clairvoyant is that plan in whole batches."
     )
-    return [meaning, proof, *_price_of_not_knowing(report)]
+    return [meaning, proof, *_price_of_not_knowing(report), *_brackets(report)]
+
+
+def _brackets(report: Report) -> list[str]:
+    """What the rows of ablations are, if there are any."""
+    if not any(played.name == f"({name})" for played in report.played for name in ABLATIONS):
+        return []
+    meaning = (
+        "In brackets: the clairvoyant plan without one freedom of the joint design, the best of the values that it "
+        "could be fixed to. Such plans know the tape: they show what a freedom is worth, and are no online policies."
+    )
+    return [meaning]
 
 
 def _price_of_not_knowing(report: Report) -> list[str]:

@@ -6,6 +6,7 @@ import typer
 
 from edgelearn_env.errors import EdgeLearnError
 from edgelearn_env.scripts.benchmark import benchmark
+from edgelearn_env.scripts.figures import figures
 from edgelearn_env.scripts.scenarios import scenarios
 from edgelearn_env.scripts.solve import solve
 from edgelearn_env.scripts.speed import speed
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(scenarios)
 app.command()(solve)
 app.command()(benchmark)
+app.command()(figures)
 app.command()(train)
 app.command()(speed)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
 from edgelearn_env.baselines.plan import Plan
+from edgelearn_env.baselines.solvers import SOLVERS
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import written_atomically
 from edgelearn_env.report import versions
@@ -28,6 +29,7 @@ def solve(
     tape: Annotated[Path | None, typer.Option(help="A tape file (.npz) that `Tape.save` wrote.")] = None,
     gains: Annotated[Path | None, typer.Option(help="Channel gains as CSV: a line a round, a number a device.")] = None,
     harvest: Annotated[Path | None, typer.Option(help="Harvested powers in W, likewise.")] = None,
+    solver: Annotated[str, typer.Option(help=f"Of the conic programs: {' or '.join(SOLVERS)}.")] = "clarabel",
     out: Annotated[Path, typer.Option(help="Folder for optimum.json and optimum.png.")] = Path("results"),
 ) -> None:
     """Solve one tape to proven optimality over all numbers of rounds."""
@@ -38,7 +40,7 @@ def solve(
     console = Console()
     start_s = time.perf_counter()
     with console.status("solving"):
-        optimum = clairvoyant(system, known)
+        optimum = clairvoyant(system, known, solver=solver)
     console.print(_table(system, optimum, time.perf_counter() - start_s))
     with written_atomically(out / "optimum.json") as temporary:
         temporary.write_text(json.dumps(_as_dict(system, optimum), indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-#from edgelearn_env.scripts.timed_decisions import timed_decisions
+from edgelearn_env.scripts.timed_decisions import timed_decisions
 from edgelearn_env.scripts.timed_designs import timed_designs
 from edgelearn_env.scripts.timed_environments import timed_environments
 from edgelearn_env.scripts.timed_optimum import timed_optimum

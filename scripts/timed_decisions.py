@@ -8,7 +8,7 @@ from rich.table import Table
 
 from edgelearn_env.dynamics import Allocation
 from edgelearn_env.scenario import Scenario
-from edgelearn_env.scripts.policies import all_policies
+from edgelearn_env.scripts.policies import named_policies
 from edgelearn_env.scripts.timing import table_of
 from edgelearn_env.seeds import test_seeds
 from edgelearn_env.tape import sample_tape
@@ -34,7 +34,7 @@ class _Clocked:
 def timed_decisions(scenario: Scenario, progress: Progress) -> Table:
     """Time of one decision of each policy that needs no choice of the user, on test tapes."""
     tapes = [sample_tape(scenario, seed) for seed in test_seeds(_NUM_EPISODES)]
-    policies = all_policies(scenario, progress)
+    policies = named_policies(scenario, None, progress)
     decision_s = {}
     for name, policy in progress.track(policies.items(), description="deciding"):
         clocked = _Clocked(policy)
@@ -45,5 +45,6 @@ def timed_decisions(scenario: Scenario, progress: Progress) -> Table:
     table = table_of("decision on one round", "median, ms", "95th percentile, ms", "slowest policy / this one")
     for name, each in decision_s.items():
         median_s = float(np.median(each))
-        table.add_row(name, f"{1e3 * median_s:.3f}", f"{1e3 * np.quantile(each, 0.95):.3f}", f"{slowest / median_s:.0f}")
+        ratio = slowest / median_s
+        table.add_row(name, f"{1e3 * median_s:.3f}", f"{1e3 * np.quantile(each, 0.95):.3f}", f"{ratio:.0f}")
     return table

@@ -19,7 +19,8 @@ def timed_designs(scenario: Scenario, progress: Progress) -> Table:
     for objective in progress.track(BOUNDS, description="designing"):
         system = scenario.replace(learning={"objective": objective})
         design = static_design(system)
-        static_s = float(np.median([seconds_of(lambda system=system: static_design(system))[0] for _ in range(_REPEATS)]))
+        times_s = [seconds_of(lambda system=system: static_design(system))[0] for _ in range(_REPEATS)]
+        static_s = float(np.median(times_s))
         sca_s, reference = seconds_of(lambda system=system: sca_design(system))
         table.add_row(
             objective,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import numpy as np
+from gymnasium.vector.utils import batch_space
 from rich.progress import Progress
 from rich.table import Table
 
@@ -24,7 +24,7 @@ Play = Callable[[], int]
 
 def timed_environments(scenario: Scenario, progress: Progress) -> Table:
     """Steps a second of random play, autoreset included: median and range of several turns."""
-    plays = {label: play for label, play in _forms(scenario).items()}
+    plays = _forms(scenario)
     rates: dict[str, list[float]] = {label: [] for label in plays}
     for play in plays.values():
         play()
@@ -94,13 +94,10 @@ def _vector(envs: gymnasium.vector.VectorEnv[Any, Any, Any]) -> Play:
 
 def _sb3(scenario: Scenario, num_envs: int) -> Play:
     """The same through Stable-Baselines3's interface."""
-    from stable_baselines3.common.env_util import make_vec_env
-
     from edgelearn_env.envs.sb3 import NativeVecEnv
 
-    envs = make_vec_env(_TWO_STAGE, num_envs, seed=0, env_kwargs={"scenario": scenario}, vec_env_cls=NativeVecEnv)
-    actions = np.random.default_rng(0).uniform(-1, 1, (_NUM_ACTIONS, num_envs, *envs.action_space.shape))
-    actions = actions.astype(np.float32)
+    envs = NativeVecEnv([lambda: gymnasium.make(_TWO_STAGE, scenario=scenario)] * num_envs)
+    actions = _actions(batch_space(envs.action_space, num_envs))
     envs.reset()
 
     def play() -> int:

@@ -42,7 +42,7 @@ def train(
     if result.interrupted:
         typer.echo(f"Stopped before {config.total_steps:,} steps; the same command goes on.")
     typer.echo(f"Wrote {result.checkpoint}, {folder / ppo.CURVE}")
-    typer.echo(f"Best geometric mean of the objective on {config.validation_tapes} validation tapes: {result.best_objective:.4f}")
+    typer.echo(f"Geometric mean of Phi on {config.validation_tapes} validation tapes: {result.best_objective:.4f}")
 
 
 @contextlib.contextmanager

@@ -9,11 +9,12 @@ from hypothesis import given
 from random_scenarios import random_scenario, random_tape, seeds
 from small_systems import copies, many_ways, planned, random_multipliers, random_system
 
-from edgelearn_env.baselines.clairvoyant import OVERDRAFT_PRICES, SHRINKS
+from edgelearn_env.baselines.clairvoyant import OVERDRAFT_PRICES
 from edgelearn_env.baselines.dual import Multipliers, dual_bound, made_valid, next_carry
 from edgelearn_env.baselines.plan import plan_from_times
 from edgelearn_env.baselines.program import MARGIN, EpisodeProgram
 from edgelearn_env.baselines.reach import within_reach
+from edgelearn_env.baselines.replayed_plan import SHRINKS
 from edgelearn_env.records import mapped
 from edgelearn_env.trajectory import rollout
 

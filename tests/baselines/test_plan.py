@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from small_systems import copies, planned, random_system
 
-from edgelearn_env.baselines.clairvoyant import SHRINKS
 from edgelearn_env.baselines.dual import dual_bound
 from edgelearn_env.baselines.plan import plan_from_times
 from edgelearn_env.baselines.program import EpisodeProgram, RoundTimes
 from edgelearn_env.baselines.reach import within_reach
+from edgelearn_env.baselines.replayed_plan import SHRINKS
 from edgelearn_env.dynamics import BATTERY, DELAY, LAST_ROUND
 from edgelearn_env.trajectory import rollout
 

@@ -71,11 +71,11 @@ def searched_value(scenario: Scenario, tape: Tape, num_pretrain: int, num_finetu
             ]
         ),
     )
-    size, B, num_rounds = 2 * num_pretrain + 3 * K * num_finetune, 300, num_pretrain + num_finetune
+    size, B, num_rounds = 2 * num_pretrain + 3 * K * num_finetune, 600, num_pretrain + num_finetune
     best, kept = np.full((20, size), 0.5), np.full(20, np.inf)
     tapes = copies(tape, B)
-    for generation in range(110):
-        spread = 0.5 * 0.91**generation
+    for generation in range(140):
+        spread = 0.5 * 0.93**generation
         steps = spread * rng.normal(size=(B, size)) * (rng.random((B, size)) < max(0.3, 1.5 / size))
         choices = np.clip(best[rng.integers(len(best), size=B)] + steps, 0.0, 1.0)
         if generation == 0:

@@ -58,6 +58,7 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
         (["benchmark", "--policies", "equal,best"], ["'best'", "equal"]),
         (["benchmark", "--scenario", "tiny", "--policies", "lost.zip"], ["lost.zip"]),
         (["scenarios", "huge"], ["'huge'"]),
+        (["solve", "--scenario", "tiny", "--solver", "simplex"], ["'simplex'", "clarabel", "moreau"]),
         (["train", "--scenario", "huge"], ["'huge'"]),
     ],
 )

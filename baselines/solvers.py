@@ -1,0 +1,42 @@
+"""Conic solvers that may solve an episode's program, and what each of them is asked for."""
+
+from typing import Any
+
+import cvxpy as cp
+
+from edgelearn_env.errors import InvalidInputError, MissingExtraError
+
+# A certificate is asked for 1e-5; the solvers' own tolerances of 1e-8 are at times just out of reach. With steps of
+# 0.99 of the way to the cones' boundary instead of 0.9 they give up on some programs, mostly of many devices.
+_ACCURACY = {"tol_feas": 1e-7, "tol_gap_abs": 1e-6, "tol_gap_rel": 1e-6, "max_step_fraction": 0.9}
+
+
+def _moreau(**settings: Any) -> dict[str, Any]:
+    """One program at a time, on one core.
+
+    Tapes seldom ask for programs of the same shape at the same time, and on a CPU a batch takes as long as its programs
+    one after the other.
+    """
+    return {"solver": "MOREAU", "device": "cpu", "ipm_settings": {"direct_solve_method": "qdldl", **settings}}
+
+
+# Arguments of cvxpy's `Problem.solve`, one set tried after the other. Moreau stops short of the last digits of one
+# program in a thousand; which one depends on the length of its steps.
+SOLVERS: dict[str, tuple[dict[str, Any], ...]] = {
+    "clarabel": ({"solver": "CLARABEL", **_ACCURACY},),
+    "moreau": (_moreau(**_ACCURACY), _moreau(**_ACCURACY | {"max_step_fraction": 0.95})),
+}
+
+
+def checked_solver(name: str) -> str:
+    """The name itself, if such a solver is known and installed.
+
+    Raises:
+        InvalidInputError: it is unknown.
+        MissingExtraError: it is not installed, or not known to an older cvxpy.
+    """
+    if name not in SOLVERS:
+        raise InvalidInputError(f"solver must be one of {', '.join(map(repr, SOLVERS))}, got {name!r}")
+    if SOLVERS[name][0]["solver"] not in cp.installed_solvers():
+        raise MissingExtraError(f"solver {name!r} is not installed: pip install 'edgelearn-env[{name}]'")
+    return name
