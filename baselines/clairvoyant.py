@@ -166,9 +166,17 @@ class _Search:
         num_pretrain, num_finetune = np.nonzero(improving)
         if not len(num_pretrain) or self._num_unplayable > MOST_UNPLAYABLE:
             return None
-        bounds = self._bounds[improving]
-        # Before the first solve all lower bounds are -inf: begin in the middle.
-        index = np.argmin(bounds) if np.isfinite(bounds).any() else len(bounds) // 2
+        bounds, index = self._bounds[improving], len(num_pretrain) // 2
+        if np.isfinite(bounds).any():
+            index = np.argmin(bounds)
+        else:
+            # Before the first multipliers all lower bounds are -inf: begin in the middle, and nearer to no round at all
+            # after each program that had no solution.
+            shrunk = 0.5 ** (np.sum(self._solved) - 1)
+            far = np.abs(num_pretrain - shrunk * num_pretrain[index]) + np.abs(
+                num_finetune - shrunk * num_finetune[index]
+            )
+            index = np.argmin(far)
         return int(num_pretrain[index]), int(num_finetune[index])
 
     def solve(self, num_pretrain: int, num_finetune: int) -> None:

@@ -453,3 +453,19 @@ def test_the_tape_is_left_as_it_was(tiny, tiny_tape):
     clairvoyant(tiny, tiny_tape)
     for array, copy in zip(tiny_tape, before, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+def test_a_search_whose_first_programs_have_no_solution_starts_elsewhere_and_is_certified(tiny, tiny_tape, monkeypatch):
+    solve, asked = EpisodeProgram.solve, []
+
+    def reluctant(program, *arguments):
+        pair = (program.episode.num_pretrain_rounds, program.episode.num_finetune_rounds)
+        asked.append(pair)
+        return None if len(dict.fromkeys(asked)) <= 2 else solve(program, *arguments)
+
+    monkeypatch.setattr(EpisodeProgram, "solve", reluctant)
+    certificate = clairvoyant(tiny, tiny_tape).certificate
+    assert certificate.gap <= 1e-4
+    first, second, third = list(dict.fromkeys(asked))[:3]
+    assert 3 * sum(second) <= 2 * sum(first)
+    assert 3 * sum(third) <= 2 * sum(second)
