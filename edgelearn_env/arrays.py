@@ -4,7 +4,7 @@ from typing import Any
 
 import array_api_compat.numpy
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_torch_array
 
 Array = Any
 
@@ -12,7 +12,13 @@ Array = Any
 def namespace_of(array: Array) -> Any:
     """The library of an array, as the array API standard has its functions."""
     # Looking a library up takes longer than many an operation of a small batch.
-    return array_api_compat.numpy if type(array) is np.ndarray else array_namespace(array)
+    if type(array) is np.ndarray:
+        return array_api_compat.numpy
+    if is_torch_array(array):
+        from edgelearn_env import torch_arrays
+
+        return torch_arrays
+    return array_namespace(array)
 
 
 def sum_over_devices(values: Array) -> Array:

@@ -7,8 +7,8 @@ batches of streams are drawn by a handful of array operations, in any library, w
 from edgelearn_env.arrays import Array, namespace_of
 
 # 2^64 divided by the golden ratio, and the multipliers of the mixing function, as signed 64-bit numbers.
-_STEP = 0x9E3779B97F4A7C15 - 2**64
-_FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
+STEP = 0x9E3779B97F4A7C15 - 2**64
+FIRST, SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
 
 
 def stream_keys(seed: Array, episode: Array) -> Array:
@@ -17,7 +17,7 @@ def stream_keys(seed: Array, episode: Array) -> Array:
     Args:
         seed: (B,) 64-bit integers; episode: likewise.
     """
-    return mixed(mixed(seed + _STEP) + (episode + 1) * _STEP)
+    return mixed(mixed(seed + STEP) + (episode + 1) * STEP)
 
 
 def uniforms(key: Array, first_row: Array, num_rows: int, row_length: int) -> Array:
@@ -36,16 +36,16 @@ def uniforms(key: Array, first_row: Array, num_rows: int, row_length: int) -> Ar
     # One 64-bit number makes two: its halves.
     num_words = (row_length + 1) // 2
     counter = xp.arange(1, 1 + num_rows * num_words, dtype=xp.int64, device=key.device)
-    words = mixed(key + first_row * num_words * _STEP + (counter * _STEP)[:, None])
+    words = mixed(key + first_row * num_words * STEP + (counter * STEP)[:, None])
     words = xp.reshape(words, (num_rows, num_words, key.shape[0]))
-    halves = xp.concat([_shifted(words, 32), words & (2**32 - 1)], axis=1)[:, :row_length]
+    halves = xp.concat([_shifted(words, 32), words & (2**32 - 1)], axis=1)[:, :row_length, :]
     return (xp.astype(halves, xp.float64) + 0.5) * 2.0**-32
 
 
 def mixed(bits: Array) -> Array:
     """SplitMix64's mixing function of signed 64-bit integers, whose products wrap around."""
-    bits = (bits ^ _shifted(bits, 30)) * _FIRST
-    bits = (bits ^ _shifted(bits, 27)) * _SECOND
+    bits = (bits ^ _shifted(bits, 30)) * FIRST
+    bits = (bits ^ _shifted(bits, 27)) * SECOND
     return bits ^ _shifted(bits, 31)
 
 

@@ -20,7 +20,7 @@ DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
 _SHADOWING_STDS = 3.0
 
 # Stands for nothing where a logarithm or a quotient needs something.
-_TINY = float(np.finfo(np.float64).tiny)
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +90,12 @@ class Codec:
         return 5 + 3 * self.scenario.num_devices
 
     def decode(self, action: Array) -> Allocation:
-        """The allocation an action names; frequencies and powers log-scaled, batch sizes rounded to integers.
+        """The allocation an action names: that of `fractional`, with batch sizes rounded to integers."""
+        xp, named = namespace_of(action), self.fractional(action)
+        return named._replace(server_batch=xp.round(named.server_batch), batch=xp.round(named.batch))
+
+    def fractional(self, action: Array) -> Allocation:
+        """The allocation an action names before batch sizes are rounded; everything is log-scaled.
 
         Args:
             action: switch, server frequency and batch, then all frequencies, powers, batches, (B, 3 + 3 K). Entries
@@ -102,20 +107,20 @@ class Codec:
         return Allocation(
             switch=action[:, 0] > 0,
             server_freq_hz=value[:, 0],
-            server_batch=xp.round(value[:, 1]),
+            server_batch=value[:, 1],
             freq_hz=value[:, 2 : 2 + num_devices],
             power_w=value[:, 2 + num_devices : 2 + 2 * num_devices],
-            batch=xp.round(value[:, 2 + 2 * num_devices :]),
+            batch=value[:, 2 + 2 * num_devices :],
         )
 
     def encode(self, state: State, conditions: Conditions) -> Array:
         """What is observed before a round, float32 in [0, 1], (B, 5 + 3 K)."""
         xp, budgets = namespace_of(state.battery_j), self.scenario.budgets
-        log_gain = xp.log(xp.maximum(conditions.channel_gain, _TINY))
+        log_gain = xp.log(xp.maximum(conditions.channel_gain, TINY))
         log_bound = xp.log(self.bound.value(state.progress))
         one = (
             xp.astype(state.finetuning, xp.float64),
-            1.0 - state.round_index / budgets.max_rounds,
+            1.0 - xp.astype(state.round_index, xp.float64) / budgets.max_rounds,
             1.0 - state.elapsed_s / budgets.delay_s,
             1.0 - state.spent_j / budgets.energy_j,
             _share_of_range(log_bound, self.log_bound_range),
@@ -166,4 +171,4 @@ def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _share_of_range(value: Array, ends: tuple[float, float]) -> Array:
     """Where `value` lies between two ends, 0 at the lower one and 1 at the upper one."""
     low, high = ends
-    return (value - low) / max(high - low, _TINY)
+    return (value - low) / max(high - low, TINY)

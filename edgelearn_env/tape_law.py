@@ -75,15 +75,17 @@ def before_first_round(law: TapeLaw, key: Array) -> Weather:
     """
     xp, num_devices = namespace_of(key), law.mean_gain.shape[0]
     zero = xp.zeros_like(key)
-    draws = uniforms(key, zero, _ROWS_BEFORE, 3 * num_devices)
-    normal = complex_normal(draws[:, :num_devices], draws[:, num_devices : 2 * num_devices])
+    # The last of these rows is the shadowing's.
+    num_rows = ROWS_BEFORE if law.shadowing_std_db > 0 else ROWS_BEFORE - 1
+    draws = uniforms(key, zero, num_rows, 3 * num_devices)
+    normal = complex_normal(draws[:, :num_devices, :], draws[:, num_devices : 2 * num_devices, :])
     # The real part of a standard complex normal has variance 1/2.
-    shadowing_db = law.shadowing_std_db * math.sqrt(2) * normal[1, 0]
+    shadowing_db = law.shadowing_std_db * math.sqrt(2) * normal[num_rows - 1, 0, ...]
     return Weather(
         key=key,
         round_index=zero,
-        fading=normal[0],
-        on=xp.astype(draws[0, 2 * num_devices :] < 0.5, xp.float64),
+        fading=normal[0, ...],
+        on=xp.astype(draws[0, 2 * num_devices :, :] < 0.5, xp.float64),
         gain=law.mean_gain * xp.exp(shadowing_db * (math.log(10) / 10)),
     )
 
@@ -103,17 +105,17 @@ def next_rounds(law: TapeLaw, weather: Weather, num_rounds: int) -> tuple[Weathe
         The weather after them; channel gains g; harvested powers h, W; both (R, K, B).
     """
     xp, num_devices = namespace_of(weather.key), law.mean_gain.shape[0]
-    draws = uniforms(weather.key, weather.round_index + _ROWS_BEFORE, num_rounds, 3 * num_devices)
-    innovation = complex_normal(draws[:, :num_devices], draws[:, num_devices : 2 * num_devices])
+    draws = uniforms(weather.key, weather.round_index + ROWS_BEFORE, num_rounds, 3 * num_devices)
+    innovation = complex_normal(draws[:, :num_devices, :], draws[:, num_devices : 2 * num_devices, :])
     innovation = math.sqrt(1 - law.fading_correlation**2) * innovation
-    flips = xp.astype(draws[:, 2 * num_devices :] < law.flip_probability, xp.float64)
+    flips = xp.astype(draws[:, 2 * num_devices :, :] < law.flip_probability, xp.float64)
     fading, on = [weather.fading], [weather.on]
     for index in range(num_rounds):
-        fading.append(law.fading_correlation * fading[-1] + innovation[index])
-        on.append(xp.abs(on[-1] - flips[index]))
+        fading.append(law.fading_correlation * fading[-1] + innovation[index, ...])
+        on.append(xp.abs(on[-1] - flips[index, ...]))
     after = weather._replace(round_index=weather.round_index + num_rounds, fading=fading[-1], on=on[-1])
     path = xp.stack(fading[1:])
-    return after, weather.gain * (path[:, 0] ** 2 + path[:, 1] ** 2), law.on_w * xp.stack(on[1:])
+    return after, weather.gain * (path[:, 0, ...] ** 2 + path[:, 1, ...] ** 2), law.on_w * xp.stack(on[1:])
 
 
 def complex_normal(radius: Array, angle: Array) -> Array:
@@ -134,4 +136,4 @@ def complex_normal(radius: Array, angle: Array) -> Array:
 
 
 # Rows of random numbers that come before those of the first round: fading and harvest, then shadowing.
-_ROWS_BEFORE = 2
+ROWS_BEFORE = 2

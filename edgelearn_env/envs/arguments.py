@@ -27,6 +27,13 @@ def configured_scenario(source: ScenarioSource, objective: str | None, changes: 
     return scenario if objective is None else scenario.replace(learning={"objective": objective})
 
 
+def checked_num_envs(num_envs: Any) -> int:
+    """`num_envs`, once it is known to be a whole number of at least 1."""
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+        raise InvalidInputError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
+    return int(num_envs)
+
+
 def checked_render_mode(render_mode: str | None, known: Sequence[str]) -> str | None:
     """`render_mode`, once it is known to be one."""
     if render_mode is not None and render_mode not in known:
@@ -35,21 +42,23 @@ def checked_render_mode(render_mode: str | None, known: Sequence[str]) -> str | 
 
 
 def checked_action(action: Any, shape: tuple[int, ...], ignored: np.ndarray | None = None) -> np.ndarray:
-    """`action` as float64, once it is known to have that shape and to hold finite numbers only.
+    """`action` as float64, or float32 if it is, once it is known to have that shape and to hold finite numbers only.
 
     Args:
         action: what a caller handed in.
         shape: of one action, or of a batch of them.
-        ignored: rows of a batch that count as zeros, whatever they hold.
+        ignored: indices of rows of a batch that count as zeros, whatever they hold.
     """
+    single = isinstance(action, np.ndarray) and action.dtype == np.float32
     try:
-        values = np.asarray(action, dtype=np.float64)
+        values = np.asarray(action, dtype=np.float32 if single else np.float64)
     except (TypeError, ValueError):
         raise InvalidInputError(f"action must be an array of numbers, got {action!r}") from None
     if values.shape != shape:
         raise InvalidInputError(f"action must have shape {shape}, got {values.shape}")
-    if ignored is not None:
-        values = np.where(ignored[:, None], 0.0, values)
+    if ignored is not None and ignored.size:
+        values = values.copy()
+        values[ignored] = 0.0
     finite = np.isfinite(values)
     if not finite.all():
         index = tuple(np.argwhere(~finite)[0].tolist())

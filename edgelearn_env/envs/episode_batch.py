@@ -3,9 +3,10 @@
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from edgelearn_env.dynamics import State, initial_state, step, system_of
-from edgelearn_env.encoding import Codec
+from edgelearn_env.dynamics import State, initial_state
 from edgelearn_env.envs.itemised import itemised
+from edgelearn_env.envs.kernel import kernel_named
+from edgelearn_env.envs.memory import keep_freed_memory
 from edgelearn_env.envs.tape_reader import TapeReader
 from edgelearn_env.records import Record, mapped, write_rows
 from edgelearn_env.scenario import Scenario
@@ -14,7 +15,6 @@ from edgelearn_env.trajectory import Observed, Round, Trajectory, no_round
 
 _NO_SEED = -1
 
-Rows = np.ndarray | slice
 _EVERY = slice(None)
 
 
@@ -29,16 +29,16 @@ class EpisodeBatch:
         allocation, outcome: of the last round.
     """
 
-    def __init__(self, scenario: Scenario, num_episodes: int, *, recording: bool = False) -> None:
-        _keep_freed_memory()
+    def __init__(self, scenario: Scenario, num_episodes: int, *, kernel: str = "auto", recording: bool = False) -> None:
+        keep_freed_memory()
         self.scenario = scenario
-        self.codec = Codec.of(scenario)
         self.started = False
-        self._system = system_of(scenario)
-        first = initial_state(self._system, 1)
+        self._kernel = kernel_named(kernel, scenario)
+        self.codec = self._kernel.codec
+        first = initial_state(self._kernel.system, 1)
         self._beginning = (first, *no_round(scenario, first))
         self.state, self.allocation, self.outcome = _repeated(self._beginning, num_episodes)
-        self._tapes = TapeReader(scenario, num_episodes)
+        self._tapes = TapeReader(self._kernel, num_episodes)
         self._seed = np.full(num_episodes, _NO_SEED)
         self._next_episode = np.zeros(num_episodes, dtype=np.int64)
         self._tape_seed, self._tape_episode = self._seed.copy(), self._seed.copy()
@@ -53,7 +53,7 @@ class EpisodeBatch:
         """Name the sequences of tapes to play from now on.
 
         Args:
-            mask: whom it concerns, (B,).
+            mask: whom it concerns, (B,) booleans.
             seeds: the seed of each sequence, played from its beginning; negative to go on with the present one, (B,).
             rng: draws a seed for those that never had one.
         """
@@ -62,9 +62,8 @@ class EpisodeBatch:
         self._next_episode[given] = 0
         self._seed[never] = rng.integers(2**63, size=np.count_nonzero(never))
 
-    def reset(self, mask: np.ndarray, tape: Tape | None = None) -> None:
-        """Begin a new episode where `mask` holds, (B,): on `tape` if one is given, else on the next of the seed."""
-        rows = np.flatnonzero(mask)
+    def reset(self, rows: np.ndarray, tape: Tape | None = None) -> None:
+        """Begin a new episode at these indices, (R,): on `tape` if one is given, else on the next of the seed."""
         if tape is None:
             self._tape_seed[rows], self._tape_episode[rows] = self._seed[rows], self._next_episode[rows]
             self._next_episode[rows] += 1
@@ -85,24 +84,35 @@ class EpisodeBatch:
             action: as `Codec.decode` takes it, finite, (B, 3 + 3 K).
         """
         before, conditions = self.state, self._tapes.conditions
-        self.allocation = self.codec.decode(np.asfortranarray(action))
-        self.state, self.outcome = step(self._system, before, conditions, self.allocation)
+        self.allocation = self._kernel.decode(action)
+        self.state, self.outcome = self._kernel.step(before, conditions, self.allocation)
         self._tapes.advance(self.state.ended)
         if self._recorded is not None:
             conditions = mapped(np.copy, conditions)
             for index, rounds in enumerate(self._recorded):
                 rounds.append(_row((Observed(before, conditions), self.allocation, self.outcome), index))
 
-    def observation(self, rows: Rows = _EVERY) -> np.ndarray:
-        """What is observed now in these episodes, an array of its own, (B, 5 + 3 K)."""
-        seen = mapped(lambda array: array[rows], (self.state, self._tapes.conditions))
-        return np.ascontiguousarray(self.codec.encode(*seen))
+    def observation(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """What is observed now, in all episodes or in those at `rows`: an array of its own, (B, 5 + 3 K)."""
+        seen = (self.state, self._tapes.conditions)
+        if rows is not None:
+            # Taken out of transposed arrays, so that devices stay the slower axis in memory.
+            seen = mapped(lambda array: array.T[..., rows].T, seen)
+        return self._kernel.encode(*seen)
 
-    def info(self, rows: Rows = _EVERY) -> dict[str, np.ndarray]:
+    def info(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The last round item by item, and which tapes are played; arrays of their own, (B,) or (B, K)."""
-        items = itemised(self.state, self.allocation, self.outcome)
-        items |= {"tape_seed": self._tape_seed, "tape_episode": self._tape_episode}
-        return {name: np.array(item[rows]) for name, item in items.items()}
+        taken = _EVERY if rows is None else rows
+        return {name: np.array(item[taken]) for name, item in self.items().items()}
+
+    def items(self) -> dict[str, np.ndarray]:
+        """What `info` is copied from: arrays that the next call may write to."""
+        seed, episode = self._tape_seed, self._tape_episode
+        return itemised(self.state, self.allocation, self.outcome) | {"tape_seed": seed, "tape_episode": episode}
+
+    def tapes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Seeds and episode numbers of the tapes that are played, copies, (B,)."""
+        return self._tape_seed.copy(), self._tape_episode.copy()
 
     def frame(self, index: int, *, as_text: bool) -> np.ndarray | str:
         """One episode as far as it was played, as an image or as text; needs `recording=True`."""
@@ -126,16 +136,3 @@ def _repeated(record: Record, count: int) -> Record:
 def _row(record: Record, index: int) -> Record:
     """One row of a record of (B, ...) arrays, as (1, ...) arrays."""
     return mapped(lambda array: array[index : index + 1], record)
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep freed arrays for the next ones, instead of giving their pages back at each step.
-
-    Once a block of that size was freed, glibc takes up to twice as much to be worth keeping. A step of thousands of
-    episodes is twice as fast then; elsewhere this does nothing.
-    """
-    np.empty(_KEPT_BYTES, dtype=np.uint8)
-
-
-# A little below 32 MiB, the largest that counts.
-_KEPT_BYTES = 2**25 - 2**16

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from edgelearn_env.envs.two_stage_vector import Ended, TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.tape import Tape
 
@@ -45,6 +46,8 @@ class NativeVecEnv(VecEnv):
             vectorization_mode="vector_entry_point",
             **{**kwargs, "autoreset_mode": AutoresetMode.SAME_STEP, "render_mode": render_mode},
         )
+        if type(self.envs) is not TwoStageVectorEnv:
+            raise InvalidInputError(f"env_fns must make a TwoStageEnv, whose rewards are numbers, got {name}")
         self.metadata = self.envs.metadata
         self._actions: np.ndarray | None = None
         self._return = np.zeros(len(env_fns))
@@ -55,7 +58,7 @@ class NativeVecEnv(VecEnv):
     def reset(self) -> np.ndarray:
         """Begin the next episode in every environment, with the seeds and options set since the last reset."""
         observation, info = self.envs.reset(seed=list(self._seeds), options=self._taken_options())
-        self.reset_infos = _rows(info, np.arange(self.num_envs))
+        self.reset_infos = _rows({name: item for name, item in info.items() if not name.startswith("_")})
         self._return[:], self._length[:] = 0.0, 0
         self._reset_seeds()
         return observation
@@ -66,21 +69,14 @@ class NativeVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Do the step; environments whose episode ends begin the next one."""
-        observation, reward, terminated, truncated, info = self.envs.step(self._actions)
-        done = terminated | truncated
+        observation, reward, done, last = self.envs.step_tersely(self._actions)
         self._return += reward
         self._length += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        ended = np.flatnonzero(done)
-        if ended.size:
-            for index, last in zip(ended.tolist(), _rows(info["final_info"], ended), strict=True):
-                last["terminal_observation"] = info["final_obs"][index]
-                last["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
-                last["episode"] = self._episode(index)
-                infos[index] = last
-            for index, first in zip(ended.tolist(), _rows(info, ended), strict=True):
-                self.reset_infos[index] = first
-        self._return[done], self._length[done] = 0.0, 0
+        if last is not None:
+            for index, info in zip(last.rows.tolist(), self._last_infos(last), strict=True):
+                infos[index] = info
+            self._begin(last.rows)
         return observation, reward.astype(np.float32), done, infos
 
     def close(self) -> None:
@@ -112,9 +108,23 @@ class NativeVecEnv(VecEnv):
         """A frame of each environment, if `render_mode` is "rgb_array"."""
         return list(self.envs.render() or [None] * self.num_envs)
 
-    def _episode(self, index: int) -> dict[str, Any]:
-        elapsed_s = round(time.perf_counter() - self._start_s, 6)
-        return {"r": round(float(self._return[index]), 6), "l": int(self._length[index]), "t": elapsed_s}
+    def _last_infos(self, last: Ended) -> list[dict[str, Any]]:
+        """Info of the episodes that have ended, as `DummyVecEnv` and `Monitor` write it."""
+        infos, elapsed_s = _rows(last.info), round(time.perf_counter() - self._start_s, 6)
+        returns, lengths = self._return[last.rows].tolist(), self._length[last.rows].tolist()
+        for info, observation, total, length in zip(infos, last.observation, returns, lengths, strict=True):
+            info["terminal_observation"] = observation
+            info["TimeLimit.truncated"] = False
+            info["episode"] = {"r": round(total, 6), "l": length, "t": elapsed_s}
+        return infos
+
+    def _begin(self, rows: np.ndarray) -> None:
+        """Note that episodes have begun in these environments, (R,)."""
+        self._return[rows], self._length[rows] = 0.0, 0
+        # Episodes begin alike but for their tapes.
+        seeds, episodes = (tape[rows].tolist() for tape in self.envs.tapes())
+        for index, seed, episode in zip(rows.tolist(), seeds, episodes, strict=True):
+            self.reset_infos[index] = self.reset_infos[index] | {"tape_seed": seed, "tape_episode": episode}
 
     def _taken_options(self) -> dict[str, Any] | None:
         """The reset options set for the environments, as the vector environment takes them; forgotten afterwards."""
@@ -139,9 +149,7 @@ def _named(env: gymnasium.Env[Any, Any]) -> tuple[str, dict[str, Any]]:
     return spec.id, {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
 
 
-def _rows(info: dict[str, Any], rows: np.ndarray) -> list[dict[str, Any]]:
-    """What an info dict of arrays says of some environments, as single environments say it."""
-    names = [name for name in info if not name.startswith(("_", "final_"))]
-    columns = [info[name][rows] for name in names]
-    columns = [list(column) if column.ndim > 1 else column.tolist() for column in columns]
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+def _rows(info: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """An info dict of arrays as one dict a row, as single environments say it."""
+    columns = [list(column) if column.ndim > 1 else column.tolist() for column in info.values()]
+    return [dict(zip(info, row, strict=True)) for row in zip(*columns, strict=True)]

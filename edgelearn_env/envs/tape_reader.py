@@ -3,9 +3,9 @@
 import numpy as np
 
 from edgelearn_env.counter_random import stream_keys
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.envs.kernel import Kernel
 from edgelearn_env.tape import Conditions, Tape
-from edgelearn_env.tape_law import TapeLaw, Weather, before_first_round, next_rounds
+from edgelearn_env.tape_law import Weather
 
 
 class TapeReader:
@@ -20,11 +20,11 @@ class TapeReader:
 
     conditions: Conditions
 
-    def __init__(self, scenario: Scenario, num_episodes: int) -> None:
-        self._law = TapeLaw.of(scenario)
-        self._horizon = scenario.budgets.max_rounds
+    def __init__(self, kernel: Kernel, num_episodes: int) -> None:
+        self._kernel = kernel
+        self._horizon = kernel.scenario.budgets.max_rounds
         self._length = int(np.clip(_NUMBERS_IN_A_BLOCK // num_episodes, 1, _LONGEST_BLOCK))
-        shape = (scenario.num_devices, num_episodes)
+        shape = (kernel.scenario.num_devices, num_episodes)
         self._weather = Weather(
             key=np.zeros(num_episodes, dtype=np.int64),
             round_index=np.zeros(num_episodes, dtype=np.int64),
@@ -46,9 +46,9 @@ class TapeReader:
             rows: whose tape it is, indices, (R,).
             seed, episode: which tapes, (R,).
         """
-        weather = before_first_round(self._law, stream_keys(seed, episode))
+        weather = self._kernel.before_first_round(stream_keys(seed, episode))
         self._is_given[rows] = False
-        self._write(rows, *next_rounds(self._law, weather, self._length - self._position))
+        self._write(rows, *self._kernel.next_rounds(weather, self._length - self._position))
         self._show()
 
     def begin_given(self, rows: np.ndarray, tape: Tape) -> None:
@@ -68,7 +68,7 @@ class TapeReader:
         before = self.conditions
         self._position += 1
         if self._position == self._length:
-            self._weather, self._gain, self._harvest_w = next_rounds(self._law, self._weather, self._length)
+            self._weather, self._gain, self._harvest_w = self._kernel.next_rounds(self._weather, self._length)
             self._position = 0
             self._copy_given(0)
         if standing.any():

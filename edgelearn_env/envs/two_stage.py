@@ -12,7 +12,7 @@ from edgelearn_env.envs import arguments
 from edgelearn_env.envs.episode_batch import EpisodeBatch
 from edgelearn_env.scenario import Scenario
 
-_ALL = np.ones(1, dtype=bool)
+_ALL, _ONLY = np.ones(1, dtype=bool), np.zeros(1, dtype=np.int64)
 
 
 class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -110,6 +110,8 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     * `scenario`: a preset's name, a path ending in `.toml`, a table of tables, or a `Scenario`.
     * `objective`: `"finetune"` or `"two-stage"`, in place of the scenario's `learning.objective`.
     * `render_mode`: `"human"` (a window), `"rgb_array"` or `"ansi"` (text).
+    * `kernel`: what a round is computed by. `"compiled"` needs the extra `fast`, `"numpy"` nothing; `"auto"` (default)
+      is the compiled one where it is installed. All numbers are the same to the last bit.
     * any part of the scenario, such as `budgets` or `energy`, with its changed fields.
 
     ## Version History
@@ -124,11 +126,12 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         scenario: arguments.ScenarioSource = "default",
         objective: str | None = None,
         render_mode: str | None = None,
+        kernel: str = "auto",
         **changes: Any,
     ) -> None:
         self.render_mode = arguments.checked_render_mode(render_mode, self.metadata["render_modes"])
         system = arguments.configured_scenario(scenario, objective, changes)
-        self._episodes = EpisodeBatch(system, 1, recording=render_mode is not None)
+        self._episodes = EpisodeBatch(system, 1, kernel=kernel, recording=render_mode is not None)
         self._window: Any = None
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.codec.action_size,), np.float32)
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (self.codec.observation_size,), np.float32)
@@ -155,7 +158,7 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         tape = arguments.checked_tape(arguments.checked_options(options, ("tape",)).get("tape"), self.scenario, 1)
         super().reset(seed=None if seed is None else int(seed))
         self._episodes.seed(_ALL, seeds, self.np_random)
-        self._episodes.reset(_ALL, tape)
+        self._episodes.reset(_ONLY, tape)
         if self.render_mode == "human":
             self.render()
         return self._episodes.observation()[0], self._info()
@@ -201,4 +204,5 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._window = None
 
     def _info(self) -> dict[str, Any]:
-        return {name: item[0] if item.ndim > 1 else item[0].item() for name, item in self._episodes.info().items()}
+        items = self._episodes.items().items()
+        return {name: item[0].copy() if item.ndim > 1 else item.item() for name, item in items}

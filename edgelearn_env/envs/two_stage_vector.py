@@ -1,7 +1,7 @@
 """The environment of many episodes in lockstep: native, without a Python loop over them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -43,6 +43,7 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         max_episode_steps: only None, since episodes end by themselves.
         render_mode: "rgb_array" or "ansi"; `render` returns a frame for each environment.
         autoreset_mode: an `AutoresetMode`, or its value as text.
+        kernel: "auto", "compiled" or "numpy", as for `TwoStageEnv`.
         **changes: scenario parts with their changed fields.
     """
 
@@ -60,17 +61,18 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        kernel: str = "auto",
         **changes: Any,
     ) -> None:
         if max_episode_steps is not None:
             sentence = "max_episode_steps must be None, since episodes end by themselves (set budgets.max_rounds)"
             raise InvalidInputError(f"{sentence}, got {max_episode_steps!r}")
-        self.num_envs = _checked_num_envs(num_envs)
+        self.num_envs = arguments.checked_num_envs(num_envs)
         self.render_mode = arguments.checked_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         system = arguments.configured_scenario(scenario, objective, changes)
-        self._episodes = EpisodeBatch(system, self.num_envs, recording=render_mode is not None)
+        self._episodes = EpisodeBatch(system, self.num_envs, kernel=kernel, recording=render_mode is not None)
         self._all = np.ones(num_envs, dtype=bool)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.codec.action_size,), np.float32)
         self.single_observation_space = gymnasium.spaces.Box(0.0, 1.0, (self.codec.observation_size,), np.float32)
@@ -105,8 +107,9 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if isinstance(seed, int | np.integer):
             super().reset(seed=int(seeds[0]))
         self._episodes.seed(mask, seeds, self.np_random)
-        self._episodes.reset(mask, tape)
-        return self._episodes.observation(), masked(self._episodes.info(mask), mask)
+        rows = np.flatnonzero(mask)
+        self._episodes.reset(rows, tape)
+        return self._episodes.observation(), masked(self._episodes.info(rows), mask)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Do one learning round in every environment.
@@ -115,21 +118,20 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             InvalidInputError: actions of the wrong shape, or with an entry that is not a finite number.
             ResetNeeded: there is no episode, or, without autoreset, one has ended.
         """
-        episodes, over = self._episodes, self._episodes.state.ended
-        episodes.require_started("step()")
-        self._require_episodes_that_run()
-        any_over = bool(over.any())
-        shape = (self.num_envs, self.codec.action_size)
-        episodes.play(arguments.checked_action(actions, shape, over if any_over else None))
-        if any_over:
-            episodes.reset(over)
-        rewards, terminated = episodes.outcome.reward.copy(), episodes.state.ended.copy()
-        final: dict[str, Any] = {}
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and terminated.any():
-            final = self._final(terminated)
-            episodes.reset(terminated)
-        info = masked(episodes.info(), self._all) | final
-        return episodes.observation(), rewards, terminated, np.zeros(self.num_envs, dtype=bool), info
+        rewards, terminated, ended = self._played(actions)
+        info = masked(self._episodes.info(), self._all)
+        if ended is not None:
+            info |= ended.as_final(terminated)
+        return self._episodes.observation(), rewards, terminated, np.zeros(self.num_envs, dtype=bool), info
+
+    def step_tersely(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, "Ended | None"]:
+        """As `step` with `SAME_STEP`: observations, rewards, ends, and no info but of the episodes that ended."""
+        rewards, terminated, ended = self._played(actions)
+        return self._episodes.observation(), rewards, terminated, ended
+
+    def tapes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which tape each environment plays: `tape_seed` and `tape_episode` of `info`, (B,)."""
+        return self._episodes.tapes()
 
     def render(self) -> tuple[Any, ...] | None:
         """Each episode so far, in the form that `render_mode` names."""
@@ -140,31 +142,45 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         as_text = self.render_mode == "ansi"
         return tuple(self._episodes.frame(index, as_text=as_text) for index in range(self.num_envs))
 
-    def _require_episodes_that_run(self) -> None:
-        if self.autoreset_mode is AutoresetMode.DISABLED and self._episodes.state.ended.any():
-            ended = np.flatnonzero(self._episodes.state.ended).tolist()
-            raise ResetNeeded(
-                f"the episodes of environments {ended} have ended: reset them by a 'reset_mask' before the next step()"
-            )
+    def _played(self, actions: np.ndarray) -> "tuple[np.ndarray, np.ndarray, Ended | None]":
+        """Do one round and the autoresets: rewards, ends, and, with `SAME_STEP`, what has ended."""
+        episodes, over = self._episodes, np.flatnonzero(self._episodes.state.ended)
+        episodes.require_started("step()")
+        if over.size and self.autoreset_mode is AutoresetMode.DISABLED:
+            sentence = "reset them by a 'reset_mask' before the next step()"
+            raise ResetNeeded(f"the episodes of environments {over.tolist()} have ended: {sentence}")
+        episodes.play(arguments.checked_action(actions, (self.num_envs, self.codec.action_size), over))
+        if over.size:
+            episodes.reset(over)
+        rewards, terminated = episodes.outcome.reward.copy(), episodes.state.ended.copy()
+        rows = np.flatnonzero(terminated)
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP or not rows.size:
+            return rewards, terminated, None
+        ended = Ended(rows, episodes.observation(rows), episodes.info(rows))
+        episodes.reset(rows)
+        return rewards, terminated, ended
 
-    def _final(self, ended: np.ndarray) -> dict[str, Any]:
-        """Last observation and info of the episodes that have just ended, as Gymnasium lays them out."""
-        rows = np.flatnonzero(ended)
-        final_obs = np.full(self.num_envs, None, dtype=object)
-        for index, observation in zip(rows, self._episodes.observation(rows), strict=True):
+
+class Ended(NamedTuple):
+    """Episodes that have just ended, one row each.
+
+    Attributes:
+        rows: indices of their environments, (R,).
+        observation: their last, (R, 5 + 3 K).
+        info: their last, arrays (R,) or (R, K).
+    """
+
+    rows: np.ndarray
+    observation: np.ndarray
+    info: dict[str, np.ndarray]
+
+    def as_final(self, mask: np.ndarray) -> dict[str, Any]:
+        """As Gymnasium lays them out, among all environments; `mask` says which they are, (B,)."""
+        final_obs = np.full(len(mask), None, dtype=object)
+        for index, observation in zip(self.rows, self.observation, strict=True):
             final_obs[index] = observation
-        return {
-            "final_obs": final_obs,
-            "_final_obs": ended.copy(),
-            "final_info": masked(self._episodes.info(rows), ended),
-            "_final_info": ended.copy(),
-        }
-
-
-def _checked_num_envs(num_envs: int) -> int:
-    if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
-        raise InvalidInputError(f"num_envs must be a whole number of at least 1, got {num_envs!r}")
-    return int(num_envs)
+        final_info = masked(self.info, mask)
+        return {"final_obs": final_obs, "_final_obs": mask.copy(), "final_info": final_info, "_final_info": mask.copy()}
 
 
 def _checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:

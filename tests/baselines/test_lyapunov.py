@@ -11,7 +11,7 @@ from edgelearn_env.baselines.equal_split import tuned_equal_split
 from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.baselines.largest_round import DevicesRound
 from edgelearn_env.baselines.lyapunov import Lyapunov
-from edgelearn_env.baselines.priced_round import finetune_outcome, priced_finetune_round, used_by
+from edgelearn_env.baselines.priced_round import finetune_outcome, priced_finetune_round, priced_parts, used_by
 from edgelearn_env.baselines.tuned_lyapunov import tuned_lyapunov
 from edgelearn_env.dynamics import BATTERY, initial_state, pretrain_round, system_of
 from edgelearn_env.records import mapped
@@ -287,6 +287,30 @@ def test_the_tuned_numbers_of_rounds_are_no_worse_than_others_at_the_prices_of_t
     pairs = np.array([(m, n) for m in (0, 4, 9, 15, 22) for n in (1, 3, 6, 15) if m + n <= 30])
     best = np.mean(np.log(rollout(tiny, tapes, tuned).objective))
     assert np.all(tuning._mean_log_objective(tiny, tapes, pairs) >= best - 0.02)
+
+
+def test_finer_grids_find_numbers_of_rounds_between_those_of_the_first(tiny, monkeypatch):
+    sought = np.array([10, 6])
+    monkeypatch.setattr(
+        tuning, "_mean_log_objective", lambda scenario, tapes, pairs: np.abs(pairs - sought).sum(axis=1)
+    )
+    tuned = tuned_lyapunov(tiny)
+    np.testing.assert_array_equal([tuned.num_pretrain_rounds[0], tuned.num_finetune_rounds[0]], sought)
+
+
+def test_at_its_first_prices_the_rounds_take_up_both_budgets_on_an_average_channel(tiny):
+    scenario = tiny.replace(energy=AMPLE)
+    (second, joule), *_ = tuning._static_prices(scenario, np.array([[12, 6]]))
+    policy = lyapunov(scenario, 12, 6, second, joule)
+    before_s, before_j = cost_of_pretraining(scenario, policy)
+    observed = finetuning(scenario, 0, before_s, before_j, battery_j=2e3)
+    observed = observed._replace(conditions=observed.conditions._replace(channel_gain=scenario.mean_channel_gain[None]))
+    parts = priced_parts(policy.system, observed, policy.round_prices(observed), num_steps=60)
+    round_s, round_j = np.max(parts.finish_s) + scenario.radio.downlink_s, np.sum(parts.energy_j)
+    np.testing.assert_allclose(before_s + 6 * round_s, scenario.budgets.delay_s, rtol=0.02)
+    np.testing.assert_allclose(
+        before_j + 6 * (round_j + scenario.radio.downlink_j), scenario.budgets.energy_j, rtol=0.02
+    )
 
 
 def test_prices_of_rounds_that_do_not_fit_are_high_but_finite(tiny):

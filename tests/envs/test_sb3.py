@@ -140,6 +140,8 @@ def test_environments_without_a_native_form_or_with_wrappers_are_refused():
         NativeVecEnv([lambda: TwoStageEnv("tiny")])
     with pytest.raises(InvalidInputError, match="without wrappers, got ClipReward"):
         NativeVecEnv([lambda: gymnasium.wrappers.ClipReward(gymnasium.make(ID, scenario="tiny"), 0.0, 1.0)])
+    with pytest.raises(InvalidInputError, match="whose rewards are numbers, got EdgeLearn/mo-TwoStage-v0"):
+        NativeVecEnv([lambda: gymnasium.make("EdgeLearn/mo-TwoStage-v0", scenario="tiny")])
 
 
 def test_ppo_trains_and_is_evaluated_on_it():

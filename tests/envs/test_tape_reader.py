@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_scenarios import random_scenario, random_tape, seeds
 
+from edgelearn_env.envs.kernel import Kernel
 from edgelearn_env.envs.tape_reader import TapeReader
 from edgelearn_env.tape import sample_tape
 
@@ -16,7 +17,7 @@ from edgelearn_env.tape import sample_tape
 def test_each_episode_meets_the_rounds_of_its_own_tape(batch_size, seed, data):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)
-    reader = TapeReader(scenario, batch_size)
+    reader = TapeReader(Kernel(scenario), batch_size)
     played = [sample_tape(scenario, 0)] * batch_size
     position = np.zeros(batch_size, dtype=int)
 

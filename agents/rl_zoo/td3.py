@@ -1,0 +1,14 @@
+"""Of TD3."""
+
+hyperparams = {
+    "EdgeLearn/TwoStage-v0": {
+        "policy": "MlpPolicy",
+        "n_timesteps": 200_000,
+        "n_envs": 4,
+        "learning_rate": 3e-4,
+        "learning_starts": 1_000,
+        "noise_type": "normal",
+        "noise_std": 0.2,
+        "policy_kwargs": {"net_arch": [64, 64]},
+    }
+}
