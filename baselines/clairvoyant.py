@@ -168,7 +168,7 @@ class _Search:
             return None
         bounds, index = self._bounds[improving], len(num_pretrain) // 2
         if np.isfinite(bounds).any():
-            index = np.argmin(bounds)
+            index = int(np.argmin(bounds))
         else:
             # Before the first multipliers all lower bounds are -inf: begin in the middle, and nearer to no round at all
             # after each program that had no solution.
