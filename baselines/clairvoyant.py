@@ -173,10 +173,8 @@ class _Search:
             # Before the first multipliers all lower bounds are -inf: begin in the middle, and nearer to no round at all
             # after each program that had no solution.
             shrunk = 0.5 ** (np.sum(self._solved) - 1)
-            far = np.abs(num_pretrain - shrunk * num_pretrain[index]) + np.abs(
-                num_finetune - shrunk * num_finetune[index]
-            )
-            index = np.argmin(far)
+            off = [rounds - shrunk * rounds[index] for rounds in (num_pretrain, num_finetune)]
+            index = int(np.argmin(np.sum(np.abs(off), axis=0)))
         return int(num_pretrain[index]), int(num_finetune[index])
 
     def solve(self, num_pretrain: int, num_finetune: int) -> None:
