@@ -1,7 +1,12 @@
-"""Ablations solved, with the best of the values that a freedom may be fixed to: on the mean channel, or on a tape."""
+"""Ablations solved, at the best places for what they fix: on the mean channel, or on a tape."""
 
 import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from edgelearn_env.baselines.ablations import ABLATIONS, Restricted
 from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
@@ -11,25 +16,35 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.tape import Tape
 
+# Places are sixteenths of a range. In the presets, that is a factor of 1.15 in clocks, 1.36 in the devices' batches and
+# 1.6 in their powers.
+FINENESS = 16
+
+# The index of a place for each thing that an ablation fixes.
+Indices = tuple[int, ...]
+
 
 def ablated_design(name: str, scenario: Scenario) -> StaticDesign:
-    """The best static design under an ablation: the least Phi of all values.
+    """The best static design under an ablation.
+
+    Places are searched on a grid of every fourth one, then among the neighbours of the best that are two places away,
+    and one place.
 
     Args:
         name: one of `ABLATIONS`.
         scenario: the system.
 
     Raises:
-        InvalidInputError: with no value can the budgets pay for one round.
+        InvalidInputError: at no place can the budgets pay for one round.
     """
-    return min(_designs(name, scenario).values(), key=lambda design: design.value)
+    return _best_design(name, scenario)[1]
 
 
 def ablated_optimum(name: str, scenario: Scenario, tape: Tape, *, gap: float = 1e-5) -> Optimum:
     """The best plan for a known tape under an ablation.
 
-    The search begins with the value that is best on the mean channel and moves on to the next as long as that helps.
-    The bound is proven for all plans with the value at its end; that no other value is better is not.
+    The search begins where the mean channel's ends, and moves on to the next place as long as that helps. The bound is
+    proven for all plans at the places where it ends; that no others are better is not.
 
     Args:
         name: one of `ABLATIONS`.
@@ -40,19 +55,19 @@ def ablated_optimum(name: str, scenario: Scenario, tape: Tape, *, gap: float = 1
     Raises:
         InvalidInputError: as `ablated_design`.
     """
-    ablation, designs = ABLATIONS[name], _designs(name, scenario)
-    index = min(designs, key=lambda index: designs[index].value)
-    near = designs[index].num_pretrain_rounds, designs[index].num_finetune_rounds
-    best = restricted_optimum(ablation.restricted(scenario, ablation.values[index]), tape, gap=gap, first=near)
-    for step in (-1, 1):
-        tried = index + step
-        while tried in designs:
-            problem = ablation.restricted(scenario, ablation.values[tried])
-            near = best.num_pretrain_rounds, best.num_finetune_rounds
-            optimum = restricted_optimum(problem, tape, gap=gap, below=best.value, first=near)
-            if optimum.value >= best.value:
-                break
-            best, tried = optimum, tried + step
+    indices, design = _best_design(name, scenario)
+    near = design.num_pretrain_rounds, design.num_finetune_rounds
+    best, tried = restricted_optimum(_restricted(name, scenario, indices), tape, gap=gap, first=near), {indices}
+    while (following := next((each for each in _next_to(indices) if each not in tried), None)) is not None:
+        tried.add(following)
+        try:
+            problem = _restricted(name, scenario, following)
+        except InvalidInputError:
+            continue
+        near = best.num_pretrain_rounds, best.num_finetune_rounds
+        optimum = restricted_optimum(problem, tape, gap=gap, below=best.value, first=near)
+        if optimum.value < best.value:
+            best, indices = optimum, following
     return best
 
 
@@ -69,17 +84,42 @@ def restricted_optimum(problem: Restricted, tape: Tape, **search: Any) -> Optimu
     )
 
 
-def _designs(name: str, scenario: Scenario) -> dict[int, StaticDesign]:
-    """The design with each value, by its index; left out are values with which no round can be paid for."""
-    designs, refusal = {}, ""
-    for index, value in enumerate(ABLATIONS[name].values):
+def _restricted(name: str, scenario: Scenario, indices: Indices) -> Restricted:
+    return ABLATIONS[name].restricted(scenario, *(index / FINENESS for index in indices))
+
+
+def _best_design(name: str, scenario: Scenario) -> tuple[Indices, StaticDesign]:
+    """The best places that are found on the mean channel, and the design."""
+    designs: dict[Indices, StaticDesign] = {}
+    refusals: list[str] = []
+
+    @functools.cache
+    def value(indices: Indices) -> float:
         try:
-            designs[index] = restricted_design(ABLATIONS[name].restricted(scenario, value))
+            designs[indices] = restricted_design(_restricted(name, scenario, indices))
         except InvalidInputError as error:
-            refusal = str(error)
-    if not designs:
-        raise InvalidInputError(f"{name}: {refusal}")
-    return designs
+            refusals.append(str(error))
+            return np.inf
+        return designs[indices].value
+
+    num_places = ABLATIONS[name].num_places
+    best = min(itertools.product(range(0, FINENESS + 1, 4), repeat=num_places), key=value)
+    for step in (2, 1):
+        moves = itertools.product((0, -step, step), repeat=num_places)
+        best = min(_on_the_grid(tuple(np.add(best, move).tolist()) for move in moves), key=value)
+    if best not in designs:
+        raise InvalidInputError(f"{name}: {refusals[0]}")
+    return best, designs[best]
+
+
+def _next_to(indices: Indices) -> Iterator[Indices]:
+    """The same but for one place, which is the next lower or higher."""
+    moved = ((*indices[:k], indices[k] + step, *indices[k + 1 :]) for k in range(len(indices)) for step in (-1, 1))
+    return _on_the_grid(moved)
+
+
+def _on_the_grid(candidates: Iterator[Indices]) -> Iterator[Indices]:
+    return (indices for indices in candidates if all(0 <= index <= FINENESS for index in indices))
 
 
 def _in_samples(plan: Plan, problem: Restricted) -> Plan:

@@ -6,7 +6,7 @@ know the future, as the clairvoyant does.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,35 +34,39 @@ class Restricted:
 
 
 class Ablation(NamedTuple):
-    """A freedom taken away, and the values that what was free may be fixed to, from which the best is searched.
+    """A freedom taken away.
 
     Attributes:
-        restricted: the problem left of a scenario with one of the values.
-        values: in ascending order; a single one where there is nothing to fix.
+        restricted: the problem that is left of a scenario, given where in its range each thing that it fixes is fixed:
+            places from 0 (the lower end) to 1.
+        num_places: how many such things there are.
     """
 
-    restricted: Callable[[Scenario, float], Restricted]
-    values: Sequence[float] = (0.0,)
+    restricted: Callable[..., Restricted]
+    num_places: int = 0
 
 
-def pretraining_only(scenario: Scenario, _: float) -> Restricted:
+def pretraining_only(scenario: Scenario) -> Restricted:
     """No fine-tuning."""
     return Restricted(scenario=scenario, stages="pretrain")
 
 
-def finetuning_only(scenario: Scenario, _: float) -> Restricted:
+def finetuning_only(scenario: Scenario) -> Restricted:
     """No pre-training."""
     return Restricted(scenario=scenario, stages="finetune")
 
 
-def separate_budgets(scenario: Scenario, share: float) -> Restricted:
-    """Pre-training has `share` of both budgets and fine-tuning the rest; nothing goes from one to the other."""
-    return Restricted(scenario=scenario, restriction=Restriction(pretrain_share=share))
+def separate_budgets(scenario: Scenario, place: float) -> Restricted:
+    """Pre-training has one share of both budgets, 1/16 to 15/16, and fine-tuning the rest; neither lends to the other.
+
+    With a share for each budget there would be nothing to see: the best ones are what the joint design's stages use.
+    """
+    return Restricted(scenario=scenario, restriction=Restriction(pretrain_share=(1 + 14 * place) / 16))
 
 
-def fixed_frequency(scenario: Scenario, place: float) -> Restricted:
-    """All clocks at one place of their ranges in every round."""
-    server_hz = float(_between(scenario.server.freq_min_hz, scenario.server.freq_max_hz, place))
+def fixed_frequency(scenario: Scenario, server_place: float, place: float) -> Restricted:
+    """The server's clock at one place of its range in every round, and all devices' at one of theirs."""
+    server_hz = float(_between(scenario.server.freq_min_hz, scenario.server.freq_max_hz, server_place))
     devices_hz = _between(scenario.devices.freq_min_hz, scenario.devices.freq_max_hz, place)
     fixed = scenario.replace(
         server={"freq_min_hz": server_hz, "freq_max_hz": server_hz},
@@ -77,13 +81,13 @@ def fixed_power(scenario: Scenario, place: float) -> Restricted:
     return Restricted(scenario=scenario, restriction=Restriction(power_w=power_w))
 
 
-def fixed_batch(scenario: Scenario, place: float) -> Restricted:
-    """All batches at one place of their ranges in every round, rounded to whole numbers.
+def fixed_batch(scenario: Scenario, server_place: float, place: float) -> Restricted:
+    """The server's batch at one place of its range in every round, and all devices' at one of theirs; whole numbers.
 
     A batch of b is one sample of a system with b times the work a sample and a b-th of its gradient variance.
     """
     server, devices, learning = scenario.server, scenario.devices, scenario.learning
-    server_batch = float(np.round(_between(1.0, server.batch_max, place)))
+    server_batch = float(np.round(_between(1.0, server.batch_max, server_place)))
     batch = np.round(_between(1.0, devices.batch_max, place))
     fixed = scenario.replace(
         server={"flops_per_cycle": server.flops_per_cycle / server_batch, "batch_max": 1},
@@ -102,14 +106,11 @@ def _between(low: np.ndarray | float, high: np.ndarray | float, place: float) ->
     return np.asarray(np.clip(low ** (1 - place) * high**place, low, high))
 
 
-# A step is a factor of 1.15 in the preset's clocks, of 1.36 in the devices' batches, and of 1.6 in their powers.
-PLACES = tuple(np.linspace(0.0, 1.0, 17).tolist())
-
 ABLATIONS: Mapping[str, Ablation] = {
     "pre-training only": Ablation(pretraining_only),
     "fine-tuning only": Ablation(finetuning_only),
-    "separate budgets": Ablation(separate_budgets, PLACES[1:-1]),
-    "fixed batch": Ablation(fixed_batch, PLACES),
-    "fixed frequency": Ablation(fixed_frequency, PLACES),
-    "fixed power": Ablation(fixed_power, PLACES),
+    "separate budgets": Ablation(separate_budgets, 1),
+    "fixed batch": Ablation(fixed_batch, 2),
+    "fixed frequency": Ablation(fixed_frequency, 2),
+    "fixed power": Ablation(fixed_power, 1),
 }

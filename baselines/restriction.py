@@ -32,6 +32,11 @@ class Restriction:
         if self.pretrain_share is not None and not 0 < self.pretrain_share < 1:
             raise InvalidInputError(f"pretrain_share must lie between 0 and 1, got {self.pretrain_share}")
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to keep to."""
+        return self.power_w is not None or self.pretrain_share is not None
+
     def of_uplink(self, uplink: Uplink) -> Uplink:
         """The uplink with the power that is left to it."""
         return uplink if self.power_w is None else uplink._replace(power_max_w=self.power_w, power_min_w=self.power_w)

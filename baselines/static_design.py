@@ -34,8 +34,8 @@ class StaticDesign:
         batch, freq_hz, power_w: of each device in every fine-tuning round, (K,).
         duration_s: of a fine-tuning round, downlink included, s; 0 without any.
         value: Phi.
-        bound: no design has a smaller Phi; proven by prices, in closed form. With the two-stage objective that is true
-            of real-valued numbers of rounds too.
+        bound: no design has a smaller Phi; proven by prices, in closed form. With the two-stage objective, and no
+            restriction, that is true of real-valued numbers of rounds too.
         num_solved: pairs (M, N) for which batches, frequencies and powers were optimised; for all others prices prove
             that they are no better.
         restriction: what it keeps to besides.
@@ -104,11 +104,11 @@ def static_design(
         InvalidInputError: the budgets cannot pay for one fine-tuning round of single samples on the mean channel.
     """
     system = StaticSystem.of(scenario, restriction)
-    best, share = best_rounds(system, stages), restriction.pretrain_share
+    best = best_rounds(system, stages)
     if not best.has_finetuned and stages != "pretrain":
-        _require_one_round(system if share is None else system.with_share(1 - share))
+        require_one_round(scenario, restriction)
     bound = best.bound
-    if isinstance(scenario.bound, TwoStageBound) and stages == "both" and share is None:
+    if isinstance(scenario.bound, TwoStageBound) and stages == "both" and not restriction.is_any:
         bound = min(bound, real_rounds_bound(system, scenario.bound, best.prices))
     return _design(system, best, bound)
 
@@ -145,11 +145,18 @@ def _design(system: StaticSystem, best: Best, bound: float) -> StaticDesign:
 _ROUNDING = 1e-12
 
 
-def _require_one_round(system: StaticSystem) -> None:
-    """Raise unless the budgets can pay for one fine-tuning round of single samples."""
-    radio, devices = system.scenario.radio, system.devices
+def require_one_round(scenario: Scenario, restriction: Restriction = UNRESTRICTED) -> None:
+    """Let pass a system whose budgets can pay for one fine-tuning round of single samples on the mean channel.
+
+    Raises:
+        InvalidInputError: they cannot; the sentence says which is too small, and by how much.
+    """
+    system, share = StaticSystem.of(scenario, restriction), restriction.pretrain_share
+    system = system if share is None else system.with_share(1 - share)
+    whose = "" if share is None else f"{1 - share:.3g} of "
+    radio, devices = scenario.radio, system.devices
     least_s = radio.downlink_s + float(np.max(devices.cycles_per_sample / devices.freq_max_hz + system.least_upload_s))
-    _require(system.delay_s, least_s, "delay_s", "s", "")
+    _require(system.delay_s, least_s, f"{whose}budgets.delay_s", "s", "")
     low, high = np.full(len(system.device_noise), _LEAST_POWER_W), np.full(len(system.device_noise), _MOST_POWER_W)
     for _ in range(_HALVINGS):
         # Seconds are worth as many joules as make every device finish just in time.
@@ -160,7 +167,7 @@ def _require_one_round(system: StaticSystem) -> None:
         low, high = np.where(late, worth_w, low), np.where(late, high, worth_w)
     spent_j = compute.cost + upload.cost - worth_w * (compute.seconds + upload.seconds)
     least_j = radio.downlink_j + float(np.sum(spent_j))
-    _require(system.energy_j, least_j, "energy_j", "J", f" within {system.delay_s:g} s")
+    _require(system.energy_j, least_j, f"{whose}budgets.energy_j", "J", f" within {system.delay_s:g} s")
 
 
 # Between these worths of a second lie all that matter: nobody hurries, everybody hurries.
@@ -170,5 +177,5 @@ _LEAST_POWER_W, _MOST_POWER_W, _HALVINGS = 1e-12, 1e12, 120
 def _require(budget: float, least: float, name: str, unit: str, within: str) -> None:
     if budget < least * (1 - 1e-9):
         needed = f"one fine-tuning round of single samples, uploads included, takes at least {least:.4g} {unit}{within}"
-        sentence = f"budgets.{name} = {budget:g} {unit} is too small by {least - budget:.3g} {unit}"
+        sentence = f"{name} = {budget:g} {unit} is too small by {least - budget:.3g} {unit}"
         raise InvalidInputError(f"{sentence}: on the mean channel {needed}")

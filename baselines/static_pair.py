@@ -18,6 +18,11 @@ _LARGEST_STEP, _GAIN = 3.0, 1e-11
 # Price of a joule below which the energy budget counts as loose: of what X can cost, per joule of the budget.
 _LOOSE = 1e-10
 
+# Least share of the price of time that a device is left with, and least price of time: of what X can cost, per second
+# of the budget. At a fixed power some devices, or all, are early whatever they do, and from nothing their price would
+# take long to rise again when they no longer are.
+_IDLE, _UNHURRIED = 1e-12, 1e-14
+
 # Curvature that is assumed at least, as a share of what prices pay for; it acts where a device can change nothing.
 _CURVATURE, _MOST_STEPS = 1e-2, 200
 
@@ -167,8 +172,10 @@ def _done(pair: Pair, point: _Point) -> bool:
 
 def _moved(pair: Pair, prices: Prices, step: tuple[np.ndarray, float]) -> Prices:
     """Prices after a step in their logarithms."""
-    finish, energy = (np.exp(np.clip(change, -_LARGEST_STEP, _LARGEST_STEP)) for change in step)
-    return Prices(prices.finish * finish, max(float(prices.energy * energy), _least_energy_price(pair)))
+    by, energy = (np.exp(np.clip(change, -_LARGEST_STEP, _LARGEST_STEP)) for change in step)
+    finish = prices.finish * by
+    finish = np.maximum(finish, max(_IDLE * np.sum(finish), _UNHURRIED * pair.start / pair.delay_s))
+    return Prices(finish, max(float(prices.energy * energy), _least_energy_price(pair)))
 
 
 def _ascent_step(pair: Pair, point: _Point, damping: float) -> tuple[np.ndarray, float]:

@@ -80,7 +80,7 @@ class StaticSystem:
 
     def with_share(self, share: float) -> Self:
         """The system with this share of both budgets."""
-        return dataclasses.replace(self, delay_s=share * self.delay_s, energy_j=share * self.energy_j)
+        return dataclasses.replace(self, delay_s=float(share * self.delay_s), energy_j=float(share * self.energy_j))
 
     @property
     def least_upload_s(self) -> np.ndarray:

@@ -301,8 +301,10 @@ class Scenario:
         least_s = self.radio.downlink_s + float(np.max(device_s))
         least_j = self.radio.downlink_j + float(np.sum(device_j))
         for name, least, unit in (("delay_s", least_s, "s"), ("energy_j", least_j, "J")):
+            budget = getattr(self.budgets, name)
+            lacking = f"is infeasible, too small by {least - budget:.3g} {unit}"
             needed = f"one fine-tuning round of one sample a device takes {least:.3g} {unit} before any upload"
-            self.budgets.require(getattr(self.budgets, name) > least, name, f"is infeasible: {needed}")
+            self.budgets.require(budget > least, name, f"{lacking}: {needed}")
 
 
 def _known(name: str, table: Mapping[str, Any], what: str) -> Any:

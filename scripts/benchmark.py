@@ -28,7 +28,7 @@ from edgelearn_env.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
 
 # Enough to tell what a freedom is worth; each ablation takes several optima a tape.
-_ABLATION_GAP = 1e-3
+_ABLATION_GAP = 1e-4
 
 
 def benchmark(

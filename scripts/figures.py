@@ -1,6 +1,7 @@
 """`edgelearn figures`: the learning bound against budgets, data and devices, for the joint design and its ablations."""
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -13,12 +14,13 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import Progress
 
+from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import written_atomically
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-from edgelearn_env.scripts.study import DESIGNS, JOINT, SWEEPS, StudyPoint, study_points
+from edgelearn_env.scripts.study import DESIGNS, JOINT, SWEEPS, StudyPoint, study_points, why_left_out
 
-_CSV, _SYSTEM = "study.csv", "study.json"
+_CSV = "study.csv"
 
 
 def figures(
@@ -35,55 +37,58 @@ def figures(
     """
     system, console = chosen_scenario(scenario, changes, objective), Console()
     wanted = [(name, float(value)) for name, sweep in SWEEPS.items() for value in sweep.values(system, points)]
-    known = _known_points(system, out)
+    known = _known_points(system, out / _CSV)
     missing = [each for each in wanted if each not in {(point.sweep, point.value) for point in known}]
     with Progress(console=console) as progress:
         jobs = (delayed(study_points)(system, *each) for each in missing)
         solved = Parallel(n_jobs=workers or os.cpu_count() or 1, return_as="generator")(jobs)
         for found in progress.track(solved, total=len(missing), description="designing"):
             known += found
-            _write(system, known, out)
+            _write(system, known, out / _CSV)
     shown = [point for point in known if (point.sweep, point.value) in set(wanted)]
-    for sweep, value, design in (point[:3] for point in shown if not np.isfinite(point.phi)):
-        console.print(f"Left out: at {SWEEPS[sweep].label} {value:g} no round fits ({design})", highlight=False)
+    for note in _notes(system, shown):
+        console.print(note, highlight=False, soft_wrap=True)
     files = [out / _CSV, *_pictures(system, shown, out)]
     console.print("Wrote " + ", ".join(str(file) for file in files), highlight=False, soft_wrap=True)
 
 
-def _known_points(scenario: Scenario, out: Path) -> list[StudyPoint]:
+def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
     """The points of an earlier run on the same system."""
-    if not (out / _CSV).is_file() or not (out / _SYSTEM).is_file():
+    if not file.is_file():
         return []
-    if json.loads((out / _SYSTEM).read_text(encoding="utf-8")) != _as_table(scenario):
-        return []
-    with (out / _CSV).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        StudyPoint(
-            row["sweep"],
-            float(row["value"]),
-            row["design"],
-            float(row["phi"]),
-            int(row["num_pretrain_rounds"]),
-            int(row["num_finetune_rounds"]),
-        )
-        for row in rows
-    ]
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            rows = [row for row in csv.DictReader(lines) if row["system"] == _digest(scenario)]
+        return [StudyPoint(*(kind(row[name]) for name, kind in StudyPoint.__annotations__.items())) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        sentence = f"{str(file)!r} is not a table that this command wrote: remove it, or name another --out"
+        raise InvalidInputError(sentence) from error
 
 
-def _write(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> None:
-    """The points so far, and what system they belong to."""
+def _write(scenario: Scenario, points: Sequence[StudyPoint], file: Path) -> None:
+    """The points so far, each with what names its system."""
     order = {name: index for index, name in enumerate((*SWEEPS, *DESIGNS))}
     rows = sorted(points, key=lambda point: (order[point.sweep], point.value, order[point.design]))
-    with written_atomically(out / _SYSTEM) as temporary:
-        temporary.write_text(json.dumps(_as_table(scenario), indent=1) + "\n", encoding="utf-8")
-    with written_atomically(out / _CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([StudyPoint._fields, *rows])
+    with written_atomically(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
+        csv.writer(lines).writerows([(*StudyPoint._fields, "system"), *((*row, _digest(scenario)) for row in rows)])
 
 
-def _as_table(scenario: Scenario) -> object:
-    """The scenario in what JSON can say."""
-    return json.loads(json.dumps(scenario.to_dict(), default=lambda array: array.tolist()))
+def _digest(scenario: Scenario) -> str:
+    """A short name that another system does not have."""
+    table = json.dumps(scenario.to_dict(), default=lambda array: array.tolist(), sort_keys=True)
+    return hashlib.sha256(table.encode()).hexdigest()[:12]
+
+
+def _notes(scenario: Scenario, points: Sequence[StudyPoint]) -> list[str]:
+    """What is left out of the pictures, and why; designs that lack the same are named together."""
+    lacking: dict[tuple[str, float, str], list[str]] = {}
+    for point in points:
+        if not np.isfinite(point.phi):
+            lacking.setdefault((point.sweep, point.value, why_left_out(scenario, point)), []).append(point.design)
+    return [
+        f"Left out at {SWEEPS[sweep].label} {value:g}: {', '.join(designs)}: {why}"
+        for (sweep, value, why), designs in lacking.items()
+    ]
 
 
 def _pictures(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
 from edgelearn_env.baselines.plan import Plan
 from edgelearn_env.baselines.solvers import SOLVERS
+from edgelearn_env.baselines.static_design import require_one_round
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import written_atomically
 from edgelearn_env.report import versions
@@ -42,11 +43,21 @@ def solve(
     with console.status("solving"):
         optimum = clairvoyant(system, known, solver=solver)
     console.print(_table(system, optimum, time.perf_counter() - start_s))
+    if not optimum.num_finetune_rounds:
+        _say_if_no_round_fits(system, console)
     with written_atomically(out / "optimum.json") as temporary:
         temporary.write_text(json.dumps(_as_dict(system, optimum), indent=1) + "\n", encoding="utf-8")
     with written_atomically(out / "optimum.png") as temporary:
         episode_figure(rollout(system, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
     console.print(f"Wrote {out / 'optimum.json'}, {out / 'optimum.png'}", highlight=False, soft_wrap=True)
+
+
+def _say_if_no_round_fits(scenario: Scenario, console: Console) -> None:
+    """Which budget is too small for fine-tuning at all, if that is why there is none."""
+    try:
+        require_one_round(scenario)
+    except InvalidInputError as error:
+        console.print(f"No fine-tuning: {error}", highlight=False, soft_wrap=True)
 
 
 def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, harvest: Path | None) -> Tape:

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgelearn_env.baselines.ablation_search import ablated_design
 from edgelearn_env.baselines.ablations import ABLATIONS
-from edgelearn_env.baselines.static_design import static_design
+from edgelearn_env.baselines.static_design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenario import Scenario
 
@@ -42,16 +42,29 @@ class StudyPoint(NamedTuple):
 
 def study_points(scenario: Scenario, sweep: str, value: float) -> list[StudyPoint]:
     """Every design at one value of a sweep."""
-    changed = SWEEPS[sweep].changed(scenario, value)
-    return [_point(changed, sweep, value, design) for design in DESIGNS]
+    return [_point(scenario, sweep, value, design) for design in DESIGNS]
 
 
 def _point(scenario: Scenario, sweep: str, value: float, design: str) -> StudyPoint:
     try:
-        found = static_design(scenario) if design == JOINT else ablated_design(design, scenario)
+        found = _design(scenario, sweep, value, design)
     except InvalidInputError:
         return StudyPoint(sweep, value, design, np.inf, 0, 0)
     return StudyPoint(sweep, value, design, found.value, found.num_pretrain_rounds, found.num_finetune_rounds)
+
+
+def why_left_out(scenario: Scenario, point: StudyPoint) -> str:
+    """Which budget is too small for a design that has no round, and by how much."""
+    try:
+        _design(scenario, *point[:3])
+    except InvalidInputError as error:
+        return str(error).removeprefix(f"{point.design}: ")
+    return "it is not"
+
+
+def _design(scenario: Scenario, sweep: str, value: float, design: str) -> StaticDesign:
+    changed = SWEEPS[sweep].changed(scenario, value)
+    return static_design(changed) if design == JOINT else ablated_design(design, changed)
 
 
 def with_num_devices(scenario: Scenario, num_devices: int) -> Scenario:
@@ -66,21 +79,27 @@ def with_num_devices(scenario: Scenario, num_devices: int) -> Scenario:
     return Scenario.from_dict(table)
 
 
+def _with_budget(scenario: Scenario, name: str, value: float) -> Scenario:
+    """The system with another budget; a larger one comes with longer episodes, whose length would else be the limit."""
+    factor, longest = value / getattr(scenario.budgets, name), scenario.budgets.max_rounds
+    return scenario.replace(budgets={name: value, "max_rounds": round(longest * max(factor, 1.0))})
+
+
 def _around(own: float, span: float, num_points: int) -> np.ndarray:
-    """From `own` / span to `own` times span, geometrically."""
-    return own * np.geomspace(1 / span, span, num_points)
+    """From `own` / span to `own` times span, geometrically, in four digits."""
+    return np.array([float(f"{value:.4g}") for value in own * np.geomspace(1 / span, span, num_points)])
 
 
 SWEEPS: Mapping[str, Sweep] = {
     "delay": Sweep(
         "delay budget (s)",
         lambda scenario, count: _around(scenario.budgets.delay_s, 4.0, count),
-        lambda scenario, value: scenario.replace(budgets={"delay_s": value}),
+        lambda scenario, value: _with_budget(scenario, "delay_s", value),
     ),
     "energy": Sweep(
         "energy budget (J)",
         lambda scenario, count: _around(scenario.budgets.energy_j, 4.0, count),
-        lambda scenario, value: scenario.replace(budgets={"energy_j": value}),
+        lambda scenario, value: _with_budget(scenario, "energy_j", value),
     ),
     "gap": Sweep(
         "data-distribution gap δ²",

@@ -444,11 +444,13 @@ def test_a_budget_that_cannot_pay_one_round_of_one_sample_is_called_infeasible(t
         "energy_j": 0.01 + sum(devices.capacitance_j_s2 * cycles * devices.freq_min_hz**2),
     }[field]
     with pytest.raises(InvalidInputError) as caught:
-        with_value(tiny, "budgets", field, least)
+        with_value(tiny, "budgets", field, 0.75 * least)
     assert str(caught.value) == (
-        f"budgets.{field} is infeasible: one fine-tuning round of one sample a device takes {least:.3g} {unit} "
-        f"before any upload, got {least:g}"
+        f"budgets.{field} is infeasible, too small by {0.25 * least:.3g} {unit}: one fine-tuning round of one sample "
+        f"a device takes {least:.3g} {unit} before any upload, got {0.75 * least:g}"
     )
+    with pytest.raises(InvalidInputError, match="infeasible"):
+        with_value(tiny, "budgets", field, least)
     with_value(tiny, "budgets", field, least * (1 + 1e-9))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgelearn_env import Scenario
+from edgelearn_env.baselines.ablations import ABLATIONS
 
 
 def edgelearn(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -43,6 +44,25 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
     assert all((tmp_path / "results" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
+def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path):
+    arguments = ["-s", "tiny", "--episodes", "2", "--policies", "equal", "--ablations"]
+    result = edgelearn("benchmark", *arguments, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "are no online policies" in " ".join(result.stdout.split())
+    report = json.loads((tmp_path / "results" / "benchmark.json").read_text())
+    assert set(report["policies"]) == {"clairvoyant", "equal", *(f"({name})" for name in ABLATIONS)}
+    for name in ABLATIONS:
+        played = report["policies"][f"({name})"]["objective"]
+        assert all(phi >= bound for phi, bound in zip(played, report["bound"], strict=True))
+
+
+def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
+    result = edgelearn("solve", "-s", "tiny", "--set", "budgets.delay_s=0.1", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "No fine-tuning: budgets.delay_s = 0.1 s is too small by" in result.stdout
+    assert "No fine-tuning" not in edgelearn("solve", "-s", "tiny", folder=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -60,6 +80,9 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
         (["scenarios", "huge"], ["'huge'"]),
         (["solve", "--scenario", "tiny", "--solver", "simplex"], ["'simplex'", "clarabel", "moreau"]),
         (["train", "--scenario", "huge"], ["'huge'"]),
+        (["figures", "--scenario", "huge"], ["'huge'"]),
+        (["figures", "--set", "budgets.delay_s=0.001"], ["budgets.delay_s", "0.001", "too small by"]),
+        (["figures", "--objective", "accuracy"], ["learning.objective", "'accuracy'"]),
     ],
 )
 def test_wrong_input_gets_one_sentence_and_status_2(arguments, named, tmp_path):
@@ -80,7 +103,7 @@ def test_an_unknown_command_is_a_usage_error(tmp_path):
     assert "bencmark" in result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["benchmark"], ["scenarios"], ["train"]])
+@pytest.mark.parametrize("command", [[], ["benchmark"], ["figures"], ["scenarios"], ["train"]])
 def test_help_is_printed(command, tmp_path):
     result = edgelearn(*command, "--help", folder=tmp_path)
     assert result.returncode == 0

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edgelearn_env.baselines.ablation_search import ablated_design
 from edgelearn_env.baselines.static_design import static_design
+from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.scripts import figures as command
 from edgelearn_env.scripts.main import app
 from edgelearn_env.scripts.study import DESIGNS, JOINT, SWEEPS, study_points, with_num_devices
+from edgelearn_env.study_figure import Panel, study_figure
 
 TINY = str(Path(__file__).parents[1] / "tiny.toml")
 
@@ -46,13 +49,21 @@ def test_every_design_has_a_row_at_every_value_of_every_sweep(study, folder):
 def test_the_joint_design_of_a_row_is_the_static_design_of_the_changed_scenario(study, tiny):
     _, rows = study
     joint = [row for row in rows if row["design"] == JOINT and row["sweep"] == "delay"]
-    for row in joint:
-        design = static_design(tiny.replace(budgets={"delay_s": float(row["value"])}))
+    for row, longest in zip(joint, (30, 30, 120), strict=True):
+        design = static_design(tiny.replace(budgets={"delay_s": float(row["value"]), "max_rounds": longest}))
         assert float(row["phi"]) == design.value
         assert (int(row["num_pretrain_rounds"]), int(row["num_finetune_rounds"])) == (
             design.num_pretrain_rounds,
             design.num_finetune_rounds,
         )
+
+
+def test_an_ablation_s_row_is_its_own_static_design(study, tiny):
+    _, rows = study
+    for row in rows:
+        if row["sweep"] == "gap" and row["design"] != JOINT:
+            changed = tiny.replace(learning={"distribution_gap": float(row["value"])})
+            assert float(row["phi"]) == ablated_design(row["design"], changed).value
 
 
 def test_no_ablation_is_better_than_the_joint_design_and_more_budget_never_hurts(study):
@@ -72,31 +83,59 @@ def test_a_second_run_solves_nothing_and_another_system_all_anew(study, folder, 
     monkeypatch.setattr(command, "study_points", lambda *which: solved.append(which) or study_points(*which))
     assert run("--points", 3, out=folder)[1] == rows
     assert solved == []
-    for name in ("study.csv", "study.json"):
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
-    run("--points", 2, "--set", "budgets.energy_j=7.5", out=tmp_path)
+    (tmp_path / "study.csv").write_bytes((folder / "study.csv").read_bytes())
+    _, others = run("--points", 2, "--set", "budgets.energy_j=7.5", out=tmp_path)
     assert len(solved) == 2 * len(SWEEPS)
+    assert len(others) == 2 * len(SWEEPS) * len(DESIGNS)
+    assert {row["system"] for row in others}.isdisjoint(row["system"] for row in rows)
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(study, folder, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_where_it_stopped(study, tmp_path, monkeypatch):
     _, rows = study
-    kept = [row for row in rows if row["sweep"] != "gap"]
-    (tmp_path / "study.json").write_bytes((folder / "study.json").read_bytes())
     with (tmp_path / "study.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(row for row in rows if row["sweep"] != "gap")
     solved = []
     monkeypatch.setattr(command, "study_points", lambda *which: solved.append(which) or study_points(*which))
     assert run("--points", 3, out=tmp_path)[1] == rows
     assert {sweep for _, sweep, _ in solved} == {"gap"}
 
 
-def test_a_design_that_no_budget_can_pay_for_is_left_out_by_name(tmp_path):
-    printed, rows = run("--points", 2, "--set", "budgets.delay_s=0.4", out=tmp_path)
-    left_out = [row["design"] for row in rows if not np.isfinite(float(row["phi"]))]
-    assert left_out
-    assert f"no round fits ({left_out[0]})" in printed
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "sweep,value,design,phi,system\ndelay,x,joint design,y,{system}\n"])
+def test_a_table_that_the_command_did_not_write_is_refused(tiny, tmp_path, text):
+    (tmp_path / "study.csv").write_text(text.format(system=command._digest(tiny)))
+    arguments = ["figures", "-s", TINY, "--points", "2", "--out", str(tmp_path)]
+    with pytest.raises(InvalidInputError, match=r"study.csv' is not a table that this command wrote: remove it"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "label", "lacking"),
+    [
+        ("budgets.delay_s=0.4", "delay budget (s) 0.1", "budgets.delay_s = 0.1 s is too small by 0.177 s"),
+        ("budgets.delay_s=0.06", "delay budget (s) 0.015", "budgets.delay_s is infeasible, too small by 0.0179 s"),
+        ("budgets.energy_j=0.02", "energy budget (J) 0.005", "budgets.energy_j is infeasible, too small by 0.00524 J"),
+    ],
+)
+def test_what_no_budget_can_pay_for_is_left_out_with_what_it_lacks(tmp_path, change, label, lacking):
+    printed, rows = run("--points", 2, "--set", change, out=tmp_path)
+    note = next(line for line in printed.splitlines() if line.startswith(f"Left out at {label}: {JOINT}"))
+    assert lacking in note
+    left_out = {(row["sweep"], row["design"]) for row in rows if not np.isfinite(float(row["phi"]))}
+    assert (label.split()[0], JOINT) in left_out
+    assert (tmp_path / "study-bound.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_far_above_the_others_are_named_and_not_drawn():
+    x = np.array([1.0, 2.0])
+    low, high, unknown = np.array([1.0, 2.0]), np.array([7.0, 9.0]), np.array([np.inf, np.inf])
+    curves = {"low": (x, low), "high": (x, high), "unknown": (x, unknown), "middle": (x, 2 * low)}
+    axes = study_figure("title", [Panel("x", "y", curves)]).axes[0]
+    assert {line.get_label() for line in axes.lines} == {"low", "high", "middle"}
+    axes = study_figure("title", [Panel("x", "y", curves | {"high": (x, 2 * high)})]).axes[0]
+    assert {line.get_label() for line in axes.lines} == {"low", "middle"}
+    assert axes.get_title("right") == "far above: high, 14 to 18"
 
 
 @pytest.mark.parametrize("num_devices", [1, 2, 7])
