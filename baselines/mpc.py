@@ -141,7 +141,10 @@ class _Outlooks:
         return best
 
     def compare(self, planned: Pair) -> _Outlook | None:
-        """The plan of the last round or a neighbour of it, which take turns; shortened as long as neither fits."""
+        """The plan of the last round or a neighbour of it, which take turns; shortened as long as neither fits.
+
+        A switch into a round that no battery can pay for is put off.
+        """
         turn, (num_pretrain, num_finetune) = int(self._observed.state.round_index), planned
         num_finetune, sign = max(num_finetune, 1), 1 if turn % 4 < 2 else -1
         if turn % 2 or self._observed.state.finetuning:
@@ -151,7 +154,7 @@ class _Outlooks:
         best = self._best([(num_pretrain, num_finetune), rival])
         while best is None and (num_pretrain, num_finetune) != (0, 1):
             num_pretrain, num_finetune = int(0.8 * num_pretrain), max(1, int(0.8 * num_finetune))
-            best = self._best([(num_pretrain, num_finetune)])
+            best = self._best([(num_pretrain, num_finetune), (num_pretrain + 1, num_finetune)])
         return best
 
     def _best(self, pairs: list[Pair]) -> _Outlook | None:

@@ -93,3 +93,13 @@ def test_both_stages_are_played_in_whole_batches(played):
     assert np.all(played.num_pretrain_rounds > 1)
     assert np.all(played.num_finetune_rounds > 1)
     assert np.array_equal(played.allocations.batch, np.round(played.allocations.batch))
+
+
+def test_a_switch_into_a_round_that_no_battery_can_pay_for_is_put_off(tapes, played):
+    # The same weather, but for one fade too deep in the round in which the switch was made.
+    first = int(played.num_pretrain_rounds[0])
+    gain, harvest_w = (array[0].copy() for array in tapes)
+    gain[first, 0] *= 1e-9
+    delayed = rollout(SCENARIO, Tape(gain, harvest_w), MPC(SCENARIO))
+    assert delayed.num_pretrain_rounds[0] > first
+    assert delayed.num_finetune_rounds[0] > 1
