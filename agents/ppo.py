@@ -126,7 +126,7 @@ class _Run(BaseCallback):
         self._scenario = config.system
         tapes = [sample_tape(self._scenario, seed) for seed in validation_seeds(config.validation_tapes)]
         self._tapes = Tape.stack(tapes)
-        self._ppo = _ppo(config, self._scenario, directory)
+        self._ppo = algorithm(config, self._scenario, directory)
         self._curve: list[Progress] = []
         self._earlier_s, self._start_s = 0.0, time.perf_counter()
         self._snapshot = b""
@@ -252,7 +252,7 @@ class _Run(BaseCallback):
             path.write_bytes(self._snapshot)
 
 
-def _ppo(config: PPOConfig, scenario: Scenario, directory: Path) -> PPO:
+def algorithm(config: PPOConfig, scenario: Scenario, directory: Path) -> PPO:
     """The algorithm before its first step."""
     envs = NativeVecEnv([lambda: gymnasium.make("EdgeLearn/TwoStage-v0", scenario=scenario)] * config.num_envs)
     ppo = PPO(

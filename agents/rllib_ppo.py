@@ -4,7 +4,8 @@
     python -m edgelearn_env.agents.rllib_ppo --address HEAD:6379 --runners 16
 
 Without an address Ray starts on this machine. RLlib 2.60 pins gymnasium 1.2.2, so the extra `rllib` wants a virtual
-environment of its own. On a cluster, start this on one of its nodes; every node needs the package.
+environment of its own. On a cluster, start this on one of its nodes; every node needs the package. A cluster may ask
+for a token, and one begun by `ray start` does once its user has one: then set `RAY_AUTH_MODE=token` here too.
 """
 
 from collections.abc import Iterator

@@ -115,23 +115,32 @@ class Codec:
 
     def encode(self, state: State, conditions: Conditions) -> Array:
         """What is observed before a round, float32 in [0, 1], (B, 5 + 3 K)."""
+        xp = namespace_of(state.battery_j)
+        parts = [xp.astype(part, xp.float32) for part in self.normalised(state, conditions)]
+        return xp.minimum(xp.maximum(xp.concat(parts, axis=1), 0.0), 1.0)
+
+    def normalised(self, state: State, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
+        """The observation in full precision, before it is cut off at 0 and 1.
+
+        Returns:
+            What concerns the episode, (B, 5); battery, channel and harvest of each device, (B, K); all float64.
+        """
         xp, budgets = namespace_of(state.battery_j), self.scenario.budgets
         log_gain = xp.log(xp.maximum(conditions.channel_gain, TINY))
         log_bound = xp.log(self.bound.value(state.progress))
-        one = (
+        of_episode = (
             xp.astype(state.finetuning, xp.float64),
             1.0 - xp.astype(state.round_index, xp.float64) / budgets.max_rounds,
             1.0 - state.elapsed_s / budgets.delay_s,
             1.0 - state.spent_j / budgets.energy_j,
             _share_of_range(log_bound, self.log_bound_range),
         )
-        each = (
+        return (
+            xp.stack(of_episode).T,
             state.battery_j / self.battery_capacity_j,
             _share_of_range(log_gain, self.log_gain_range),
             conditions.harvest_w / self.harvest_on_w,
         )
-        observed = xp.concat([xp.astype(part, xp.float32) for part in (xp.stack(one).T, *each)], axis=1)
-        return xp.minimum(xp.maximum(observed, 0.0), 1.0)
 
 
 def bound_value_range(scenario: Scenario) -> tuple[float, float]:

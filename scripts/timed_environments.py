@@ -2,113 +2,95 @@
 
 import importlib.util
 import statistics
-from collections.abc import Callable
-from typing import Any
 
 import gymnasium
-from gymnasium.vector.utils import batch_space
 from rich.progress import Progress
 from rich.table import Table
 
 from edgelearn_env.scenario import Scenario
+from edgelearn_env.scripts.memory_traffic import copied_bytes_per_s, least_step_bytes
+from edgelearn_env.scripts.random_play import Play, play_sb3, play_single, play_tensors, play_vector
 from edgelearn_env.scripts.timing import seconds_of, table_of
-
-# Long enough to tell, short enough to repeat; the repeats of all take turns, so that a busy moment hits all alike.
-_SECONDS, _REPEATS = 0.5, 7
-_NUM_ACTIONS = 16
 
 _TWO_STAGE = "EdgeLearn/TwoStage-v0"
 
-Play = Callable[[], int]
 
+def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float = 0.5, repeats: int = 7) -> Table:
+    """Steps a second of random play, autoreset included: median and range of several turns.
 
-def timed_environments(scenario: Scenario, progress: Progress) -> Table:
-    """Steps a second of random play, autoreset included: median and range of several turns."""
-    plays = _forms(scenario)
+    Args:
+        scenario: of our environments.
+        progress: where to show how far it is.
+        seconds: how long a turn takes at least: long enough to tell, short enough to repeat.
+        repeats: turns of each form; all forms take turns, so that a busy moment hits all alike.
+    """
+    on_host, on_gpu, others = _on_host(scenario), _on_gpu(scenario), _others()
+    plays = {"single": play_single(gymnasium.make(_TWO_STAGE, scenario=scenario))} | on_host | on_gpu | others
     rates: dict[str, list[float]] = {label: [] for label in plays}
     for play in plays.values():
         play()
-    for _ in progress.track(range(_REPEATS), description="stepping"):
+    for _ in progress.track(range(repeats), description="stepping"):
         for label, play in plays.items():
-            rates[label].append(_rate(play))
+            rates[label].append(_rate(play, seconds))
+    copied = {device: copied_bytes_per_s(device) for device, forms in (("cpu", on_host), ("cuda", on_gpu)) if forms}
+    device_of = dict.fromkeys(on_host, "cpu") | dict.fromkeys(on_gpu, "cuda")
+    moved = least_step_bytes(scenario)
     reference = statistics.median(next(iter(rates.values())))
-    table = table_of("environment, random play", "steps/s", "range", "to the first")
+    table = table_of("environment, random play", "steps/s", "range", "to the first", "of copying")
+    copies = ", ".join(f"{rate / 1e9:.3g} GB/s on {device}" for device, rate in copied.items())
+    table.caption = f"of copying: {moved} bytes a step, the very least, over what a large copy moves: {copies}"
     for label, each in rates.items():
         median = statistics.median(each)
-        table.add_row(label, f"{median:,.0f}", f"{min(each):,.0f} to {max(each):,.0f}", f"{median / reference:.3g}")
+        share = f"{median * moved / copied[device_of[label]]:.1%}" if label in device_of else ""
+        spread = f"{min(each):,.0f} to {max(each):,.0f}"
+        table.add_row(label, f"{median:,.0f}", spread, f"{median / reference:.3g}", share)
     return table
 
 
-def _rate(play: Play) -> float:
-    """Environment steps a second of `play`, which returns how many it did."""
+def _rate(play: Play, seconds: float) -> float:
+    """Environment steps a second of `play`."""
     steps, elapsed_s = 0, 0.0
-    while elapsed_s < _SECONDS:
+    while elapsed_s < seconds:
         took_s, done = seconds_of(play)
         steps, elapsed_s = steps + done, elapsed_s + took_s
     return steps / elapsed_s
 
 
-def _forms(scenario: Scenario) -> dict[str, Play]:
-    forms = {"single": _single(gymnasium.make(_TWO_STAGE, scenario=scenario))}
+def _on_host(scenario: Scenario) -> dict[str, Play]:
+    """Many of our environments at once, on the CPU."""
+    forms = {}
     for num_envs in (1024, 4096):
-        for mode in ("NextStep", "SameStep"):
-            envs = gymnasium.make_vec(
-                _TWO_STAGE, num_envs, "vector_entry_point", scenario=scenario, autoreset_mode=mode
-            )
-            forms[f"vector, {num_envs}, {mode}"] = _vector(envs)
+        for kernel in ("compiled", "numpy") if importlib.util.find_spec("numba") else ("numpy",):
+            for mode in ("NextStep", "SameStep"):
+                envs = gymnasium.make_vec(
+                    _TWO_STAGE, num_envs, "vector_entry_point", scenario=scenario, autoreset_mode=mode, kernel=kernel
+                )
+                forms[f"vector, {num_envs}, {mode}, {kernel}"] = play_vector(envs)
     if importlib.util.find_spec("stable_baselines3"):
-        forms["SB3 adapter, 1024"] = _sb3(scenario, 1024)
-    forms["CartPole, single"] = _single(gymnasium.make("CartPole-v1"))
-    forms["CartPole, SyncVectorEnv, 64"] = _vector(gymnasium.make_vec("CartPole-v1", 64, "sync"))
-    forms["CartPole, native vector, 4096"] = _vector(gymnasium.make_vec("CartPole-v1", 4096, "vector_entry_point"))
+        forms["SB3 adapter, 1024"] = play_sb3(scenario, 1024)
+    if importlib.util.find_spec("torch"):
+        forms["tensors, 4096, CPU"] = play_tensors(scenario, 4096, "cpu")
     return forms
 
 
-def _single(env: gymnasium.Env[Any, Any]) -> Play:
-    """A thousand steps of one environment."""
-    actions = _actions(env.action_space)
-    env.reset(seed=0)
+def _on_gpu(scenario: Scenario) -> dict[str, Play]:
+    """Many of our environments at once, on a GPU if there is one."""
+    if importlib.util.find_spec("torch") is None:
+        return {}
+    import torch
 
-    def play() -> int:
-        for index in range(1000):
-            _, _, terminated, truncated, _ = env.step(actions[index % _NUM_ACTIONS])
-            if terminated or truncated:
-                env.reset()
-        return 1000
-
-    return play
+    sizes = (65_536, 262_144) if torch.cuda.is_available() else ()
+    return {f"tensors, {size}, CUDA": play_tensors(scenario, size, "cuda") for size in sizes}
 
 
-def _vector(envs: gymnasium.vector.VectorEnv[Any, Any, Any]) -> Play:
-    """As many steps of all environments as there are prepared actions."""
-    actions = _actions(envs.action_space)
-    envs.reset(seed=0)
-
-    def play() -> int:
-        for action in actions:
-            envs.step(action)
-        return _NUM_ACTIONS * envs.num_envs
-
-    return play
-
-
-def _sb3(scenario: Scenario, num_envs: int) -> Play:
-    """The same through Stable-Baselines3's interface."""
-    from edgelearn_env.envs.sb3 import NativeVecEnv
-
-    envs = NativeVecEnv([lambda: gymnasium.make(_TWO_STAGE, scenario=scenario)] * num_envs)
-    actions = _actions(batch_space(envs.action_space, num_envs))
-    envs.reset()
-
-    def play() -> int:
-        for action in actions:
-            envs.step(action)
-        return _NUM_ACTIONS * num_envs
-
-    return play
-
-
-def _actions(space: gymnasium.Space[Any]) -> list[Any]:
-    """Random actions, drawn beforehand."""
-    space.seed(0)
-    return [space.sample() for _ in range(_NUM_ACTIONS)]
+def _others() -> dict[str, Play]:
+    """Environments of others, those of the field as far as they are installed."""
+    forms = {
+        "CartPole, single": play_single(gymnasium.make("CartPole-v1")),
+        "CartPole, SyncVectorEnv, 64": play_vector(gymnasium.make_vec("CartPole-v1", 64, "sync")),
+        "CartPole, native vector, 4096": play_vector(gymnasium.make_vec("CartPole-v1", 4096, "vector_entry_point")),
+    }
+    if importlib.util.find_spec("mobile_env"):
+        for size in ("small", "medium", "large"):
+            forms[f"mobile-env, {size}, single"] = play_single(gymnasium.make(f"mobile_env:mobile-{size}-central-v0"))
+    return forms
