@@ -113,6 +113,20 @@ class Codec:
             batch=value[:, 2 + 2 * num_devices :],
         )
 
+    def encode_action(self, allocation: Allocation) -> Array:
+        """The action that names an allocation, float32, (B, 3 + 3 K): `decode` gives it back to float32's precision.
+
+        What lies beyond the limits of actions, such as a power below the least that an action can name, becomes the
+        nearer end.
+        """
+        xp = namespace_of(allocation.server_freq_hz)
+        of_server = (allocation.server_freq_hz[:, None], allocation.server_batch[:, None])
+        value = xp.concat([*of_server, allocation.freq_hz, allocation.power_w, allocation.batch], axis=1)
+        value = xp.minimum(xp.maximum(value, self.action_low), self.action_high)
+        share = xp.log(value / self.action_low) / xp.maximum(self.action_log_ratio, TINY)
+        switch = xp.astype(allocation.switch, xp.float64)[:, None]
+        return xp.astype(2.0 * xp.concat([switch, share], axis=1) - 1.0, xp.float32)
+
     def encode(self, state: State, conditions: Conditions) -> Array:
         """What is observed before a round, float32 in [0, 1], (B, 5 + 3 K)."""
         xp = namespace_of(state.battery_j)

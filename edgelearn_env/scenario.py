@@ -307,6 +307,16 @@ class Scenario:
             self.budgets.require(budget > least, name, f"{lacking}: {needed}")
 
 
+def first_difference(there: Scenario, here: Scenario) -> str | None:
+    """The first field in which two scenarios differ, as '<part>.<field> was 2, here it is 3'; not by their names."""
+    fields = [(part, field.name) for part, kind in PARTS.items() for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for part, name in [("devices", "num_devices"), *fields]:
+        old, new = getattr(getattr(there, part), name), getattr(getattr(here, part), name)
+        if not np.array_equal(old, new):
+            return f"{part}.{name} was {shown(old)}, here it is {shown(new)}"
+    return None
+
+
 def _known(name: str, table: Mapping[str, Any], what: str) -> Any:
     if name not in table:
         raise InvalidInputError(f"unknown {what} {name!r}: choose one of {', '.join(sorted(table))}")

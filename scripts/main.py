@@ -6,7 +6,9 @@ import typer
 
 from edgelearn_env.errors import EdgeLearnError
 from edgelearn_env.scripts.benchmark import benchmark
+from edgelearn_env.scripts.dataset import dataset
 from edgelearn_env.scripts.figures import figures
+from edgelearn_env.scripts.leaderboard import leaderboard
 from edgelearn_env.scripts.scenarios import scenarios
 from edgelearn_env.scripts.solve import solve
 from edgelearn_env.scripts.speed import speed
@@ -22,6 +24,8 @@ app = typer.Typer(
 app.command()(scenarios)
 app.command()(solve)
 app.command()(benchmark)
+app.command()(leaderboard)
+app.command()(dataset)
 app.command()(figures)
 app.command()(train)
 app.command()(speed)

@@ -1,38 +1,57 @@
 """Policies by name: the ladder, agents that ship with the package, and checkpoint files."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.progress import Progress
 
+from edgelearn_env.agents.checkpoint import RECIPES, Checkpoint, load, load_policy
 from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.report import Kind
 from edgelearn_env.scenario import Scenario
+from edgelearn_env.seeds import TUNING
 from edgelearn_env.trajectory import Policy
 
-LEARNED = ("ppo",)
-NAMES = (*LADDER, *LEARNED)
+NAMES = (*LADDER, *RECIPES)
 
 
-def named_policies(scenario: Scenario, names: str | None, progress: Progress) -> dict[str, Policy]:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NamedPolicy:
+    """A policy ready to play, once for each of its training runs.
+
+    Attributes:
+        name: of the policy.
+        kind: what it knows.
+        runs: what plays; one, but for several checkpoints of one recipe.
+        trained: how each run was trained, in plain types; empty for what does not learn.
+    """
+
+    name: str
+    kind: Kind
+    runs: Sequence[Policy]
+    trained: Sequence[Mapping[str, Any]] = ()
+
+
+def named_policies(scenario: Scenario, names: str | None, progress: Progress) -> list[NamedPolicy]:
     """The policies asked for, ready to play; without a choice all, but for agents never trained on the scenario.
 
     Args:
         scenario: what they are to play.
-        names: comma-separated, or None.
+        names: comma-separated: names, checkpoint files, or NAME=FILE+FILE+... for training runs of one recipe; or None.
         progress: shows how many are ready, and says which were left out.
 
     Raises:
-        InvalidInputError: an unknown name, or an agent that was asked for and not trained on the scenario.
+        InvalidInputError: an unknown or repeated name, an agent that was asked for and not trained on the scenario, or
+            runs that differ in more than their seeds.
         MissingExtraError: what an agent that was asked for needs is not installed.
     """
-    builders: dict[str, Callable[[Scenario], Policy]] = {**LADDER, **{name: _agent(name) for name in LEARNED}}
-    if names is not None:
-        wanted = [name.strip() for name in names.split(",") if name.strip()]
-        builders = {name: builders.get(name) or _agent(name) for name in wanted}
-    chosen = {}
+    builders = dict(_builders(NAMES if names is None else [name.strip() for name in names.split(",") if name.strip()]))
+    chosen = []
     for name, build in progress.track(list(builders.items()), description="preparing every policy"):
         try:
-            chosen[name] = build(scenario)
+            chosen.append(build(scenario))
         except (InvalidInputError, MissingExtraError) as error:
             if names is not None:
                 raise
@@ -40,16 +59,63 @@ def named_policies(scenario: Scenario, names: str | None, progress: Progress) ->
     return chosen
 
 
-def _agent(name: str) -> Callable[[Scenario], Policy]:
-    """A learned policy: one that ships with the package, or a checkpoint file."""
-    if name not in LEARNED and not name.endswith(".zip"):
+def _builders(wanted: Sequence[str]) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
+    """What makes each policy, by name."""
+    seen: set[str] = {"clairvoyant"}
+    for text in wanted:
+        name, given, files = text.partition("=")
+        sources = files.split("+") if given else [name]
+        if name in seen or not name:
+            raise InvalidInputError(f"a policy needs a name of its own, got {text!r} besides {', '.join(sorted(seen))}")
+        seen.add(name)
+        if given and name in LADDER:
+            raise InvalidInputError(f"{name!r} is a policy that does not learn: give {files!r} another name")
+        yield name, _ladder(name) if name in LADDER else _agent(name, sources)
+
+
+def _ladder(name: str) -> Callable[[Scenario], NamedPolicy]:
+    return lambda scenario: NamedPolicy(name=name, kind="online", runs=[LADDER[name](scenario)])
+
+
+def _agent(name: str, sources: Sequence[str]) -> Callable[[Scenario], NamedPolicy]:
+    """A learned policy: one that ships with the package, or the runs in checkpoint files."""
+    for source in sources:
+        if source not in RECIPES and not source.endswith(".zip"):
+            raise InvalidInputError(
+                f"unknown policy {source!r}: choose from {', '.join(NAMES)}, or name a checkpoint file (.zip)"
+            )
+
+    def build(scenario: Scenario) -> NamedPolicy:
+        runs = [load_policy(source, scenario) for source in sources]
+        files = [f"{source}-{scenario.name}" if source in RECIPES else source for source in sources]
+        trained = [_about(file, load(file)) for file in files]
+        for other in trained[1:]:
+            _require_same_recipe(trained[0], other)
+        if len({about["seed"] for about in trained}) < len(trained):
+            raise InvalidInputError(f"two of {', '.join(files)} were trained with the same seed: they are one run")
+        return NamedPolicy(name=name, kind="learned", runs=runs, trained=trained)
+
+    return build
+
+
+def _about(file: str, found: Checkpoint) -> dict[str, Any]:
+    """How a checkpoint was trained, once it is known to have met none of the tapes that results are reported on."""
+    if not 0 <= found.seed < TUNING:
         raise InvalidInputError(
-            f"unknown policy {name!r}: choose from {', '.join(NAMES)}, or name a checkpoint file (.zip)"
+            f"checkpoint {file!r} was trained with seed {found.seed}, so it may know the tapes of tests: "
+            f"training seeds are 0 to {TUNING - 1}"
         )
+    names = [field.name for field in dataclasses.fields(found) if field.name not in ("actor", "scenario")]
+    return {"file": file} | {name: getattr(found, name) for name in names}
 
-    def load(scenario: Scenario) -> Policy:
-        from edgelearn_env.agents.checkpoint import load_policy
 
-        return load_policy(name, scenario)
-
-    return load
+def _require_same_recipe(first: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Raise unless two runs differ in nothing but their seeds."""
+    choices = [{"recipe": about["recipe"], **about["config"], "seed": None} for about in (first, other)]
+    for name in choices[0] | choices[1]:
+        values = [choice.get(name) for choice in choices]
+        if values[0] != values[1]:
+            raise InvalidInputError(
+                f"{first['file']} and {other['file']} are no runs of one recipe: "
+                f"{name} was {values[0]!r} in one and {values[1]!r} in the other"
+            )

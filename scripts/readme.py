@@ -2,10 +2,9 @@
 
 import inspect
 import re
-from pathlib import Path
 
 from edgelearn_env.envs.two_stage import TwoStageEnv
-from edgelearn_env.files import written_atomically
+from edgelearn_env.scripts.sections import rewrite_section, with_section
 
 BEGIN, END = "<!-- environment: made by `python -m edgelearn_env.scripts.readme` -->", "<!-- end of environment -->"
 _LEFT_OUT = ("Description", "Arguments", "Version History")
@@ -20,12 +19,8 @@ def environment_section() -> str:
 
 def with_environment_section(readme: str) -> str:
     """The README's text with that part of it up to date."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{environment_section()}\n\n{END}{rest.split(END)[1]}"
+    return with_section(readme, BEGIN, END, environment_section())
 
 
 if __name__ == "__main__":
-    path = Path("README.md")
-    text = with_environment_section(path.read_text(encoding="utf-8"))
-    with written_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    rewrite_section("README.md", BEGIN, END, environment_section())

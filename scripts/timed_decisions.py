@@ -36,11 +36,11 @@ def timed_decisions(scenario: Scenario, progress: Progress) -> Table:
     tapes = [sample_tape(scenario, seed) for seed in test_seeds(_NUM_EPISODES)]
     policies = named_policies(scenario, None, progress)
     decision_s = {}
-    for name, policy in progress.track(policies.items(), description="deciding"):
-        clocked = _Clocked(policy)
+    for policy in progress.track(policies, description="deciding"):
+        clocked = _Clocked(policy.runs[0])
         for tape in tapes:
             rollout(scenario, tape, clocked)
-        decision_s[name] = clocked.decision_s
+        decision_s[policy.name] = clocked.decision_s
     slowest = max(float(np.median(each)) for each in decision_s.values())
     table = table_of("decision on one round", "median, ms", "95th percentile, ms", "slowest policy / this one")
     for name, each in decision_s.items():

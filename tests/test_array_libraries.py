@@ -66,6 +66,9 @@ def test_actions_name_the_same_allocations(xp, seed):
     action = rng.uniform(-1.2, 1.2, (4, ours.action_size))
     assert_same(theirs.decode(xp.asarray(action)), ours.decode(action), ROUNDING)
     assert_same(theirs.fractional(xp.asarray(action)), ours.fractional(action), ROUNDING)
+    named = ours.decode(action)
+    again = theirs.encode_action(mapped(xp.asarray, named))
+    np.testing.assert_allclose(np.asarray(again), ours.encode_action(named), rtol=0, atol=2**-22)
 
 
 @given(seed=seeds)

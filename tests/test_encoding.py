@@ -131,6 +131,40 @@ def test_every_quantity_is_monotone_in_its_entry(seed):
         assert np.all(np.diff(getattr(allocation, name), axis=0) >= 0)
 
 
+@given(seeds)
+def test_an_allocation_becomes_the_action_that_names_it(seed):
+    rng = np.random.default_rng(seed)
+    scenario, B = random_scenario(rng), 6
+    codec = Codec.of(scenario)
+    allocation = codec.decode(rng.uniform(-1, 1, (B, codec.action_size)))
+    actions = codec.encode_action(allocation)
+    assert actions.dtype == np.float32
+    assert np.all(np.abs(actions) <= 1)
+    again = codec.decode(actions)
+    for name in ("switch", "server_batch", "batch"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(allocation, name))
+    for name in ("server_freq_hz", "freq_hz", "power_w"):
+        np.testing.assert_allclose(getattr(again, name), getattr(allocation, name), rtol=2e-6)
+
+
+@given(seeds)
+def test_an_action_comes_back_from_what_it_names_before_batches_are_rounded(seed):
+    scenario = random_scenario(np.random.default_rng(seed))
+    codec = Codec.of(scenario)
+    actions = np.random.default_rng(seed).uniform(-1, 1, (6, codec.action_size))
+    free = np.array(codec.action_log_ratio) > 0
+    again = codec.encode_action(codec.fractional(actions))
+    np.testing.assert_allclose(again[:, 1:][:, free], actions[:, 1:][:, free], atol=1e-6)
+    np.testing.assert_array_equal(again[:, 0] > 0, actions[:, 0] > 0)
+
+
+def test_what_no_action_can_name_becomes_the_nearest_action(tiny):
+    codec = Codec.of(tiny)
+    middle = codec.decode(action(codec, 0.0))
+    whisper = codec.encode_action(middle._replace(power_w=1e-12 * middle.power_w))
+    np.testing.assert_array_equal(codec.decode(whisper).power_w[0], tiny.devices.power_min_w)
+
+
 def test_actions_are_not_written_to(tiny):
     codec = Codec.of(tiny)
     actions = action(codec, 2.0)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from edgelearn_env.scripts.leaderboard import BEGIN, END
 from edgelearn_env.scripts.readme import with_environment_section
+from edgelearn_env.scripts.sections import with_section
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -37,6 +39,10 @@ def test_the_folders_beside_the_package_are_installed_within_it():
 def test_the_readme_has_the_environments_tables_as_they_are():
     readme = (ROOT / "README.md").read_text()
     assert with_environment_section(readme) == readme, "run: python -m edgelearn_env.scripts.readme"
+
+
+def test_the_readme_has_a_place_for_the_leaderboard():
+    assert "| table |" in with_section((ROOT / "README.md").read_text(), BEGIN, END, "| table |")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgelearn_env.agents.actor import Actor, Network
+from edgelearn_env.agents.actor import NUM_TRAITS, Actor, Features, Network, Start
 from edgelearn_env.agents.checkpoint import (
     Checkpoint,
     installed_versions,
@@ -24,7 +24,7 @@ from edgelearn_env.seeds import validation_seeds
 from edgelearn_env.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
-H, E = 4, 2
+H = 4
 
 
 def network(rng, inputs: int, outputs: int) -> Network:
@@ -33,16 +33,17 @@ def network(rng, inputs: int, outputs: int) -> Network:
 
 
 def random_actor(rng, num_devices: int) -> Actor:
-    size = 5 + 3 * num_devices
-    actor = Actor(
-        input_mean=rng.random(size),
-        input_std=0.1 + rng.random(size),
-        server=network(rng, 11, 3),
-        device=network(rng, 14 + E, 3),
-        embedding=rng.normal(size=(num_devices, E)),
-        own_weight=rng.normal(size=(num_devices, 3, 3)),
+    start = Start(
+        mean=Features(rng.random(7), rng.random((num_devices, 4))),
+        std=Features(0.1 + rng.random(7), 0.1 + rng.random((num_devices, 4))),
+        server_weight=rng.normal(size=(3, 7)),
+        server_bias=rng.normal(size=3),
+        own_weight=rng.normal(size=(num_devices, 3, 4)),
         own_bias=rng.normal(size=(num_devices, 3)),
+        traits=rng.normal(size=(num_devices, NUM_TRAITS)),
+        log_bound=np.array(-1.0),
     )
+    actor = Actor(start, network(rng, 15, 3), network(rng, 19 + NUM_TRAITS, 3))
     return mapped(lambda array: array.astype(np.float32), actor)
 
 
@@ -111,9 +112,13 @@ def test_an_actor_treats_devices_alike_but_for_what_is_their_own(rng):
         parts = rows[..., first:].reshape(*rows.shape[:-1], 3, 3)[..., order]
         return np.concatenate([rows[..., :first], parts.reshape(*rows.shape[:-1], 9)], axis=-1)
 
-    own = {name: getattr(actor, name)[order] for name in ("embedding", "own_weight", "own_bias")}
-    inputs = {name: moved(getattr(actor, name), 5) for name in ("input_mean", "input_std")}
-    permuted = actor._replace(**own, **inputs)
+    own = {name: getattr(actor.start, name)[order] for name in ("own_weight", "own_bias", "traits")}
+    start = actor.start
+    moments = {
+        "mean": start.mean._replace(own=start.mean.own[order]),
+        "std": start.std._replace(own=start.std.own[order]),
+    }
+    permuted = actor._replace(start=start._replace(**own, **moments))
     np.testing.assert_allclose(
         permuted.action(moved(observation, 5)), moved(actor.action(observation), 3), rtol=1e-4, atol=1e-5
     )
@@ -160,11 +165,11 @@ def test_flipped_bytes_are_refused(path):
     ("changes", "sentence"),
     [
         ({"checkpoint.json": None}, "no item named 'checkpoint.json'"),
-        ({"checkpoint.json": b"{}"}, "does not say 'edgelearn-env checkpoint' of version 1"),
+        ({"checkpoint.json": b"{}"}, "does not say 'edgelearn-env checkpoint' of version 2"),
         ({"checkpoint.json": b"[1"}, ""),
-        ({"own_bias.npy": None}, "missing or foreign arrays own_bias"),
+        ({"start.own_bias.npy": None}, "missing or foreign arrays start.own_bias"),
         ({"extra.npy": b"?"}, ""),
-        ({"own_bias.npy": b"?"}, ""),
+        ({"start.own_bias.npy": b"?"}, ""),
     ],
 )
 def test_zip_files_that_are_no_checkpoints_are_refused(path, changes, sentence):
@@ -176,23 +181,24 @@ def test_zip_files_that_are_no_checkpoints_are_refused(path, changes, sentence):
 def test_a_later_version_is_refused(path):
     with zipfile.ZipFile(path) as file:
         about = json.loads(file.read("checkpoint.json"))
-    rewritten(path, **{"checkpoint.json": json.dumps(about | {"version": 2}).encode()})
-    with pytest.raises(InvalidInputError, match="of version 1"):
+    rewritten(path, **{"checkpoint.json": json.dumps(about | {"version": 3}).encode()})
+    with pytest.raises(InvalidInputError, match="of version 2"):
         load(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_no_numbers_are_refused(checkpoint, tmp_path, value):
-    checkpoint.actor.own_bias[0, 0] = value
+    checkpoint.actor.start.own_bias[0, 0] = value
     save(checkpoint, tmp_path / "agent.zip")
-    with pytest.raises(InvalidInputError, match=r"own_bias must hold finite float32 numbers of shape \(3, 3\)"):
+    with pytest.raises(InvalidInputError, match=r"start.own_bias must hold finite float32 numbers of shape \(3, 3\)"):
         load(tmp_path / "agent.zip")
 
 
 def test_weights_of_another_shape_are_refused(checkpoint, tmp_path):
-    wrong = checkpoint.actor._replace(input_mean=np.zeros(9, np.float32))
+    actor = checkpoint.actor
+    wrong = actor._replace(start=actor.start._replace(server_bias=np.zeros(9, np.float32)))
     save(dataclasses.replace(checkpoint, actor=wrong), tmp_path / "agent.zip")
-    with pytest.raises(InvalidInputError, match=r"input_mean must hold finite float32 numbers of shape \(14,\)"):
+    with pytest.raises(InvalidInputError, match=r"server_bias must hold finite float32 numbers of shape \(3,\)"):
         load(tmp_path / "agent.zip")
 
 

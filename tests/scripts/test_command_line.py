@@ -38,7 +38,7 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
     assert set(report["policies"]) == {"clairvoyant", "random", "equal", "myopic"}
     bounds = report["bound"]
     for played in report["policies"].values():
-        assert all(phi >= bound for phi, bound in zip(played["objective"], bounds, strict=True))
+        assert all(phi >= bound for phi, bound in zip(played["objective"][0], bounds, strict=True))
     pictures = sorted(path.name for path in (tmp_path / "results").glob("*.png"))
     assert {"comparison.png", "clairvoyant.png"} < set(pictures)
     assert all((tmp_path / "results" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
@@ -52,7 +52,7 @@ def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_the
     report = json.loads((tmp_path / "results" / "benchmark.json").read_text())
     assert set(report["policies"]) == {"clairvoyant", "equal", *(f"({name})" for name in ABLATIONS)}
     for name in ABLATIONS:
-        played = report["policies"][f"({name})"]["objective"]
+        [played] = report["policies"][f"({name})"]["objective"]
         assert all(phi >= bound for phi, bound in zip(played, report["bound"], strict=True))
 
 
@@ -77,6 +77,10 @@ def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
         (["benchmark", "--objective", "accuracy"], ["learning.objective", "'accuracy'"]),
         (["benchmark", "--policies", "equal,best"], ["'best'", "equal"]),
         (["benchmark", "--scenario", "tiny", "--policies", "lost.zip"], ["lost.zip"]),
+        (["benchmark", "--policies", "equal", "--against", "mpc"], ["--against", "'mpc'", "equal"]),
+        (["leaderboard"], ["benchmark.json", "results/"]),
+        (["leaderboard", "lost.json"], ["lost.json"]),
+        (["leaderboard", "broken.toml"], ["broken.toml", "damaged"]),
         (["scenarios", "huge"], ["'huge'"]),
         (["solve", "--scenario", "tiny", "--solver", "simplex"], ["'simplex'", "clarabel", "moreau"]),
         (["train", "--scenario", "huge"], ["'huge'"]),
@@ -103,7 +107,9 @@ def test_an_unknown_command_is_a_usage_error(tmp_path):
     assert "bencmark" in result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["benchmark"], ["figures"], ["scenarios"], ["train"]])
+@pytest.mark.parametrize(
+    "command", [[], ["benchmark"], ["dataset"], ["figures"], ["leaderboard"], ["scenarios"], ["train"]]
+)
 def test_help_is_printed(command, tmp_path):
     result = edgelearn(*command, "--help", folder=tmp_path)
     assert result.returncode == 0

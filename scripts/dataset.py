@@ -1,0 +1,70 @@
+"""`edgelearn dataset`: episodes of a policy as a Minari dataset, for offline reinforcement learning."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.offline import Episode, create_minari_dataset, recorded_episodes, require_new_dataset
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
+from edgelearn_env.scripts.play import each_its_own, episode_progress, play
+from edgelearn_env.scripts.policies import NAMES, named_policies
+from edgelearn_env.seeds import training_seeds
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import Policy
+
+
+def dataset(
+    name: Annotated[str, typer.Option(help="Such as edgelearn/two-stage/default-mpc-v0.")],
+    policy: Annotated[
+        str, typer.Option(help=f"clairvoyant, {', '.join(NAMES)}, or a file that `train` wrote.")
+    ] = "clairvoyant",
+    scenario: ScenarioName = "default",
+    changes: Changes = None,
+    objective: Objective = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the first episode's tape; each episode has the next one.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if left out.")] = None,
+) -> None:
+    """Write episodes of a policy, on training tapes, as a dataset that `minari.load_dataset` reads."""
+    system = chosen_scenario(scenario, changes, objective)
+    seeds = training_seeds(episodes, seed)
+    require_new_dataset(name)
+    tapes = Tape.stack([sample_tape(system, number) for number in seeds])
+    console = Console()
+    with episode_progress(console) as progress:
+        playing = _policy(policy, system, tapes, workers, progress)
+        recorded = list(_recorded(system, tapes, playing, workers, progress))
+        create_minari_dataset(name, system, seeds, recorded, policy)
+    rounds = sum(len(episode.rewards) for episode in recorded)
+    mean = np.mean([np.sum(episode.rewards) for episode in recorded])
+    console.print(f"Wrote {name}: {episodes} episodes, {rounds} rounds, mean return {mean:.4f}", highlight=False)
+
+
+def _policy(name: str, scenario: Scenario, tapes: Tape, workers: int | None, progress: Progress) -> Policy:
+    """What plays: the clairvoyant plan of every tape, or an online policy."""
+    if name == "clairvoyant":
+        total = len(tapes.channel_gain)
+        optima = clairvoyant_batch(scenario, tapes, num_workers=workers)
+        plans = [
+            optimum.whole_plan for optimum in progress.track(optima, total=total, description="solving every tape")
+        ]
+        return each_its_own(plans)
+    chosen = [run for named in named_policies(scenario, name, progress) for run in named.runs]
+    if len(chosen) != 1:
+        raise InvalidInputError(f"--policy must name one policy, got {name!r}")
+    return chosen[0]
+
+
+def _recorded(
+    scenario: Scenario, tapes: Tape, policy: Policy, workers: int | None, progress: Progress
+) -> Iterator[Episode]:
+    batches, total = play(recorded_episodes, scenario, tapes, policy, workers)
+    for batch in progress.track(batches, total=total, description="playing"):
+        yield from batch

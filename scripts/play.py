@@ -1,0 +1,70 @@
+"""Many episodes of a policy, on all cores where that helps."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from edgelearn_env.baselines.mpc import MPC
+from edgelearn_env.baselines.plan import Plan
+from edgelearn_env.dynamics import Allocation
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.tape import Tape
+from edgelearn_env.trajectory import Observed, Policy
+
+Batch = TypeVar("Batch")
+
+
+def play(
+    how: Callable[[Scenario, Tape, Policy], Batch],
+    scenario: Scenario,
+    tapes: Tape,
+    policy: Policy,
+    workers: int | None = None,
+) -> tuple[Iterator[Batch], int]:
+    """What `how`, such as `rollout`, makes of a policy on the tapes, batch by batch; and the number of batches.
+
+    MPC solves programs in every round of every episode, so each of its episodes is a job of its own, which waits for no
+    other. All other policies decide for all episodes at once, in milliseconds.
+
+    Args:
+        how: of the scenario, some of the tapes and the policy.
+        scenario: the system.
+        tapes: of shape (B, T, K).
+        policy: to play.
+        workers: processes; all cores if None.
+    """
+    if not isinstance(policy, MPC):
+        return iter([how(scenario, tapes, policy)]), 1
+    each = [Tape.stack([Tape(*arrays)]) for arrays in zip(*tapes, strict=True)]
+    jobs = (delayed(how)(scenario, tape, policy) for tape in each)
+    num_jobs = min(workers or os.cpu_count() or 1, len(each))
+    return iter(Parallel(n_jobs=num_jobs, return_as="generator")(jobs)), len(each)
+
+
+def each_its_own(plans: Sequence[Plan]) -> Policy:
+    """A policy that plays plan i in episode i."""
+
+    def policy(observed: Observed) -> Allocation:
+        rows = [plan(observed) for plan in plans]
+        return type(rows[0])(
+            *(np.stack([array[i] for i, array in enumerate(arrays)]) for arrays in zip(*rows, strict=True))
+        )
+
+    return policy
+
+
+def episode_progress(console: Console) -> Progress:
+    """A bar that counts episodes and says how long the rest will take."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console)

@@ -1,0 +1,168 @@
+"""Training by analytic policy gradients."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from edgelearn_env.agents.actor_module import ActorModule
+from edgelearn_env.agents.apg import Episodes, train
+from edgelearn_env.agents.apg_config import APGConfig
+from edgelearn_env.agents.checkpoint import load, load_policy
+from edgelearn_env.agents.starting_point import starting_point
+from edgelearn_env.agents.training_run import Progress
+from edgelearn_env.baselines.hardware import uplinks
+from edgelearn_env.dynamics import initial_state
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.records import mapped
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.seeds import TUNING
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import rollout
+
+TINY = Path(__file__).parents[1] / "tiny.toml"
+
+
+def small(**changes) -> APGConfig:
+    choices = {
+        "scenario": TINY,
+        "total_updates": 5,
+        "num_tapes": 4,
+        "hidden": 8,
+        "validation_tapes": 3,
+        "validate_every": 2,
+    }
+    return APGConfig(**(choices | changes))
+
+
+def module(scenario: Scenario) -> ActorModule:
+    torch.manual_seed(0)
+    return ActorModule(starting_point(scenario), 8)
+
+
+def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tiny):
+    seen = []
+    result = train(small(), tmp_path, on_progress=seen.append)
+    assert [point.share for point in result.curve] == [0.0, 0.4, 0.8, 1.0]
+    assert [progress.share for progress in seen] == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert all(np.isfinite(progress.mean_return) for progress in seen)
+    best = min(result.curve, key=lambda point: point.validation_objective)
+    kept = load(result.checkpoint)
+    assert (kept.recipe, kept.steps, kept.seed, kept.scenario) == ("apg", best.steps, 0, tiny)
+    assert kept.validation_objective == result.best_objective == best.validation_objective
+    load_policy(result.checkpoint, tiny)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, after):
+    seen = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == after:
+            raise KeyboardInterrupt
+
+    whole = train(small(), tmp_path / "whole")
+    stopped = train(small(), tmp_path / "parts", on_progress=interrupt)
+    assert stopped.interrupted
+    assert len(stopped.curve) < len(whole.curve)
+    resumed = train(small(), tmp_path / "parts")
+    assert not resumed.interrupted
+    for name in Progress._fields:
+        if name != "seconds":
+            ours, theirs = ([getattr(point, name) for point in result.curve] for result in (resumed, whole))
+            np.testing.assert_array_equal(ours, theirs)
+    assert resumed.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
+
+
+def test_a_directory_is_only_gone_on_with_by_the_same_choices(tmp_path):
+    train(small(total_updates=1), tmp_path)
+    with pytest.raises(InvalidInputError, match="was begun with another learning rate: choose another directory"):
+        train(small(total_updates=1, learning_rate=1e-4), tmp_path)
+    (tmp_path / "snapshot.pkl").write_bytes(pickle.dumps({}))
+    with pytest.raises(InvalidInputError, match=r"snapshot\.pkl' is damaged"):
+        train(small(total_updates=1), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"total_updates": 0}, "total_updates must be at least 1, got 0"),
+        ({"averaging": 1.0}, "averaging must be below 1, got 1"),
+        ({"seed": TUNING}, "seed must be at most 999996"),
+        ({"scenario": "huge"}, "unknown scenario preset 'huge'"),
+    ],
+)
+def test_wrong_choices_are_refused_by_name(tmp_path, changes, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        train(small(**changes), tmp_path)
+
+
+@pytest.fixture
+def thrifty(tiny) -> Scenario:
+    """A system whose episodes end when a budget does."""
+    return tiny.replace(budgets={"max_rounds": 200, "delay_s": 8.0, "energy_j": 2.0})
+
+
+def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(thrifty):
+    actor = module(thrifty)
+    episodes = Episodes(thrifty, 6, seed=3)
+    for episode in range(2):  # the next play is on the next tapes of the same seeds
+        with torch.no_grad():
+            played = episodes.play(actor)
+        tapes = Tape.stack([sample_tape(thrifty, 3 + index, episode) for index in range(6)])
+        trajectory = rollout(thrifty, tapes, actor.actor().policy(thrifty))
+        gained = np.log(trajectory.objective) - played.log_bound.numpy()
+        one_round = 1 / trajectory.num_finetune_rounds
+        assert np.all(np.abs(gained) <= 2 * one_round)
+        assert np.mean(np.abs(gained)) > 0
+        started = trajectory.observed.state.progress
+        np.testing.assert_allclose(
+            played.first_log_bound.numpy(), np.log(thrifty.bound.value(mapped(lambda array: array[:, 0], started)))
+        )
+
+
+def test_gradients_are_those_of_finite_differences(thrifty):
+    # With batches of one sample, which rounding leaves alone, all goes through time and energy.
+    alone = thrifty.replace(server={"batch_max": 1}, devices={"batch_max": 1}, budgets={"energy_j": 0.5})
+    actor = module(alone).double()
+
+    def log_bound() -> torch.Tensor:
+        return Episodes(alone, 8, seed=5).play(actor).log_bound.sum()
+
+    for network in (actor.server, actor.device):
+        bias = network.layer_3.bias
+        (gradient,) = torch.autograd.grad(log_bound(), [bias])
+        for index in range(2):
+            values = []
+            for step in (1e-5, -1e-5):
+                with torch.no_grad():
+                    bias[index] += step
+                    values.append(float(log_bound()))
+                    bias[index] -= step
+            assert float(gradient[index]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-3, abs=1e-5)
+
+
+def test_a_battery_with_less_charge_is_a_greater_hazard_by_the_law_of_the_fading(tiny):
+    episodes = Episodes(tiny, 1, seed=0)
+    state = initial_state(episodes._system, 1)
+    ample = tiny.energy.battery_initial_j
+    uplink = uplinks(tiny, tiny.mean_channel_gain)
+    # P(|c|^2 < f) of Rayleigh fading, f the fade in which an upload at twice the least energy takes all charge.
+    chance = 1 - np.prod(np.exp(-2 * uplink.noise_w * uplink.nats_s / ample))
+    np.testing.assert_allclose(episodes._hazard(state).numpy(), chance, rtol=1e-9)
+    poorer = state._replace(battery_j=state.battery_j / 10)
+    assert torch.all(episodes._hazard(poorer) > episodes._hazard(state))
+
+
+@pytest.mark.slow
+def test_a_few_hundred_updates_come_close_to_the_optimum_of_a_small_system(tmp_path):
+    config = APGConfig(scenario="tiny", total_updates=150, num_tapes=32, validation_tapes=50)
+    result = train(config, tmp_path)
+    assert result.best_objective <= 0.8 * result.curve[0].validation_objective

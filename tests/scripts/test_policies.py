@@ -1,0 +1,106 @@
+"""Policies by name: what is played, how often, and what is refused."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from edgelearn_env.agents.checkpoint import Checkpoint
+from edgelearn_env.baselines.myopic import Myopic
+from edgelearn_env.dynamics import system_of
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scripts import policies
+from edgelearn_env.scripts.policies import named_policies
+from edgelearn_env.seeds import TUNING
+
+
+def trained(scenario, **about) -> Checkpoint:
+    """A checkpoint whose actor plays like the myopic policy."""
+    choices = {
+        "actor": SimpleNamespace(policy=lambda scenario: Myopic(system=system_of(scenario))),
+        "scenario": scenario,
+        "recipe": "ppo",
+        "config": {"learning_rate": 1e-3, "seed": about.get("seed", 0)},
+        "seed": 0,
+        "steps": 100,
+        "validation_objective": 0.5,
+        "num_validation_tapes": 7,
+        "versions": {},
+    }
+    checkpoint = object.__new__(Checkpoint)  # no test of actors: any will do
+    for field in dataclasses.fields(Checkpoint):
+        object.__setattr__(checkpoint, field.name, (choices | about)[field.name])
+    return checkpoint
+
+
+@pytest.fixture
+def named(tiny, monkeypatch):
+    """`named_policies` with the checkpoints a.zip, b.zip, ..., of seeds 0, 1, ..."""
+    files = {f"{letter}.zip": trained(tiny, seed=seed) for seed, letter in enumerate("abc")}
+    files["again.zip"] = trained(tiny, seed=0)
+    files["faster.zip"] = trained(tiny, seed=5, config={"learning_rate": 1e-2, "seed": 5})
+    files["other.zip"] = trained(tiny, seed=6, recipe="apg")
+    files["tests.zip"] = trained(tiny, seed=TUNING)
+    monkeypatch.setattr(policies, "load", files.__getitem__)
+    monkeypatch.setattr(policies, "load_policy", lambda file, scenario: files[file].actor.policy(scenario))
+    console = Console(quiet=True)
+
+    def found(names: str | None):
+        with Progress(console=console) as progress:
+            return named_policies(tiny, names, progress)
+
+    return found
+
+
+def test_names_are_played_in_their_order_each_as_what_it_is(named):
+    chosen = named(" equal , a.zip,random,")
+    assert [(policy.name, policy.kind) for policy in chosen] == [
+        ("equal", "online"),
+        ("a.zip", "learned"),
+        ("random", "online"),
+    ]
+    assert [len(policy.trained) for policy in chosen] == [0, 1, 0]
+
+
+def test_several_runs_of_one_recipe_are_one_policy(named):
+    [policy] = named("mine=a.zip+b.zip+c.zip")
+    assert (policy.name, policy.kind, len(policy.runs)) == ("mine", "learned", 3)
+    assert [(run["file"], run["seed"], run["recipe"]) for run in policy.trained] == [
+        ("a.zip", 0, "ppo"),
+        ("b.zip", 1, "ppo"),
+        ("c.zip", 2, "ppo"),
+    ]
+    assert policy.trained[0]["config"]["learning_rate"] == 1e-3
+    assert "actor" not in policy.trained[0]
+
+
+def test_a_checkpoint_may_be_given_the_name_of_a_recipe(named):
+    assert [policy.name for policy in named("ppo=a.zip+b.zip")] == ["ppo"]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("best", "unknown policy 'best': choose from random"),
+        ("mine=best+a.zip", "unknown policy 'best'"),
+        ("mine=", "unknown policy ''"),
+        ("=a.zip", "needs a name of its own, got '=a.zip'"),
+        ("equal,random,equal", "needs a name of its own, got 'equal' besides"),
+        ("clairvoyant=a.zip", "needs a name of its own"),
+        ("equal=a.zip", "'equal' is a policy that does not learn: give 'a.zip' another name"),
+        ("mine=a.zip+again.zip", "two of a.zip, again.zip were trained with the same seed"),
+        (
+            "mine=a.zip+faster.zip",
+            "a.zip and faster.zip are no runs of one recipe: learning_rate was 0.001 in one and 0.01 in the other",
+        ),
+        ("mine=a.zip+other.zip", "recipe was 'ppo' in one and 'apg' in the other"),
+        ("tests.zip", f"'tests.zip' was trained with seed {TUNING}, so it may know the tapes of tests"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_in_one_sentence(named, names, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        named(names)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
