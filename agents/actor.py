@@ -4,20 +4,47 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgelearn_env.arrays import Array, namespace_of
 from edgelearn_env.dynamics import Allocation
 from edgelearn_env.encoding import Codec
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.trajectory import Observed, Policy
 
 # An observation begins with entries that concern all devices; then follow three for each device, as in an action.
-NUM_SHARED = 5
-TIME_LEFT, LOG_BOUND = 2, 4
-PER_DEVICE = 3
+_NUM_SHARED, PER_DEVICE = 5, 3
+TIME_LEFT, _ENERGY_LEFT, LOG_BOUND = 2, 3, 4
 NUM_SERVER_ACTIONS = 3
-NUM_CONTEXT = NUM_SHARED + 2 * PER_DEVICE
 
-# Standardised observations are cut here, so that one never met in training cannot saturate the network.
-LARGEST_INPUT = 10.0
+# What the networks see beside: logarithms of time and energy left, and of each battery. Actions are logarithms too, and
+# what is shared out evenly is proportional to what is left.
+NUM_SHARED_FEATURES, NUM_OWN_FEATURES = _NUM_SHARED + 2, PER_DEVICE + 1
+NUM_CONTEXT = NUM_SHARED_FEATURES + 2 * NUM_OWN_FEATURES
+NUM_TRAITS = 8
+_LEAST_SHARE = 0.01
+
+# Standardised features are cut here, so that one never met in training cannot saturate the network.
+_LARGEST_FEATURE = 10.0
+
+
+class Features(NamedTuple):
+    """What the networks see of an observation: what concerns all devices, (B, 7), and each device, (B, K, 4)."""
+
+    shared: Array
+    own: Array
+
+
+def features(observation: Array) -> Features:
+    """Entries of observations, (B, 5 + 3 K), as they are, and the logarithms of what is left.
+
+    Beside the five shared ones stand the logarithms of time and energy left; beside battery, gain and harvest of each
+    device the logarithm of its battery.
+    """
+    xp = namespace_of(observation)
+    left = observation[:, TIME_LEFT : _ENERGY_LEFT + 1]
+    shared = xp.concat([observation[:, :_NUM_SHARED], xp.log(xp.maximum(left, _LEAST_SHARE))], axis=1)
+    own = observation[:, _NUM_SHARED:].reshape((len(observation), PER_DEVICE, -1))
+    own = xp.concat([own, xp.log(xp.maximum(own[:, :1], _LEAST_SHARE))], axis=1)
+    return Features(shared, own.swapaxes(1, 2))
 
 
 class Network(NamedTuple):
@@ -37,45 +64,69 @@ class Network(NamedTuple):
         return np.concatenate([hidden, inputs], axis=-1) @ self.weight_3.T + self.bias_3
 
 
-class Actor(NamedTuple):
-    """One network for the server and one that all devices share, fed with standardised observations.
+class Start(NamedTuple):
+    """What an actor does before any training, linear in observations, and what tells devices apart.
 
-    Device k sees what concerns all devices, mean and minimum over the devices of what each observes of itself, what it
-    observes of itself, o_k, and a vector of its own, e_k; its action is that network's output plus A_k o_k + c_k.
+    All float32, of numpy or as tensors of torch. It follows from the scenario (`starting_point`); nothing is trained.
 
     Attributes:
-        input_mean, input_std: of the observations, (5 + 3 K,).
-        server: (11,) to the first three entries of an action.
-        device: (14 + E,) to clock frequency, power and batch size.
-        embedding: e_k, (K, E).
-        own_weight, own_bias: A_k, (K, 3, 3), and c_k, (K, 3).
+        mean, std: by which features are standardised first.
+        server_weight, server_bias: first three entries of the action from the shared features, (3, 7) and (3,).
+        own_weight, own_bias: of each device's action, A_k and c_k, (K, 3, 4) and (K, 3).
+        traits: e_k, logarithms of what a device has, beside the geometric mean of all, (K, E).
+        log_bound: mean log Phi that it ends with, ().
     """
 
-    input_mean: np.ndarray
-    input_std: np.ndarray
+    mean: Features
+    std: Features
+    server_weight: Array
+    server_bias: Array
+    own_weight: Array
+    own_bias: Array
+    traits: Array
+    log_bound: Array
+
+    def standardised(self, observation: Array) -> Features:
+        """Features of observations, of zero mean and unit variance where the start plays."""
+        xp, seen = namespace_of(observation), features(observation)
+        parts = ((part - mean) / std for part, mean, std in zip(seen, self.mean, self.std, strict=True))
+        return Features(*(xp.clip(part, -_LARGEST_FEATURE, _LARGEST_FEATURE) for part in parts))
+
+
+class Actor(NamedTuple):
+    """One network for the server and one that all devices share, fed with standardised features, beside a start.
+
+    Device k sees what concerns all devices, mean and minimum over the devices of what each observes of itself, what it
+    observes of itself, o_k, and its traits, e_k; its action is that network's output plus A_k o_k + c_k. No parameter
+    belongs to a device, so that the networks play in a scenario with any number of them.
+
+    Attributes:
+        start: of the scenario that is played.
+        server: (15,) to the first three entries of an action.
+        device: (19 + E,) to clock frequency, power and batch size.
+    """
+
+    start: Start
     server: Network
     device: Network
-    embedding: np.ndarray
-    own_weight: np.ndarray
-    own_bias: np.ndarray
 
     def action(self, observation: np.ndarray) -> np.ndarray:
         """The action, (B, 3 + 3 K), for observations, (B, 5 + 3 K)."""
-        inputs = np.clip((observation - self.input_mean) / self.input_std, -LARGEST_INPUT, LARGEST_INPUT)
-        size, num_devices = len(inputs), len(self.embedding)
-        own = inputs[:, NUM_SHARED:].reshape(size, PER_DEVICE, num_devices).transpose(0, 2, 1)
-        context = np.concatenate([inputs[:, :NUM_SHARED], own.mean(axis=1), own.min(axis=1)], axis=1)
+        start, (shared, own) = self.start, self.start.standardised(observation)
+        size, num_devices = len(shared), len(start.traits)
+        context = np.concatenate([shared, own.mean(axis=1), own.min(axis=1)], axis=1)
+        server = self.server.output(context) + shared @ start.server_weight.T + start.server_bias
         seen = [
             np.broadcast_to(context[:, None], (size, num_devices, NUM_CONTEXT)),
             own,
-            np.broadcast_to(self.embedding, (size, *self.embedding.shape)),
+            np.broadcast_to(start.traits, (size, *start.traits.shape)),
         ]
         device = self.device.output(np.concatenate(seen, axis=2))
-        device = device + np.einsum("kij,bkj->bki", self.own_weight, own) + self.own_bias
-        return np.concatenate([self.server.output(context), device.transpose(0, 2, 1).reshape(size, -1)], axis=1)
+        device = device + np.einsum("kij,bkj->bki", start.own_weight, own) + start.own_bias
+        return np.concatenate([server, device.transpose(0, 2, 1).reshape(size, -1)], axis=1)
 
     def policy(self, scenario: Scenario) -> Policy:
-        """The policy that plays these actions in a scenario with as many devices."""
+        """The policy that plays these actions in the scenario of its start."""
         codec = Codec.of(scenario)
 
         def played(observed: Observed) -> Allocation:

@@ -12,18 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from edgelearn_env.agents.actor import NUM_CONTEXT, NUM_SERVER_ACTIONS, NUM_SHARED, PER_DEVICE, Actor, Network
+from edgelearn_env.agents.actor import (
+    NUM_CONTEXT,
+    NUM_OWN_FEATURES,
+    NUM_SERVER_ACTIONS,
+    NUM_SHARED_FEATURES,
+    NUM_TRAITS,
+    PER_DEVICE,
+    Actor,
+    Features,
+    Network,
+    Start,
+)
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
-from edgelearn_env.quantities import shown
-from edgelearn_env.scenario import PARTS, Scenario
+from edgelearn_env.scenario import Scenario, first_difference
 from edgelearn_env.trajectory import Policy
 
-RECIPES = ("ppo",)
-FORMAT, VERSION = "edgelearn-env checkpoint", 1
+RECIPES = ("ppo", "apg")
+FORMAT, VERSION = "edgelearn-env checkpoint", 2
 _ABOUT = "checkpoint.json"
 _SHIPPED = Path(__file__).parent / "checkpoints"
-_NETWORKS = ("server", "device")
 _LIBRARIES = ("edgelearn-env", "gymnasium", "numpy", "stable-baselines3", "torch")
 
 
@@ -122,7 +131,7 @@ def load_policy(path_or_name: str | Path, scenario: Scenario) -> Policy:
                 f"no checkpoint {path_or_name!r} comes with the package (there is {known}): train one"
             )
     checkpoint = load(path_or_name)
-    difference = _first_difference(checkpoint.scenario, scenario)
+    difference = first_difference(checkpoint.scenario, scenario)
     if difference is not None:
         raise InvalidInputError(f"checkpoint {str(path_or_name)!r} was trained for another scenario: {difference}")
     return checkpoint.actor.policy(scenario)
@@ -138,23 +147,24 @@ def _file(path_or_name: str | Path) -> Path:
     return existing_file(path_or_name, "checkpoint")
 
 
-def _first_difference(trained: Scenario, given: Scenario) -> str | None:
-    """The first field in which two scenarios differ, as '<part>.<field> was 2, here it is 3'; not by their names."""
-    fields = [(part, field.name) for part, kind in PARTS.items() for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for part, name in [("devices", "num_devices"), *fields]:
-        there, here = getattr(getattr(trained, part), name), getattr(getattr(given, part), name)
-        if not np.array_equal(there, here):
-            return f"{part}.{name} was {shown(there)}, here it is {shown(here)}"
-    return None
+# Records that hold arrays, by their place in an actor; those within others come first.
+_RECORDS: Mapping[str, Any] = {
+    "start.mean": Features,
+    "start.std": Features,
+    "start": Start,
+    "server": Network,
+    "device": Network,
+}
+_NAMES = {f"{place}.{field}" for place, kind in _RECORDS.items() for field in kind._fields} - set(_RECORDS)
 
 
-def _arrays(actor: Actor) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of an actor by name: `input_mean`, `server.weight_1`, ..."""
-    for name, value in actor._asdict().items():
-        if isinstance(value, Network):
-            yield from ((f"{name}.{part}", array) for part, array in value._asdict().items())
+def _arrays(record: Any, place: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of an actor by name: `start.mean.shared`, ..., `device.bias_3`."""
+    for name, value in record._asdict().items():
+        if isinstance(value, tuple):
+            yield from _arrays(value, f"{place}{name}.")
         else:
-            yield name, value
+            yield place + name, value
 
 
 def _array(content: bytes) -> np.ndarray:
@@ -163,13 +173,12 @@ def _array(content: bytes) -> np.ndarray:
 
 def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: Scenario) -> Actor:
     """The actor that these arrays make up, once they are known to be finite and to fit the scenario."""
-    single = [name for name in Actor._fields if name not in _NETWORKS]
-    parts = {name: [f"{name}.{part}" for part in Network._fields] for name in _NETWORKS}
-    names = {*single, *(part for several in parts.values() for part in several)}
-    if names != set(arrays):
-        raise ValueError(f"missing or foreign arrays {', '.join(sorted(names ^ set(arrays)))}")
-    networks = {name: Network(*(arrays[part] for part in several)) for name, several in parts.items()}
-    actor = Actor(**networks, **{name: arrays[name] for name in single})
+    if set(arrays) != _NAMES:
+        raise ValueError(f"missing or foreign arrays {', '.join(sorted(_NAMES ^ set(arrays)))}")
+    parts: dict[str, Any] = dict(arrays)
+    for place, kind in _RECORDS.items():
+        parts[place] = kind(*(parts[f"{place}.{field}"] for field in kind._fields))
+    actor = Actor(*(parts[name] for name in Actor._fields))
     expected = dict(_expected_shapes(actor, scenario.num_devices))
     for name, array in arrays.items():
         if array.shape != expected[name] or array.dtype != np.float32 or not np.all(np.isfinite(array)):
@@ -179,17 +188,20 @@ def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: Scenario) -> Acto
 
 def _expected_shapes(actor: Actor, num_devices: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Shape of each array, from the numbers of devices and of hidden units."""
-    observations, size = NUM_SHARED + PER_DEVICE * num_devices, actor.embedding.shape[-1]
+    for name in ("start.mean", "start.std"):
+        yield f"{name}.shared", (NUM_SHARED_FEATURES,)
+        yield f"{name}.own", (num_devices, NUM_OWN_FEATURES)
     yield from {
-        "input_mean": (observations,),
-        "input_std": (observations,),
-        "embedding": (num_devices, size),
-        "own_weight": (num_devices, PER_DEVICE, PER_DEVICE),
-        "own_bias": (num_devices, PER_DEVICE),
+        "start.server_weight": (NUM_SERVER_ACTIONS, NUM_SHARED_FEATURES),
+        "start.server_bias": (NUM_SERVER_ACTIONS,),
+        "start.own_weight": (num_devices, PER_DEVICE, NUM_OWN_FEATURES),
+        "start.own_bias": (num_devices, PER_DEVICE),
+        "start.traits": (num_devices, NUM_TRAITS),
+        "start.log_bound": (),
     }.items()
     sizes = {
         "server": (NUM_CONTEXT, NUM_SERVER_ACTIONS),
-        "device": (NUM_CONTEXT + PER_DEVICE + size, PER_DEVICE),
+        "device": (NUM_CONTEXT + NUM_OWN_FEATURES + NUM_TRAITS, PER_DEVICE),
     }
     for name, (inputs, outputs) in sizes.items():
         hidden = len(getattr(actor, name).bias_1)

@@ -6,33 +6,19 @@ The algorithm is that of Stable-Baselines3. What this recipe adds:
 * a critic that starts at log Psi less a constant, so that the return to expect is nearly known from the first step on;
 * exploration that narrows by a schedule, and a judgement on validation tapes that decides which state is kept;
 * runs that go on after an interruption, to the last bit as if there had been none.
-
-Files of a run: `checkpoint.zip` is the best state so far, `progress.csv` the training curve, and `snapshot.pkl` where
-to go on. The last is a pickle, which can run code when it is read: go on with runs of your own only.
 """
 
-import csv
-import dataclasses
-import importlib.util
-import pickle
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
 from edgelearn_env.agents.actor import Actor
-from edgelearn_env.agents.checkpoint import Checkpoint, installed_versions, save
 from edgelearn_env.agents.ppo_config import PPOConfig
+from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, require_tensorboard
 from edgelearn_env.envs.sb3 import NativeVecEnv  # first of those that need the extra, since it says so
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
-from edgelearn_env.files import written_atomically
 from edgelearn_env.scenario import Scenario
-from edgelearn_env.seeds import validation_seeds
-from edgelearn_env.tape import Tape, sample_tape
-from edgelearn_env.trajectory import rollout
 
 import torch  # isort: skip
 from stable_baselines3 import PPO  # isort: skip
@@ -41,48 +27,11 @@ from stable_baselines3.common.logger import Logger, configure  # isort: skip
 
 from edgelearn_env.agents.actor_critic import StartedPolicy  # isort: skip
 
-CHECKPOINT, CURVE, SNAPSHOT = "checkpoint.zip", "progress.csv", "snapshot.pkl"
-
 # What Stable-Baselines3 keeps between rollouts, beside networks and environments.
 _COUNTERS = (
     *("num_timesteps", "_n_updates", "_last_obs", "_last_episode_starts"),
     *("ep_info_buffer", "ep_success_buffer"),
 )
-
-
-class Progress(NamedTuple):
-    """A point of the training curve.
-
-    Attributes:
-        steps: environment steps so far.
-        seconds: of training so far, all sittings together.
-        mean_return: of the last hundred training episodes, exploration included; NaN before the first has ended.
-        validation_objective: geometric mean of Phi at the last judgement.
-        best_objective: the least of all judgements.
-    """
-
-    steps: int
-    seconds: float
-    mean_return: float
-    validation_objective: float
-    best_objective: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """What a training run came to.
-
-    Attributes:
-        checkpoint: file of the best state.
-        best_objective: its geometric mean of Phi on the validation tapes.
-        curve: one point a judgement.
-        interrupted: whether it was stopped before `total_steps`; calling `train` again goes on.
-    """
-
-    checkpoint: Path
-    best_objective: float
-    curve: tuple[Progress, ...]
-    interrupted: bool
 
 
 def train(
@@ -110,7 +59,7 @@ def train(
     torch.set_num_threads(config.num_threads)
     try:
         run = _Run(config, directory, on_progress)
-        if not fresh and (directory / SNAPSHOT).exists():
+        if not fresh:
             run.restore()
         return run.finish()
     finally:
@@ -122,14 +71,9 @@ class _Run(BaseCallback):
 
     def __init__(self, config: PPOConfig, directory: Path, on_progress: Callable[[Progress], object]) -> None:
         super().__init__()
-        self._config, self._directory, self._on_progress = config, directory, on_progress
-        self._scenario = config.system
-        tapes = [sample_tape(self._scenario, seed) for seed in validation_seeds(config.validation_tapes)]
-        self._tapes = Tape.stack(tapes)
-        self._ppo = algorithm(config, self._scenario, directory)
-        self._curve: list[Progress] = []
-        self._earlier_s, self._start_s = 0.0, time.perf_counter()
-        self._snapshot = b""
+        self._config, self._on_progress = config, on_progress
+        self._kept = TrainingRun("ppo", config, directory)
+        self._ppo = algorithm(config, config.system, directory)
 
     def finish(self) -> Result:
         """Train until the last step or an interrupt."""
@@ -138,118 +82,68 @@ class _Run(BaseCallback):
             if remaining > 0:
                 self._ppo.learn(remaining, callback=self, reset_num_timesteps=False)
                 self._judge()
-                self._snapshot = self._pickled()
+                self._remember()
         except KeyboardInterrupt:
-            if not self._curve:
+            if not self._kept.curve:
                 raise
             interrupted = True
-        if self._snapshot:
-            self._write_snapshot()
-        best = self._curve[-1].best_objective
-        path = self._directory / CHECKPOINT
-        return Result(checkpoint=path, best_objective=best, curve=tuple(self._curve), interrupted=interrupted)
+        self._kept.write_snapshot()
+        return self._kept.result(interrupted=interrupted)
 
     def restore(self) -> None:
-        """Go on where the directory's snapshot was taken."""
-        path = self._directory / SNAPSHOT
-        try:
-            saved = pickle.loads(path.read_bytes())
-            same = _decisive(saved["choices"], saved["scenario"])
-        except Exception as error:  # whatever damaged bytes lead the unpickler to
-            sentence = f"snapshot file {str(path)!r} is damaged (begin anew: --fresh, in code fresh=True): {error}"
-            raise InvalidInputError(sentence) from error
-        asked = _decisive(self._config.choices, self._scenario.to_dict())
-        for name, value in asked.items():
-            if same.get(name) != value:
-                sentence = f"the run in {str(self._directory)!r} was begun with another {name.replace('_', ' ')}"
-                raise InvalidInputError(
-                    f"{sentence}: choose another directory, or begin anew (--fresh, in code fresh=True)"
-                )
+        """Go on where the directory's snapshot was taken, if it has one."""
+        saved = self._kept.restored()
+        if saved is None:
+            return
         self._ppo.set_env(saved["envs"], force_reset=False)
         self._ppo.policy.load_state_dict(saved["policy"])
         self._ppo.policy.optimizer.load_state_dict(saved["optimizer"])
         for name, value in saved["counters"].items():
             setattr(self._ppo, name, value)
-        self._curve, self._earlier_s = saved["curve"], saved["seconds"]
         np.random.set_state(saved["numpy"])  # noqa: NPY002 (Stable-Baselines3 draws its minibatches from it)
         torch.set_rng_state(saved["torch"])
 
     def _on_rollout_start(self) -> None:
-        rollouts = self._ppo.num_timesteps // (self._config.num_envs * self._config.rollout_steps)
-        due = rollouts % self._config.validate_every == 0 and not (
-            self._curve and self._curve[-1].steps == self._ppo.num_timesteps
-        )
+        steps, curve = self._ppo.num_timesteps, self._kept.curve
+        rollouts = steps // (self._config.num_envs * self._config.rollout_steps)
+        due = rollouts % self._config.validate_every == 0 and not (curve and curve[-1].steps == steps)
         if due:
             self._judge()
         first, last = self._config.log_std, self._config.final_log_std
-        share = min(1.0, self._ppo.num_timesteps / self._config.total_steps)
-        self._ppo.policy.explore(first + (last - first) * share)  # type: ignore[operator]
-        self._snapshot = self._pickled()
+        self._ppo.policy.explore(first + (last - first) * self._share())  # type: ignore[operator]
+        self._remember()
         if due:
-            self._write_snapshot()
+            self._kept.write_snapshot()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        last = self._curve[-1]
-        self._on_progress(self._point(last.validation_objective, last.best_objective))
+        self._on_progress(self._kept.progress(self._share(), self._ppo.num_timesteps, self._mean_return()))
 
     def _judge(self) -> None:
-        """Play the validation tapes; keep the state if none was better."""
         actor: Actor = self._ppo.policy.actor()  # type: ignore[operator]
-        # The mean of log Phi is what the return measures; that of Phi hangs on the few tapes that end in a deep fade.
-        objective = rollout(self._scenario, self._tapes, actor.policy(self._scenario)).objective
-        value = float(np.exp(np.mean(np.log(objective))))
-        best = min([value, *(point.validation_objective for point in self._curve)])
-        point = self._point(value, best)
+        value = self._kept.judge(actor, self._share(), self._ppo.num_timesteps, self._mean_return())
         self._ppo.logger.record("validation/objective", value)
-        if value == best:
-            save(self._checkpoint(actor, point), self._directory / CHECKPOINT)
-        self._curve.append(point)
-        with written_atomically(self._directory / CURVE) as path, path.open("w", newline="") as file:
-            csv.writer(file).writerows([Progress._fields, *self._curve])
 
-    def _point(self, value: float, best: float) -> Progress:
+    def _share(self) -> float:
+        return min(1.0, self._ppo.num_timesteps / self._config.total_steps)
+
+    def _mean_return(self) -> float:
         returns = [episode["r"] for episode in self._ppo.ep_info_buffer or ()]
-        mean_return = float(np.mean(returns)) if returns else float("nan")
-        return Progress(self._ppo.num_timesteps, self._seconds(), mean_return, value, best)
+        return float(np.mean(returns)) if returns else float("nan")
 
-    def _checkpoint(self, actor: Actor, point: Progress) -> Checkpoint:
-        return Checkpoint(
-            actor=actor,
-            scenario=self._scenario,
-            recipe="ppo",
-            config=self._config.choices,
-            seed=self._config.seed,
-            steps=point.steps,
-            validation_objective=point.validation_objective,
-            num_validation_tapes=self._config.validation_tapes,
-            versions=installed_versions(),
+    def _remember(self) -> None:
+        self._kept.remember(
+            {
+                "envs": self._ppo.env,
+                "policy": self._ppo.policy.state_dict(),
+                "optimizer": self._ppo.policy.optimizer.state_dict(),
+                "counters": {name: getattr(self._ppo, name) for name in _COUNTERS},
+                "numpy": np.random.get_state(),  # noqa: NPY002
+                "torch": torch.get_rng_state(),
+            }
         )
-
-    def _seconds(self) -> float:
-        return self._earlier_s + time.perf_counter() - self._start_s
-
-    def _pickled(self) -> bytes:
-        """All that decides what comes next."""
-        state = {
-            "choices": self._config.choices,
-            "scenario": self._scenario.to_dict(),
-            "envs": self._ppo.env,
-            "policy": self._ppo.policy.state_dict(),
-            "optimizer": self._ppo.policy.optimizer.state_dict(),
-            "counters": {name: getattr(self._ppo, name) for name in _COUNTERS},
-            "curve": self._curve,
-            "seconds": self._seconds(),
-            "numpy": np.random.get_state(),  # noqa: NPY002
-            "torch": torch.get_rng_state(),
-        }
-        return pickle.dumps(state)
-
-    def _write_snapshot(self) -> None:
-        with written_atomically(self._directory / SNAPSHOT) as path:
-            path.write_bytes(self._snapshot)
 
 
 def algorithm(config: PPOConfig, scenario: Scenario, directory: Path) -> PPO:
@@ -284,12 +178,5 @@ def _logger(config: PPOConfig, directory: Path) -> Logger:
     """Where Stable-Baselines3 writes what it measures: to TensorBoard's files, or nowhere."""
     if not config.tensorboard:
         return configure(None, [])
-    if importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtraError("TensorBoard is not installed: pip install 'edgelearn-env[agents]'")
+    require_tensorboard()
     return configure(str(directory / "tensorboard"), ["tensorboard"])
-
-
-def _decisive(choices: Mapping[str, Any], scenario: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change between two sittings of a run."""
-    free = ("total_steps", "num_threads", "tensorboard")
-    return {"scenario": dict(scenario)} | {name: value for name, value in choices.items() if name not in free}

@@ -70,3 +70,8 @@ class PPOConfig(Quantities):
         """All fields but the scenario's, as plain values."""
         names = [field.name for field in dataclasses.fields(self)]
         return {name: getattr(self, name) for name in names if name not in ("scenario", "objective")}
+
+    @property
+    def free_choices(self) -> tuple[str, ...]:
+        """Names of those that may change between two sittings of a run."""
+        return ("total_steps", "num_threads", "tensorboard")

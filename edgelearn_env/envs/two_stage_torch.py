@@ -153,7 +153,7 @@ class TwoStageTorch:
         # Device by device in memory, as everything else is.
         action = action.T.contiguous().T
         if torch.is_grad_enabled() and action.requires_grad:
-            return self.play(self._straight_through(action))
+            return self.play(straight_through(self.codec, action))
         return self.play(self.codec.decode(action))
 
     def play(
@@ -179,14 +179,15 @@ class TwoStageTorch:
             raise ResetNeeded("there is no episode yet: call reset() first")
         return self._state
 
-    def _straight_through(self, action: torch.Tensor) -> Allocation:
-        """What an action names, with the derivatives of what it would without rounding, a hair within its ends."""
-        decided = self.codec.decode(action.detach())
-        # In float32 there is no such hair.
-        smooth = self.codec.fractional(action.to(torch.float64).clamp(-1.0, 1.0) * _WITHIN)
-        # These differences and sums are exact: each pair is within a factor of two.
-        values = [way + (value - way).detach() for way, value in zip(smooth[1:], decided[1:], strict=True)]
-        return Allocation(decided.switch, *values)
+
+def straight_through(codec: Codec, action: torch.Tensor) -> Allocation:
+    """What an action names, with the derivatives of what it would without rounding, a hair within its ends."""
+    decided = codec.decode(action.detach())
+    # In float32 there is no such hair.
+    smooth = codec.fractional(action.to(torch.float64).clamp(-1.0, 1.0) * _WITHIN)
+    # These differences and sums are exact: each pair is within a factor of two.
+    values = [way + (value - way).detach() for way, value in zip(smooth[1:], decided[1:], strict=True)]
+    return Allocation(decided.switch, *values)
 
 
 _WITHIN = 1 - 1e-9

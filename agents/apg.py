@@ -1,0 +1,280 @@
+"""Analytic policy gradients (APG): the gradient of log Phi, through whole episodes as tensors.
+
+Rounds are differentiable in all that is decided but where an episode takes a step: the switch, the budgets' ends, and a
+battery that cannot pay. Training plays the same rounds with these three made smooth:
+
+* *The switch* comes where its action crosses 0, which is within a round: of the last pre-training round the share until
+  then is played.
+* *Budgets*: episodes play on beyond them, and the round that passes one counts by the share x of it that still fits,
+  log Phi = (1 - x) log Phi_before + x log Phi_after. So time and energy have a price to the very end.
+* *Batteries*: the chance that the next fade is too deep for a battery is a smooth function of its charge. With
+  Rayleigh fading it is about 2 c_k / battery_k, where c_k is the least energy of an upload over the mean channel. What
+  this would cost is what the episode has gained after that round. Each round adds the product.
+
+An actor starts at the static plan (`starting_point`). The environment itself judges the running average of its weights,
+which decides which state is kept. Runs go on after an interruption, to the last bit as if there had been none.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from edgelearn_env.agents.apg_config import APGConfig
+from edgelearn_env.agents.starting_point import starting_point
+from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, require_tensorboard
+from edgelearn_env.baselines.hardware import uplinks
+from edgelearn_env.dynamics import State, initial_state, step, system_of
+from edgelearn_env.encoding import Codec
+from edgelearn_env.envs.two_stage_torch import straight_through  # first of those that need the extra, since it says so
+from edgelearn_env.records import mapped
+from edgelearn_env.scenario import Scenario
+
+import torch  # isort: skip
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: skip
+
+from edgelearn_env import torch_arrays  # isort: skip
+from edgelearn_env.agents.actor_module import ActorModule  # isort: skip
+from edgelearn_env.envs.tensor_tapes import TensorTapes  # isort: skip
+
+# Far enough that a round which passes a budget is still played.
+_BEYOND = 2.0
+
+# An upload in time takes about this many times the energy of one that may last for ever.
+_HURRY = 2.0
+
+_MAX_GRADIENT_NORM = 10.0
+_LEAST_BATTERY_J = 1e-3
+
+
+def train(
+    config: APGConfig,
+    directory: str | Path,
+    *,
+    fresh: bool = False,
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+) -> Result:
+    """Train, or go on with the run in `directory`; an interrupt (Ctrl-C) saves and returns.
+
+    Seeds the global generator of torch.
+
+    Args:
+        config: choices; to go on, all but `num_threads` must be those the run was begun with.
+        directory: of the run's files.
+        fresh: begin anew, whatever the directory holds.
+        on_progress: called after each update.
+
+    Raises:
+        InvalidInputError: the directory holds a run with other choices, or a damaged one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.num_threads)
+    try:
+        run = _Run(config, Path(directory))
+        if not fresh:
+            run.restore()
+        with _logged(config, Path(directory)) as log:
+            return run.finish(lambda progress: (log(progress), on_progress(progress)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _logged(config: APGConfig, directory: Path) -> Iterator[Callable[[Progress], object]]:
+    """What writes progress to TensorBoard's files, or does nothing."""
+    if not config.tensorboard:
+        yield lambda progress: None
+        return
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(directory / "tensorboard")) as writer:
+
+        def log(progress: Progress) -> None:
+            for name in ("mean_return", "validation_objective"):
+                writer.add_scalar(name, getattr(progress, name), progress.steps)
+
+        yield log
+
+
+class _Run:
+    """A run in progress."""
+
+    def __init__(self, config: APGConfig, directory: Path) -> None:
+        torch.manual_seed(config.seed)
+        self._config = config
+        self._kept = TrainingRun("apg", config, directory)
+        self._actor = ActorModule(starting_point(config.system), config.hidden)
+        self._average = AveragedModel(self._actor, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))
+        self._optimizer = torch.optim.Adam(self._actor.parameters(), lr=config.learning_rate)
+        self._episodes = Episodes(config.system, config.num_tapes, config.seed)
+        self._update, self._steps, self._mean_return = 0, 0, float("nan")
+
+    def finish(self, on_progress: Callable[[Progress], object]) -> Result:
+        """Train until the last update or an interrupt."""
+        interrupted = False
+        try:
+            while self._update < self._config.total_updates:
+                self._note()
+                self._improve()
+                on_progress(self._kept.progress(self._share(), self._steps, self._mean_return))
+            self._note()
+        except KeyboardInterrupt:
+            if not self._kept.curve:
+                raise
+            interrupted = True
+        self._kept.write_snapshot()
+        return self._kept.result(interrupted=interrupted)
+
+    def restore(self) -> None:
+        """Go on where the directory's snapshot was taken, if it has one."""
+        saved = self._kept.restored()
+        if saved is None:
+            return
+        self._actor.load_state_dict(saved["actor"])
+        self._average.load_state_dict(saved["average"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self._episodes = saved["episodes"]
+        self._update, self._steps, self._mean_return = saved["counters"]
+        torch.set_rng_state(saved["torch"])
+
+    def _note(self) -> None:
+        """Judge the state if it is time, and remember it."""
+        curve, last = self._kept.curve, self._update == self._config.total_updates
+        judged = bool(curve) and curve[-1].steps == self._steps
+        due = (last or self._update % self._config.validate_every == 0) and not judged
+        if due:
+            averaged: ActorModule = self._average.module
+            self._kept.judge(averaged.actor(), self._share(), self._steps, self._mean_return)
+        self._kept.remember(
+            {
+                "actor": self._actor.state_dict(),
+                "average": self._average.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "episodes": self._episodes,
+                "counters": (self._update, self._steps, self._mean_return),
+                "torch": torch.get_rng_state(),
+            }
+        )
+        if due:
+            self._kept.write_snapshot()
+
+    def _share(self) -> float:
+        return self._update / self._config.total_updates
+
+    def _improve(self) -> None:
+        """One gradient step on fresh tapes."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._config.learning_rate * (1 - self._share())
+        played = self._episodes.play(self._actor)
+        loss = (played.log_bound + played.risk).mean()
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._actor.parameters(), _MAX_GRADIENT_NORM)
+        self._optimizer.step()
+        self._average.update_parameters(self._actor)
+        self._update += 1
+        self._steps += played.num_steps
+        self._mean_return = float((played.first_log_bound - played.log_bound.detach()).mean())
+
+
+class Played(NamedTuple):
+    """Episodes, differentiable in the actor's parameters, (B,) each.
+
+    Attributes:
+        log_bound: log Phi, the round that passes a budget counted by its share.
+        risk: sum over fine-tuning rounds of the chance that a battery cannot pay for the next upload, times what the
+            episode has gained after that round.
+        first_log_bound: log Psi_0.
+        num_steps: rounds played, all episodes together.
+    """
+
+    log_bound: torch.Tensor
+    risk: torch.Tensor
+    first_log_bound: torch.Tensor
+    num_steps: int
+
+
+class Episodes:
+    """Episodes on training tapes, played with gradients.
+
+    Args:
+        scenario: the system.
+        num_tapes: B, played at a time.
+        seed: of the first tape's sequence, which the others count up from.
+    """
+
+    def __init__(self, scenario: Scenario, num_tapes: int, seed: int) -> None:
+        budgets = scenario.budgets
+        further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
+        self._budgets, self._num_tapes = budgets, num_tapes
+        self._codec = Codec.of(scenario, torch_arrays)
+        self._system = system_of(scenario.replace(budgets=further), torch_arrays)
+        self._tapes = TensorTapes(scenario, num_tapes, "cpu")
+        self._tapes.name_sequences(np.arange(num_tapes) + seed)
+        uplink = uplinks(scenario, scenario.mean_channel_gain)
+        self._upload_j = torch.tensor(_HURRY * uplink.noise_w * uplink.nats_s)
+
+    def play(self, actor: ActorModule) -> Played:
+        """Play the next tape of each sequence to its end."""
+        self._tapes.begin()
+        state = initial_state(self._system, self._num_tapes)
+        first = log_bound = self._log_bound(state)
+        running = torch.ones(self._num_tapes, dtype=torch.bool)
+        action = actor(self._codec.encode(state, self._tapes.conditions))
+        switch = action[:, 0] > 0
+        hazards, log_bounds, num_steps = [], [], 0
+        while running.any():
+            allocation = straight_through(self._codec, action)._replace(switch=switch)
+            after, _ = step(self._system, state, self._tapes.conditions, allocation)
+            self._tapes.advance(after.round_index, after.ended, begin_next=False)
+            following = actor(self._codec.encode(after, self._tapes.conditions))
+            switch = after.finetuning | (following[:, 0] > 0)
+            crossing = running & switch & ~after.finetuning & ~after.ended
+            if crossing.any():
+                # Elsewhere the divisor may be 0, whose derivative would spoil all.
+                rise = torch.where(crossing, following[:, 0] - action[:, 0], 1.0)
+                share = torch.where(crossing, -action[:, 0] / rise, 1.0)
+                after = _part_of_round(state, after, share)
+                following = actor(self._codec.encode(after, self._tapes.conditions))
+            passed, value = self._end(state, after)
+            log_bound = torch.where(running, value, log_bound)
+            num_steps += int(running.sum())
+            running = running & ~(passed | after.ended)
+            hazards.append(torch.where(running & after.finetuning, self._hazard(after), 0.0))
+            log_bounds.append(self._log_bound(after).detach())
+            state, action = after, following
+        lost = (torch.stack(log_bounds) - log_bound.detach()).clamp(min=0.0)
+        return Played(log_bound, (torch.stack(hazards) * lost).sum(dim=0), first, num_steps)
+
+    def _end(self, before: State, after: State) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whether a round has passed a budget, and log Phi after what fits of it, (B,) each."""
+        budgets = self._budgets
+        passed = (after.elapsed_s > budgets.delay_s) | (after.spent_j > budgets.energy_j)
+        parts = (
+            (budgets.delay_s - before.elapsed_s, after.elapsed_s - before.elapsed_s),
+            (budgets.energy_j - before.spent_j, after.spent_j - before.spent_j),
+        )
+        shares = [left / torch.where(used > 0, used, 1.0) for left, used in parts]
+        share = torch.where(passed, torch.minimum(*shares).clamp(0.0, 1.0), 1.0)
+        return passed, (1 - share) * self._log_bound(before) + share * self._log_bound(after)
+
+    def _hazard(self, state: State) -> torch.Tensor:
+        """About the chance that a battery cannot pay for the next upload, (B,)."""
+        return 1 - torch.exp(-(self._upload_j / state.battery_j.clamp(min=_LEAST_BATTERY_J)).sum(dim=1))
+
+    def _log_bound(self, state: State) -> torch.Tensor:
+        return torch.log(self._codec.bound.value(state.progress))
+
+
+def _part_of_round(before: State, after: State, share: torch.Tensor) -> State:
+    """The state once a share of a round is played, (B,)."""
+
+    def part(first: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+        if not last.dtype.is_floating_point:
+            return last
+        return first + (share[:, None] if last.ndim == 2 else share) * (last - first)
+
+    return mapped(part, before, after)
