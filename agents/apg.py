@@ -234,10 +234,7 @@ class Episodes:
             switch = after.finetuning | (following[:, 0] > 0)
             crossing = running & switch & ~after.finetuning & ~after.ended
             if crossing.any():
-                # Elsewhere the divisor may be 0, whose derivative would spoil all.
-                rise = torch.where(crossing, following[:, 0] - action[:, 0], 1.0)
-                share = torch.where(crossing, -action[:, 0] / rise, 1.0)
-                after = _part_of_round(state, after, share)
+                after = _part_of_round(state, after, share_before_switch(action, following, crossing))
                 following = actor(self._codec.encode(after, self._tapes.conditions))
             passed, value = self._end(state, after)
             log_bound = torch.where(running, value, log_bound)
@@ -267,6 +264,13 @@ class Episodes:
 
     def _log_bound(self, state: State) -> torch.Tensor:
         return torch.log(self._codec.bound.value(state.progress))
+
+
+def share_before_switch(action: torch.Tensor, following: torch.Tensor, crossing: torch.Tensor) -> torch.Tensor:
+    """Of a round between two actions, the share until the switch's entry crosses 0, if it does; else all, (B,)."""
+    # Elsewhere the divisor may be 0, whose derivative would spoil all.
+    rise = torch.where(crossing, following[:, 0] - action[:, 0], 1.0)
+    return torch.where(crossing, -action[:, 0] / rise, 1.0)
 
 
 def _part_of_round(before: State, after: State, share: torch.Tensor) -> State:

@@ -24,6 +24,7 @@ from edgelearn_env.agents.actor import (
     Network,
     Start,
 )
+from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenario import Scenario, first_difference
@@ -113,12 +114,14 @@ def load(path_or_name: str | Path) -> Checkpoint:
         raise InvalidInputError(f"checkpoint file {str(path)!r} is damaged or not a checkpoint: {error}") from error
 
 
-def load_policy(path_or_name: str | Path, scenario: Scenario) -> Policy:
+def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool = False) -> Policy:
     """The trained policy, playing its mean action; for `rollout` in the scenario that it was trained for.
 
     Args:
         path_or_name: as for `load`; or a recipe's name, for what comes with the package for the scenario of that name.
         scenario: to play.
+        transfer: whether it may be another one, of any number of devices: networks stay as they are, and start at that
+            scenario's own `starting_point`.
 
     Raises:
         InvalidInputError: the file cannot be read, or was trained for another scenario.
@@ -132,6 +135,8 @@ def load_policy(path_or_name: str | Path, scenario: Scenario) -> Policy:
             )
     checkpoint = load(path_or_name)
     difference = first_difference(checkpoint.scenario, scenario)
+    if difference is not None and transfer:
+        return checkpoint.actor._replace(start=starting_point(scenario)).policy(scenario)
     if difference is not None:
         raise InvalidInputError(f"checkpoint {str(path_or_name)!r} was trained for another scenario: {difference}")
     return checkpoint.actor.policy(scenario)

@@ -54,6 +54,9 @@ def benchmark(
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Show too what clairvoyant plans lose by each ablation; takes long.")
     ] = False,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Let agents play a scenario that they were not trained on.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that solve and play; all cores if left out.")
     ] = None,
@@ -66,7 +69,7 @@ def benchmark(
     seeds = test_seeds(episodes)
     console = Console()
     with episode_progress(console) as progress:
-        chosen = named_policies(system, policies, progress)
+        chosen = named_policies(system, policies, progress, transfer=transfer)
         _require_played(against, chosen)
         tapes = Tape.stack([sample_tape(system, seed) for seed in seeds])
         found = cached_optima(system, seeds, out / _OPTIMA, num_workers=workers)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgelearn_env.agents.checkpoint import RECIPES, Checkpoint, load, load_policy
+from edgelearn_env.agents.checkpoint import RECIPES, Checkpoint, load, load_policy, shipped_checkpoints
 from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.report import Kind
@@ -34,20 +34,24 @@ class NamedPolicy:
     trained: Sequence[Mapping[str, Any]] = ()
 
 
-def named_policies(scenario: Scenario, names: str | None, progress: Progress) -> list[NamedPolicy]:
+def named_policies(
+    scenario: Scenario, names: str | None, progress: Progress, *, transfer: bool = False
+) -> list[NamedPolicy]:
     """The policies asked for, ready to play; without a choice all, but for agents never trained on the scenario.
 
     Args:
         scenario: what they are to play.
         names: comma-separated: names, checkpoint files, or NAME=FILE+FILE+... for training runs of one recipe; or None.
         progress: shows how many are ready, and says which were left out.
+        transfer: whether agents may play what they were not trained on.
 
     Raises:
         InvalidInputError: an unknown or repeated name, an agent that was asked for and not trained on the scenario, or
             runs that differ in more than their seeds.
         MissingExtraError: what an agent that was asked for needs is not installed.
     """
-    builders = dict(_builders(NAMES if names is None else [name.strip() for name in names.split(",") if name.strip()]))
+    wanted = NAMES if names is None else [name.strip() for name in names.split(",") if name.strip()]
+    builders = dict(_builders(wanted, transfer))
     chosen = []
     for name, build in progress.track(list(builders.items()), description="preparing every policy"):
         try:
@@ -59,7 +63,7 @@ def named_policies(scenario: Scenario, names: str | None, progress: Progress) ->
     return chosen
 
 
-def _builders(wanted: Sequence[str]) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
+def _builders(wanted: Sequence[str], transfer: bool) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
     """What makes each policy, by name."""
     seen: set[str] = {"clairvoyant"}
     for text in wanted:
@@ -70,23 +74,24 @@ def _builders(wanted: Sequence[str]) -> Iterator[tuple[str, Callable[[Scenario],
         seen.add(name)
         if given and name in LADDER:
             raise InvalidInputError(f"{name!r} is a policy that does not learn: give {files!r} another name")
-        yield name, _ladder(name) if name in LADDER else _agent(name, sources)
+        yield name, _ladder(name) if name in LADDER else _agent(name, sources, transfer)
 
 
 def _ladder(name: str) -> Callable[[Scenario], NamedPolicy]:
     return lambda scenario: NamedPolicy(name=name, kind="online", runs=[LADDER[name](scenario)])
 
 
-def _agent(name: str, sources: Sequence[str]) -> Callable[[Scenario], NamedPolicy]:
+def _agent(name: str, sources: Sequence[str], transfer: bool) -> Callable[[Scenario], NamedPolicy]:
     """A learned policy: one that ships with the package, or the runs in checkpoint files."""
     for source in sources:
-        if source not in RECIPES and not source.endswith(".zip"):
+        known = (*NAMES, *shipped_checkpoints())
+        if source not in known and not source.endswith(".zip"):
             raise InvalidInputError(
-                f"unknown policy {source!r}: choose from {', '.join(NAMES)}, or name a checkpoint file (.zip)"
+                f"unknown policy {source!r}: choose from {', '.join(known)}, or name a checkpoint file (.zip)"
             )
 
     def build(scenario: Scenario) -> NamedPolicy:
-        runs = [load_policy(source, scenario) for source in sources]
+        runs = [load_policy(source, scenario, transfer=transfer) for source in sources]
         files = [f"{source}-{scenario.name}" if source in RECIPES else source for source in sources]
         trained = [_about(file, load(file)) for file in files]
         for other in trained[1:]:

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 import torch
 
 from edgelearn_env.agents.actor_module import ActorModule
-from edgelearn_env.agents.apg import Episodes, train
+from edgelearn_env.agents.apg import Episodes, share_before_switch, train
 from edgelearn_env.agents.apg_config import APGConfig
 from edgelearn_env.agents.checkpoint import load, load_policy
 from edgelearn_env.agents.starting_point import starting_point
@@ -147,6 +147,28 @@ def test_gradients_are_those_of_finite_differences(thrifty):
                     values.append(float(log_bound()))
                     bias[index] -= step
             assert float(gradient[index]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-3, abs=1e-5)
+
+
+def test_a_switch_within_a_round_comes_where_its_action_crosses_zero():
+    action, following = torch.tensor([[-1.0], [-0.5], [-2.0]]), torch.tensor([[3.0], [0.5], [-1.0]])
+    share = share_before_switch(action, following, torch.tensor([True, True, False]))
+    assert share.tolist() == [0.25, 0.5, 1.0]
+
+
+def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
+    episodes = Episodes(thrifty, 3, seed=0)
+    first = initial_state(episodes._system, 3)
+    before = first._replace(
+        elapsed_s=torch.tensor([7.0, 7.0, 2.0]).double(), spent_j=torch.tensor([1.0, 1.9, 1.0]).double()
+    )
+    after = before._replace(
+        elapsed_s=before.elapsed_s + 2.0,
+        spent_j=before.spent_j + 0.4,
+        progress=before.progress._replace(pretrain_term=before.progress.pretrain_term / 2),
+    )
+    passed, value = episodes._end(before, after)
+    assert passed.tolist() == [True, True, False]
+    np.testing.assert_allclose(value - episodes._log_bound(before), -np.log(2) * np.array([0.5, 0.25, 1.0]), rtol=1e-6)
 
 
 def test_a_battery_with_less_charge_is_a_greater_hazard_by_the_law_of_the_fading(tiny):

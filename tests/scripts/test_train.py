@@ -43,6 +43,14 @@ def test_a_run_says_where_its_files_are_and_how_good_its_best_state_is(tmp_path)
     assert load(tmp_path / folder / "checkpoint.zip").seed == 1
 
 
+def test_analytic_gradients_are_a_recipe_too(tmp_path):
+    status, printed, complaint = ended("--recipe", "apg", "--updates", "1", folder=tmp_path)
+    assert (status, complaint) == (0, "")
+    kept = load(tmp_path / "runs" / "apg-tiny" / "checkpoint.zip")
+    assert kept.recipe == "apg"
+    assert f"on {kept.num_validation_tapes} validation tapes: {kept.validation_objective:.4f}" in printed
+
+
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     snapshot = tmp_path / "runs" / "ppo-tiny" / "snapshot.pkl"
     process = begun("--steps", "20000000", folder=tmp_path)
@@ -53,7 +61,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     printed, complaint = process.communicate(timeout=120)
     assert (process.returncode, complaint) == (0, "")
-    assert "Stopped before 20,000,000 steps; the same command goes on." in printed
+    assert "Stopped before the end; the same command goes on." in printed
     status, printed, complaint = ended("--steps", "2048", folder=tmp_path)
     assert (status, complaint) == (0, "")
     assert "Wrote" in printed
