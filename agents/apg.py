@@ -25,7 +25,6 @@ import numpy as np
 from edgelearn_env.agents.apg_config import APGConfig
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, require_tensorboard
-from edgelearn_env.baselines.hardware import uplinks
 from edgelearn_env.dynamics import State, initial_state, step, system_of
 from edgelearn_env.encoding import Codec
 from edgelearn_env.envs.two_stage_torch import straight_through  # first of those that need the extra, since it says so
@@ -214,8 +213,10 @@ class Episodes:
         self._system = system_of(scenario.replace(budgets=further), torch_arrays)
         self._tapes = TensorTapes(scenario, num_tapes, "cpu")
         self._tapes.name_sequences(np.arange(num_tapes) + seed)
-        uplink = uplinks(scenario, scenario.mean_channel_gain)
-        self._upload_j = torch.tensor(_HURRY * uplink.noise_w * uplink.nats_s)
+        radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit
+        # The limit of an upload that lasts for ever: N_0 Q ln 2 / g.
+        least_j = radio.noise_w_per_hz * upload_nat / scenario.mean_channel_gain
+        self._upload_j = torch.tensor(_HURRY * least_j)
 
     def play(self, actor: ActorModule) -> Played:
         """Play the next tape of each sequence to its end."""

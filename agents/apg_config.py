@@ -23,12 +23,12 @@ class APGConfig(Quantities):
     objective: str | None = None
     tensorboard: bool = False
     seed: int = quantity("of networks and tapes", "seed", at_least=0, integer=True, default=0)
-    total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=600)
-    num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=96)
-    learning_rate: float = quantity("of Adam at the start; falls linearly to 0", "alpha", above=0, default=1e-3)
-    averaging: float = quantity("decay of the running average of weights", "beta", at_least=0, below=1, default=0.97)
-    hidden: int = quantity("units a layer of the actor", "H", at_least=1, integer=True, default=32)
-    validation_tapes: int = quantity("tapes a state is judged on", "n", at_least=1, integer=True, default=200)
+    total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=800)
+    num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=128)
+    learning_rate: float = quantity("of Adam at the start; falls linearly to 0", "alpha", above=0, default=2e-3)
+    averaging: float = quantity("decay of the running average of weights", "beta", at_least=0, below=1, default=0.98)
+    hidden: int = quantity("units a layer of the actor", "H", at_least=1, integer=True, default=64)
+    validation_tapes: int = quantity("tapes a state is judged on", "n", at_least=1, integer=True, default=300)
     validate_every: int = quantity("updates between judgements", "n", at_least=1, integer=True, default=20)
     num_threads: int = quantity("threads of torch", "n", at_least=1, integer=True, default=1)
 

@@ -121,7 +121,8 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
         gained = np.log(trajectory.objective) - played.log_bound.numpy()
         one_round = 1 / trajectory.num_finetune_rounds
         assert np.all(np.abs(gained) <= 2 * one_round)
-        assert np.mean(np.abs(gained)) > 0
+        # Something of a round more fits than is counted, on every tape.
+        assert np.min(gained / one_round) > 0.02
         started = trajectory.observed.state.progress
         np.testing.assert_allclose(
             played.first_log_bound.numpy(), np.log(thrifty.bound.value(mapped(lambda array: array[:, 0], started)))
