@@ -11,40 +11,20 @@ import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edgelearn_env.agents.actor import Actor
 from edgelearn_env.agents.checkpoint import Checkpoint, installed_versions, save
+from edgelearn_env.agents.run_config import RunConfig
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.files import written_atomically
-from edgelearn_env.scenario import Scenario
 from edgelearn_env.seeds import validation_seeds
 from edgelearn_env.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
 CHECKPOINT, CURVE, SNAPSHOT = "checkpoint.zip", "progress.csv", "snapshot.pkl"
-
-
-@runtime_checkable
-class Config(Protocol):
-    """What a run reads of its recipe's choices."""
-
-    seed: int
-    validation_tapes: int
-
-    @property
-    def system(self) -> Scenario:
-        """What is trained on."""
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """All fields but the scenario's, as plain values."""
-
-    @property
-    def free_choices(self) -> tuple[str, ...]:
-        """Names of those that may change between two sittings of a run."""
 
 
 def require_tensorboard() -> None:
@@ -101,7 +81,7 @@ class TrainingRun:
         curve: one point a judgement.
     """
 
-    def __init__(self, recipe: str, config: Config, directory: Path) -> None:
+    def __init__(self, recipe: str, config: RunConfig, directory: Path) -> None:
         self.curve: list[Progress] = []
         self._recipe, self._config, self._directory = recipe, config, directory
         self._scenario = config.system
