@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgelearn_env.agents.trimming import trimmed
 from edgelearn_env.arrays import Array, namespace_of
-from edgelearn_env.dynamics import Allocation
+from edgelearn_env.dynamics import Allocation, system_of
 from edgelearn_env.encoding import Codec
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.trajectory import Observed, Policy
@@ -125,11 +126,17 @@ class Actor(NamedTuple):
         device = device + np.einsum("kij,bkj->bki", start.own_weight, own) + start.own_bias
         return np.concatenate([server, device.transpose(0, 2, 1).reshape(size, -1)], axis=1)
 
-    def policy(self, scenario: Scenario) -> Policy:
-        """The policy that plays these actions in the scenario of its start."""
-        codec = Codec.of(scenario)
+    def policy(self, scenario: Scenario, *, trims: bool) -> Policy:
+        """The policy that plays these actions in the scenario of its start.
+
+        Args:
+            scenario: that is played.
+            trims: whether its rounds are `trimmed` first.
+        """
+        codec, system = Codec.of(scenario), system_of(scenario)
 
         def played(observed: Observed) -> Allocation:
-            return codec.decode(self.action(codec.encode(*observed)))
+            allocation = codec.decode(self.action(codec.encode(*observed)))
+            return trimmed(system, scenario.budgets, observed, allocation) if trims else allocation
 
         return played

@@ -55,7 +55,7 @@ class StartedPolicy(ActorCriticPolicy):
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
         super().__init__(*args, **(kwargs | {"ortho_init": False}))
 
-    def actor(self) -> Actor:
+    def trained_actor(self) -> Actor:
         """The actor in plain arrays."""
         bodies: Any = self.mlp_extractor
         return bodies.actor.actor()

@@ -7,45 +7,51 @@ battery that cannot pay. Training plays the same rounds with these three made sm
   then is played.
 * *Budgets*: episodes play on beyond them, and the round that passes one counts by the share x of it that still fits,
   log Phi = (1 - x) log Phi_before + x log Phi_after. So time and energy have a price to the very end.
-* *Batteries*: the chance that the next fade is too deep for a battery is a smooth function of its charge. With
-  Rayleigh fading it is about 2 c_k / battery_k, where c_k is the least energy of an upload over the mean channel. What
-  this would cost is what the episode has gained after that round. Each round adds the product.
+* *Batteries*: a device that cannot pay and harvests nothing is lent a little energy to wait for, instead of ending the
+  episode. And the chance that the next fade is too deep for a battery is a smooth function of its charge. What this
+  would cost is what the episode has gained after that round. Each round adds the product.
 
-An actor starts at the static plan (`starting_point`). The environment itself judges the running average of its weights,
-which decides which state is kept. Runs go on after an interruption, to the last bit as if there had been none.
+Fine-tuning rounds are trimmed (`trimming`), here as where the agent is played. An actor starts at the static plan
+(`starting_point`). The environment itself judges the running average of its weights, which decides which state is kept.
+Runs go on after an interruption, to the last bit as if there had been none.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edgelearn_env.agents.apg_config import APGConfig
 from edgelearn_env.agents.starting_point import starting_point
-from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, require_tensorboard
-from edgelearn_env.dynamics import State, initial_state, step, system_of
+from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
+from edgelearn_env.agents.trimming import trimmed
+from edgelearn_env.dynamics import Allocation, State, initial_state, step, system_of
 from edgelearn_env.encoding import Codec
 from edgelearn_env.envs.two_stage_torch import straight_through  # first of those that need the extra, since it says so
 from edgelearn_env.records import mapped
 from edgelearn_env.scenario import Scenario
+from edgelearn_env.trajectory import Observed
 
 import torch  # isort: skip
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: skip
 
 from edgelearn_env import torch_arrays  # isort: skip
 from edgelearn_env.agents.actor_module import ActorModule  # isort: skip
+from edgelearn_env.agents.torch_threads import torch_threads  # isort: skip
 from edgelearn_env.envs.tensor_tapes import TensorTapes  # isort: skip
 
 # Far enough that a round which passes a budget is still played.
 _BEYOND = 2.0
 
-# An upload in time takes about this many times the energy of one that may last for ever.
-_HURRY = 2.0
+# What a battery that cannot pay in the dark is lent, in capacities an episode: little enough for a costly wait.
+_STAND_IN = 0.3
 
+# A few episodes have gradients a hundred times as large as all others.
 _MAX_GRADIENT_NORM = 10.0
-_LEAST_BATTERY_J = 1e-3
+
+# Of its capacity; a battery with less counts as one with so much.
+_LEAST_CHARGE = 0.001
 
 
 def train(
@@ -68,34 +74,11 @@ def train(
     Raises:
         InvalidInputError: the directory holds a run with other choices, or a damaged one.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.num_threads)
-    try:
+    with torch_threads(config.num_threads), logged(config, Path(directory)) as log:
         run = _Run(config, Path(directory))
         if not fresh:
             run.restore()
-        with _logged(config, Path(directory)) as log:
-            return run.finish(lambda progress: (log(progress), on_progress(progress)))
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextlib.contextmanager
-def _logged(config: APGConfig, directory: Path) -> Iterator[Callable[[Progress], object]]:
-    """What writes progress to TensorBoard's files, or does nothing."""
-    if not config.tensorboard:
-        yield lambda progress: None
-        return
-    require_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(directory / "tensorboard")) as writer:
-
-        def log(progress: Progress) -> None:
-            for name in ("mean_return", "validation_objective"):
-                writer.add_scalar(name, getattr(progress, name), progress.steps)
-
-        yield log
+        return run.finish(lambda progress: (log(progress), on_progress(progress)))
 
 
 class _Run:
@@ -113,19 +96,15 @@ class _Run:
 
     def finish(self, on_progress: Callable[[Progress], object]) -> Result:
         """Train until the last update or an interrupt."""
-        interrupted = False
-        try:
+
+        def improve() -> None:
             while self._update < self._config.total_updates:
                 self._note()
                 self._improve()
                 on_progress(self._kept.progress(self._share(), self._steps, self._mean_return))
             self._note()
-        except KeyboardInterrupt:
-            if not self._kept.curve:
-                raise
-            interrupted = True
-        self._kept.write_snapshot()
-        return self._kept.result(interrupted=interrupted)
+
+        return self._kept.result_of(improve)
 
     def restore(self) -> None:
         """Go on where the directory's snapshot was taken, if it has one."""
@@ -202,11 +181,11 @@ class Episodes:
     Args:
         scenario: the system.
         num_tapes: B, played at a time.
-        seed: of the first tape's sequence, which the others count up from.
+        seed: whose sequences of tapes are played.
     """
 
     def __init__(self, scenario: Scenario, num_tapes: int, seed: int) -> None:
-        budgets = scenario.budgets
+        budgets, energy = scenario.budgets, scenario.energy
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes
         self._codec = Codec.of(scenario, torch_arrays)
@@ -214,9 +193,11 @@ class Episodes:
         self._tapes = TensorTapes(scenario, num_tapes, "cpu")
         self._tapes.name_sequences(np.arange(num_tapes) + seed)
         radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit
+        self._mean_gain = torch.tensor(scenario.mean_channel_gain)
         # The limit of an upload that lasts for ever: N_0 Q ln 2 / g.
-        least_j = radio.noise_w_per_hz * upload_nat / scenario.mean_channel_gain
-        self._upload_j = torch.tensor(_HURRY * least_j)
+        self._least_upload_j = torch.tensor(radio.noise_w_per_hz * upload_nat / scenario.mean_channel_gain)
+        self._correlation, self._flip = radio.fading_correlation**2, energy.harvest_flip_probability
+        self._stand_in_w = torch.tensor(_STAND_IN * np.array(energy.battery_capacity_j) / budgets.delay_s)
 
     def play(self, actor: ActorModule) -> Played:
         """Play the next tape of each sequence to its end."""
@@ -228,8 +209,8 @@ class Episodes:
         switch = action[:, 0] > 0
         hazards, log_bounds, num_steps = [], [], 0
         while running.any():
-            allocation = straight_through(self._codec, action)._replace(switch=switch)
-            after, _ = step(self._system, state, self._tapes.conditions, allocation)
+            conditions = self._tapes.conditions
+            after = self._after(state, conditions, straight_through(self._codec, action)._replace(switch=switch))
             self._tapes.advance(after.round_index, after.ended, begin_next=False)
             following = actor(self._codec.encode(after, self._tapes.conditions))
             switch = after.finetuning | (following[:, 0] > 0)
@@ -241,11 +222,19 @@ class Episodes:
             log_bound = torch.where(running, value, log_bound)
             num_steps += int(running.sum())
             running = running & ~(passed | after.ended)
-            hazards.append(torch.where(running & after.finetuning, self._hazard(after), 0.0))
+            hazards.append(torch.where(running & after.finetuning, self._hazard(after, conditions), 0.0))
             log_bounds.append(self._log_bound(after).detach())
             state, action = after, following
         lost = (torch.stack(log_bounds) - log_bound.detach()).clamp(min=0.0)
         return Played(log_bound, (torch.stack(hazards) * lost).sum(dim=0), first, num_steps)
+
+    def _after(self, state: State, conditions: Any, allocation: Allocation) -> State:
+        """The state after a round, as it is trimmed, in which every battery could be waited for."""
+        bright = conditions._replace(harvest_w=torch.maximum(conditions.harvest_w, self._stand_in_w))
+        played = trimmed(self._system, self._budgets, Observed(state, bright), allocation, _rounded_down)
+        after, outcome = step(self._system, state, bright, played)
+        lent_j = (bright.harvest_w - conditions.harvest_w) * outcome.duration_s[:, None]
+        return after._replace(battery_j=(after.battery_j - lent_j).clamp(min=0.0))
 
     def _end(self, before: State, after: State) -> tuple[torch.Tensor, torch.Tensor]:
         """Whether a round has passed a budget, and log Phi after what fits of it, (B,) each."""
@@ -259,12 +248,26 @@ class Episodes:
         share = torch.where(passed, torch.minimum(*shares).clamp(0.0, 1.0), 1.0)
         return passed, (1 - share) * self._log_bound(before) + share * self._log_bound(after)
 
-    def _hazard(self, state: State) -> torch.Tensor:
-        """About the chance that a battery cannot pay for the next upload, (B,)."""
-        return 1 - torch.exp(-(self._upload_j / state.battery_j.clamp(min=_LEAST_BATTERY_J)).sum(dim=1))
+    def _hazard(self, state: State, conditions: Any) -> torch.Tensor:
+        """About the chance that a battery cannot pay for the next upload, given this round's weather, (B,).
+
+        The next gain, g' over its mean, is below a small x with chance x e^(-r^2 y / (1 - r^2)) / (1 - r^2), where y is
+        this round's and r the correlation. A device that will harvest can wait for what its capacity holds.
+        """
+        dark = torch.where(conditions.harvest_w > 0, self._flip, 1 - self._flip)
+        rest = 1 - self._correlation
+        density = torch.exp(-self._correlation * conditions.channel_gain / self._mean_gain / rest) / rest
+        charge_j = torch.maximum(state.battery_j, _LEAST_CHARGE * self._system.battery_capacity_j)
+        deepest = self._least_upload_j * (dark / charge_j + (1 - dark) / self._system.battery_capacity_j)
+        return 1 - torch.exp(-(density * deepest).sum(dim=1))
 
     def _log_bound(self, state: State) -> torch.Tensor:
         return torch.log(self._codec.bound.value(state.progress))
+
+
+def _rounded_down(batch: torch.Tensor) -> torch.Tensor:
+    """Whole batches, with the derivative of real-valued ones."""
+    return batch + (batch.floor() - batch).detach()
 
 
 def share_before_switch(action: torch.Tensor, following: torch.Tensor, crossing: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """The choices of the recipe of analytic policy gradients; they load without torch."""
 
 import dataclasses
+from typing import ClassVar
 
 from edgelearn_env.agents.run_config import RunConfig
 from edgelearn_env.quantities import Quantities, quantity
@@ -9,6 +10,8 @@ from edgelearn_env.quantities import Quantities, quantity
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class APGConfig(RunConfig):
     """What decides a training run."""
+
+    trims: ClassVar[bool] = True
 
     total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=800)
     num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=128)

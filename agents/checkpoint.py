@@ -30,8 +30,8 @@ from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenario import Scenario, first_difference
 from edgelearn_env.trajectory import Policy
 
-RECIPES = ("ppo", "apg")
-FORMAT, VERSION = "edgelearn-env checkpoint", 2
+RECIPES = ("apg", "ppo", "sac", "imitation")
+FORMAT, VERSION = "edgelearn-env checkpoint", 3
 _ABOUT = "checkpoint.json"
 _SHIPPED = Path(__file__).parent / "checkpoints"
 _LIBRARIES = ("edgelearn-env", "gymnasium", "numpy", "stable-baselines3", "torch")
@@ -45,6 +45,7 @@ class Checkpoint:
         actor: the network.
         scenario: what it was trained for, its objective included.
         recipe: the module that trained it.
+        trims: whether its rounds are `trimmed` before they are played.
         config: the recipe's choices.
         seed: that training was started with.
         steps: environment steps until this state.
@@ -56,6 +57,7 @@ class Checkpoint:
     actor: Actor
     scenario: Scenario
     recipe: str
+    trims: bool
     config: Mapping[str, Any]
     seed: int
     steps: int
@@ -65,8 +67,13 @@ class Checkpoint:
 
 
 def shipped_checkpoints() -> tuple[str, ...]:
-    """Names of the checkpoints that come with the package."""
+    """Names of the checkpoints that come with the package, `<recipe>-<scenario>-<seed>`."""
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.zip")))
+
+
+def shipped_runs(name: str) -> tuple[str, ...]:
+    """Names of those of one recipe on one scenario, `<recipe>-<scenario>`: its training runs."""
+    return tuple(found for found in shipped_checkpoints() if found.rpartition("-")[0] == name)
 
 
 def installed_versions() -> dict[str, str]:
@@ -118,7 +125,8 @@ def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool 
     """The trained policy, playing its mean action; for `rollout` in the scenario that it was trained for.
 
     Args:
-        path_or_name: as for `load`; or a recipe's name, for what comes with the package for the scenario of that name.
+        path_or_name: as for `load`; or a recipe's name, for its first run that comes with the package for the scenario
+            of that name.
         scenario: to play.
         transfer: whether it may be another one, of any number of devices: networks stay as they are, and start at that
             scenario's own `starting_point`.
@@ -127,19 +135,21 @@ def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool 
         InvalidInputError: the file cannot be read, or was trained for another scenario.
     """
     if path_or_name in RECIPES:
-        path_or_name = f"{path_or_name}-{scenario.name}"
-        if path_or_name not in shipped_checkpoints():
+        runs = shipped_runs(f"{path_or_name}-{scenario.name}")
+        if not runs:
             known = ", ".join(shipped_checkpoints())
             raise InvalidInputError(
-                f"no checkpoint {path_or_name!r} comes with the package (there is {known}): train one"
+                f"no checkpoint of {path_or_name} on {scenario.name!r} comes with the package (there is {known}): train one"
             )
+        path_or_name = runs[0]
     checkpoint = load(path_or_name)
     difference = first_difference(checkpoint.scenario, scenario)
     if difference is not None and transfer:
-        return checkpoint.actor._replace(start=starting_point(scenario)).policy(scenario)
+        moved = checkpoint.actor._replace(start=starting_point(scenario))
+        return moved.policy(scenario, trims=checkpoint.trims)
     if difference is not None:
         raise InvalidInputError(f"checkpoint {str(path_or_name)!r} was trained for another scenario: {difference}")
-    return checkpoint.actor.policy(scenario)
+    return checkpoint.actor.policy(scenario, trims=checkpoint.trims)
 
 
 def _file(path_or_name: str | Path) -> Path:

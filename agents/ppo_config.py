@@ -32,12 +32,17 @@ class PPOConfig(RunConfig):
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
         self.require_training_seeds(self.num_envs)
-        steps = self.num_envs * self.rollout_steps
+        steps = self.steps_a_rollout
         fits = steps % self.num_minibatches == 0 and steps >= 2 * self.num_minibatches
         sentence = f"must split {steps} steps (num_envs * rollout_steps) into equal parts of at least 2"
         self.require(fits, "num_minibatches", sentence)
 
     @property
+    def steps_a_rollout(self) -> int:
+        """Of all environments together."""
+        return self.num_envs * self.rollout_steps
+
+    @property
     def minibatch_size(self) -> int:
         """Steps that a gradient is averaged over."""
-        return self.num_envs * self.rollout_steps // self.num_minibatches
+        return self.steps_a_rollout // self.num_minibatches

@@ -22,6 +22,9 @@ class RunConfig(Quantities):
     # Names of the choices that may change between two sittings of a run.
     free_choices: ClassVar[tuple[str, ...]] = ("num_threads", "tensorboard")
 
+    # Whether rounds are `trimmed` before they are played, in training and ever after.
+    trims: ClassVar[bool] = False
+
     scenario: ScenarioSource = "default"
     objective: str | None = None
     tensorboard: bool = False

@@ -4,12 +4,13 @@ Files of a run: `checkpoint.zip` is the best state so far, `progress.csv` the tr
 to go on. The last is a pickle, which can run code when it is read: go on with runs of your own only.
 """
 
+import contextlib
 import csv
 import dataclasses
 import importlib.util
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,24 @@ def require_tensorboard() -> None:
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtraError("TensorBoard is not installed: pip install 'edgelearn-env[agents]'")
+
+
+@contextlib.contextmanager
+def logged(config: RunConfig, directory: Path) -> Iterator[Callable[["Progress"], None]]:
+    """What writes progress to TensorBoard's files, if the run is to have them; else it does nothing."""
+    if not config.tensorboard:
+        yield lambda progress: None
+        return
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(directory / "tensorboard")) as writer:
+
+        def log(progress: Progress) -> None:
+            for name in ("mean_return", "validation_objective"):
+                writer.add_scalar(name, getattr(progress, name), progress.steps)
+
+        yield log
 
 
 class Progress(NamedTuple):
@@ -94,7 +113,9 @@ class TrainingRun:
     def judge(self, actor: Actor, share: float, steps: int, mean_return: float) -> float:
         """Play the validation tapes: geometric mean of Phi. Keep the state if none was better."""
         # The mean of log Phi is what the return measures; that of Phi hangs on the few tapes that end in a deep fade.
-        objective = rollout(self._scenario, self._tapes, actor.policy(self._scenario)).objective
+        objective = rollout(
+            self._scenario, self._tapes, actor.policy(self._scenario, trims=self._config.trims)
+        ).objective
         value = float(np.exp(np.mean(np.log(objective))))
         best = min([value, *(point.validation_objective for point in self.curve)])
         point = Progress(share, steps, self._seconds(), mean_return, value, best)
@@ -151,8 +172,16 @@ class TrainingRun:
         self.curve, self._earlier_s = about["curve"], about["seconds"]
         return state
 
-    def result(self, *, interrupted: bool) -> Result:
-        """What the run came to so far."""
+    def result_of(self, train: Callable[[], object]) -> Result:
+        """Train until that returns or is interrupted: what the run came to, once its snapshot is written."""
+        interrupted = False
+        try:
+            train()
+        except KeyboardInterrupt:
+            if not self.curve:
+                raise
+            interrupted = True
+        self.write_snapshot()
         best = self.curve[-1].best_objective
         path = self._directory / CHECKPOINT
         return Result(checkpoint=path, best_objective=best, curve=tuple(self.curve), interrupted=interrupted)
@@ -162,6 +191,7 @@ class TrainingRun:
             actor=actor,
             scenario=self._scenario,
             recipe=self._recipe,
+            trims=self._config.trims,
             config=self._config.choices,
             seed=self._config.seed,
             steps=point.steps,

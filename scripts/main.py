@@ -6,6 +6,7 @@ import typer
 
 from edgelearn_env.errors import EdgeLearnError
 from edgelearn_env.scripts.benchmark import benchmark
+from edgelearn_env.scripts.curves import curves
 from edgelearn_env.scripts.dataset import dataset
 from edgelearn_env.scripts.figures import figures
 from edgelearn_env.scripts.leaderboard import leaderboard
@@ -28,6 +29,7 @@ app.command()(leaderboard)
 app.command()(dataset)
 app.command()(figures)
 app.command()(train)
+app.command()(curves)
 app.command()(speed)
 
 

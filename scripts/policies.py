@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgelearn_env.agents.checkpoint import RECIPES, Checkpoint, load, load_policy, shipped_checkpoints
+from edgelearn_env.agents.checkpoint import RECIPES, Checkpoint, load, load_policy, shipped_checkpoints, shipped_runs
 from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.report import Kind
@@ -82,17 +82,17 @@ def _ladder(name: str) -> Callable[[Scenario], NamedPolicy]:
 
 
 def _agent(name: str, sources: Sequence[str], transfer: bool) -> Callable[[Scenario], NamedPolicy]:
-    """A learned policy: one that ships with the package, or the runs in checkpoint files."""
+    """A learned policy: all runs of a recipe that ship with the package, or those in checkpoint files."""
     for source in sources:
         known = (*NAMES, *shipped_checkpoints())
-        if source not in known and not source.endswith(".zip"):
+        if source not in known and not shipped_runs(source) and not source.endswith(".zip"):
             raise InvalidInputError(
                 f"unknown policy {source!r}: choose from {', '.join(known)}, or name a checkpoint file (.zip)"
             )
 
     def build(scenario: Scenario) -> NamedPolicy:
-        runs = [load_policy(source, scenario, transfer=transfer) for source in sources]
-        files = [f"{source}-{scenario.name}" if source in RECIPES else source for source in sources]
+        files = [file for source in sources for file in _files(source, scenario)]
+        runs = [load_policy(file, scenario, transfer=transfer) for file in files]
         trained = [_about(file, load(file)) for file in files]
         for other in trained[1:]:
             _require_same_recipe(trained[0], other)
@@ -101,6 +101,11 @@ def _agent(name: str, sources: Sequence[str], transfer: bool) -> Callable[[Scena
         return NamedPolicy(name=name, kind="learned", runs=runs, trained=trained)
 
     return build
+
+
+def _files(source: str, scenario: Scenario) -> Sequence[str]:
+    """A checkpoint's own name, or those of all runs of a recipe that ship with the package."""
+    return shipped_runs(f"{source}-{scenario.name}" if source in RECIPES else source) or [source]
 
 
 def _about(file: str, found: Checkpoint) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What share of PPO's time the environment takes, in the configuration of our own recipe."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
@@ -75,7 +74,7 @@ def timed_rollout(config: PPOConfig, progress: Progress, *, num_rollouts: int = 
     threads = torch.get_num_threads()
     torch.set_num_threads(config.num_threads)
     try:
-        ppo = algorithm(config, config.system, Path())
+        ppo = algorithm(config)
         envs = _Clocked(ppo.get_env())
         ppo.set_env(envs)
         clock = _Clock(envs, progress, num_rollouts)

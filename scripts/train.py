@@ -1,6 +1,8 @@
 """`edgelearn train`: train an agent by one of the recipes."""
 
 import contextlib
+import dataclasses
+import functools
 import importlib
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -11,9 +13,17 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from edgelearn_env.agents.apg_config import APGConfig
+from edgelearn_env.agents.imitation_config import ImitationConfig
 from edgelearn_env.agents.ppo_config import PPOConfig
+from edgelearn_env.agents.run_config import RunConfig
+from edgelearn_env.agents.sac_config import SACConfig
+from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
+from edgelearn_env.baselines.mpc import MPC
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
+from edgelearn_env.tape import Tape
+from edgelearn_env.trajectory import Policy
 
 if TYPE_CHECKING:
     from edgelearn_env.agents.training_run import Progress as RunProgress
@@ -23,47 +33,91 @@ class Recipe(StrEnum):
     """How an agent is trained."""
 
     PPO = "ppo"
+    SAC = "sac"
     APG = "apg"
+    IMITATION = "imitation"
+
+
+CONFIGS: dict[Recipe, type[RunConfig]] = {
+    Recipe.PPO: PPOConfig,
+    Recipe.SAC: SACConfig,
+    Recipe.APG: APGConfig,
+    Recipe.IMITATION: ImitationConfig,
+}
+
+# The choice that an option stands for, whatever the recipe.
+_CHOICES = {
+    "steps": "total_steps",
+    "num_envs": "num_envs",
+    "updates": "total_updates",
+    "demonstrations": "num_demonstrations",
+    "iterations": "num_iterations",
+}
 
 
 def train(
     scenario: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
-    recipe: Annotated[Recipe, typer.Option(help="PPO, or analytic policy gradients.")] = Recipe.PPO,
-    steps: Annotated[int | None, typer.Option(help="Of ppo: environment steps in all; its own if left out.")] = None,
-    num_envs: Annotated[int | None, typer.Option(help="Of ppo: environments stepped together.")] = None,
-    updates: Annotated[int | None, typer.Option(help="Of apg: gradient steps in all; its own if left out.")] = None,
+    recipe: Annotated[
+        Recipe, typer.Option(help="PPO, SAC, analytic policy gradients, or imitation of plans and MPC.")
+    ] = Recipe.PPO,
+    steps: Annotated[int | None, typer.Option(help="Of ppo and sac: environment steps in all.")] = None,
+    num_envs: Annotated[int | None, typer.Option(help="Of ppo and sac: environments stepped together.")] = None,
+    updates: Annotated[int | None, typer.Option(help="Of apg: gradient steps in all.")] = None,
+    demonstrations: Annotated[int | None, typer.Option(help="Of imitation: tapes that plans are made for.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Of imitation: times that play is corrected.")] = None,
     seed: Annotated[int, typer.Option(help="Of networks, exploration and tapes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; runs/<recipe>-<scenario> if left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on with a run in that folder.")] = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard too.")] = False,
 ) -> None:
-    """Train an agent; Ctrl-C saves, and the same command goes on."""
+    """Train an agent; Ctrl-C saves, and the same command goes on. What is left out is the recipe's own choice."""
     system = chosen_scenario(scenario, changes, objective)
-    config: PPOConfig | APGConfig
-    if recipe is Recipe.PPO:
-        config = PPOConfig(
-            scenario=system, seed=seed, tensorboard=tensorboard, **_given(total_steps=steps, num_envs=num_envs)
-        )
-    else:
-        config = APGConfig(scenario=system, seed=seed, tensorboard=tensorboard, **_given(total_updates=updates))
+    options = {
+        "steps": steps,
+        "num_envs": num_envs,
+        "updates": updates,
+        "demonstrations": demonstrations,
+        "iterations": iterations,
+    }
+    choices = _choices(recipe, {name: value for name, value in options.items() if value is not None})
+    config = CONFIGS[recipe](scenario=system, seed=seed, tensorboard=tensorboard, **choices)
     folder = out or Path("runs") / f"{recipe}-{system.name}"
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--out must name a folder, got the file {str(folder)!r}")
     # torch loads only once all choices are known to be right
     module = importlib.import_module(f"edgelearn_env.agents.{recipe}")
+    run = functools.partial(module.train, config, folder, fresh=not resume)
+    if recipe is Recipe.IMITATION:
+        run = functools.partial(run, teachers=module.Teachers(plans=_plans, expert=MPC(system)))
     with _shown() as show:
-        result = module.train(config, folder, fresh=not resume, on_progress=show)
+        result = run(on_progress=show)
     if result.interrupted:
         typer.echo("Stopped before the end; the same command goes on.")
     typer.echo(f"Wrote {result.checkpoint}, {result.checkpoint.with_name('progress.csv')}")
     typer.echo(f"Geometric mean of Phi on {config.validation_tapes} validation tapes: {result.best_objective:.4f}")
 
 
-def _given(**choices: int | None) -> dict[str, Any]:
-    """Those that were made."""
-    return {name: value for name, value in choices.items() if value is not None}
+def _choices(recipe: Recipe, options: dict[str, int]) -> dict[str, Any]:
+    """What a recipe calls the options that were given.
+
+    Raises:
+        InvalidInputError: it has no such choice.
+    """
+    fields = {field.name for field in dataclasses.fields(CONFIGS[recipe])}
+    for name, value in options.items():
+        if _CHOICES[name] not in fields:
+            known = ", ".join(
+                f"--{option.replace('_', '-')}" for option, choice in _CHOICES.items() if choice in fields
+            )
+            raise InvalidInputError(f"recipe {recipe} has no --{name.replace('_', '-')}, got {value}: it has {known}")
+    return {_CHOICES[name]: value for name, value in options.items()}
+
+
+def _plans(scenario: Scenario, tapes: Tape) -> Iterator[Policy]:
+    """The clairvoyant plan of each tape in whole batches."""
+    return (optimum.whole_plan for optimum in clairvoyant_batch(scenario, tapes))
 
 
 @contextlib.contextmanager

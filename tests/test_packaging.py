@@ -62,7 +62,7 @@ def test_a_wheel_holds_code_presets_and_checkpoints_and_no_bare_folders(wheel):
     for file in (
         "presets/default.toml",
         "baselines/clairvoyant.py",
-        "agents/checkpoints/ppo-default.zip",
+        "agents/checkpoints/ppo-default-0.zip",
         "scripts/main.py",
         "py.typed",
     ):

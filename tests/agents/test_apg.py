@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import ncx2
 
 pytest.importorskip("torch")
 
@@ -22,7 +23,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.records import mapped
 from edgelearn_env.scenario import Scenario
 from edgelearn_env.seeds import TUNING
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
@@ -117,7 +118,7 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
         with torch.no_grad():
             played = episodes.play(actor)
         tapes = Tape.stack([sample_tape(thrifty, 3 + index, episode) for index in range(6)])
-        trajectory = rollout(thrifty, tapes, actor.actor().policy(thrifty))
+        trajectory = rollout(thrifty, tapes, actor.actor().policy(thrifty, trims=True))
         gained = np.log(trajectory.objective) - played.log_bound.numpy()
         one_round = 1 / trajectory.num_finetune_rounds
         assert np.all(np.abs(gained) <= 2 * one_round)
@@ -172,16 +173,42 @@ def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
     np.testing.assert_allclose(value - episodes._log_bound(before), -np.log(2) * np.array([0.5, 0.25, 1.0]), rtol=1e-6)
 
 
-def test_a_battery_with_less_charge_is_a_greater_hazard_by_the_law_of_the_fading(tiny):
-    episodes = Episodes(tiny, 1, seed=0)
-    state = initial_state(episodes._system, 1)
-    ample = tiny.energy.battery_initial_j
+def test_the_hazard_is_the_chance_of_a_fade_that_the_battery_cannot_pay_for(rng, tiny):
+    episodes, num = Episodes(tiny, 5, seed=0), tiny.num_devices
+    state = initial_state(episodes._system, 5)
+    power = rng.exponential(size=(5, num))
+    on = rng.random((5, num)) < 0.5
+    conditions = Conditions(torch.tensor(power * tiny.mean_channel_gain), torch.tensor(np.where(on, 0.01, 0.0)))
     uplink = uplinks(tiny, tiny.mean_channel_gain)
-    # P(|c|^2 < f) of Rayleigh fading, f the fade in which an upload at twice the least energy takes all charge.
-    chance = 1 - np.prod(np.exp(-2 * uplink.noise_w * uplink.nats_s / ample))
-    np.testing.assert_allclose(episodes._hazard(state).numpy(), chance, rtol=1e-9)
+    # The next |c|^2, times 2 / (1 - r^2), is noncentral chi-squared with two degrees of freedom.
+    r, flip = tiny.radio.fading_correlation, tiny.energy.harvest_flip_probability
+    dark = np.where(on, flip, 1 - flip)
+    chance = np.zeros((5, num))
+    for charge_j, share in ((tiny.energy.battery_initial_j, dark), (tiny.energy.battery_capacity_j, 1 - dark)):
+        fade = uplink.noise_w * uplink.nats_s / charge_j
+        chance += share * ncx2.cdf(2 * fade / (1 - r**2), 2, 2 * r**2 * power / (1 - r**2))
+    expected = 1 - np.prod(1 - chance, axis=1)
+    np.testing.assert_allclose(episodes._hazard(state, conditions).numpy(), expected, rtol=0.02)
     poorer = state._replace(battery_j=state.battery_j / 10)
-    assert torch.all(episodes._hazard(poorer) > episodes._hazard(state))
+    assert torch.all(episodes._hazard(poorer, conditions) > episodes._hazard(state, conditions))
+
+
+def test_a_device_in_the_dark_waits_for_what_it_is_lent_and_gives_it_back(thrifty):
+    episodes = Episodes(thrifty, 2, seed=0)
+    state = initial_state(episodes._system, 2)
+    state = state._replace(battery_j=torch.zeros_like(state.battery_j), finetuning=torch.tensor([True, True]))
+    shape = (2, thrifty.num_devices)
+    conditions = Conditions(
+        torch.tensor(np.broadcast_to(thrifty.mean_channel_gain, shape)), torch.zeros(shape, dtype=torch.float64)
+    )
+    allocation = episodes._codec.decode(torch.zeros(2, episodes._codec.action_size))
+    after = episodes._after(state, conditions, allocation)
+    # Nobody could pay, so each waited for all of the round's energy at what it is lent.
+    spent_j = float(after.spent_j[0]) - thrifty.radio.downlink_j
+    lent_w = 0.3 * np.broadcast_to(thrifty.energy.battery_capacity_j, shape[1:]) / thrifty.budgets.delay_s
+    assert float(after.elapsed_s[0]) > spent_j / lent_w.sum()
+    np.testing.assert_array_equal(after.battery_j.numpy(), 0.0)
+    assert int(after.progress.num_finetune_rounds[0]) == 1
 
 
 @pytest.mark.slow

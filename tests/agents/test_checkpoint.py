@@ -15,6 +15,7 @@ from edgelearn_env.agents.checkpoint import (
     load_policy,
     save,
     shipped_checkpoints,
+    shipped_runs,
 )
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.baselines.random_play import RandomPlay
@@ -55,6 +56,7 @@ def checkpoint(rng, tiny) -> Checkpoint:
         actor=random_actor(rng, 3),
         scenario=tiny,
         recipe="ppo",
+        trims=True,
         config={"seed": 3, "learning_rate": 1e-3},
         seed=3,
         steps=123,
@@ -88,7 +90,9 @@ def test_a_checkpoint_read_again_is_the_one_written_and_acts_the_same(checkpoint
             assert getattr(again, field.name) == getattr(checkpoint, field.name)
     mapped(np.testing.assert_array_equal, again.actor, checkpoint.actor)
     tapes = Tape.stack([sample_tape(tiny, seed) for seed in range(5)])
-    played = [rollout(tiny, tapes, policy) for policy in (load_policy(path, tiny), checkpoint.actor.policy(tiny))]
+    played = [
+        rollout(tiny, tapes, policy) for policy in (load_policy(path, tiny), checkpoint.actor.policy(tiny, trims=True))
+    ]
     mapped(np.testing.assert_array_equal, played[0].allocations, played[1].allocations)
 
 
@@ -215,28 +219,39 @@ def test_weights_of_another_shape_are_refused(checkpoint, tmp_path):
 def test_missing_files_and_unknown_names_are_refused(tmp_path, tiny):
     with pytest.raises(InvalidInputError, match=r"checkpoint file .*nothing\.zip' does not exist"):
         load(tmp_path / "nothing.zip")
-    with pytest.raises(
-        InvalidInputError, match="unknown checkpoint 'best': choose one of apg-default, ppo-default, or"
-    ):
+    with pytest.raises(InvalidInputError, match="unknown checkpoint 'best': choose one of apg-default-0, "):
         load("best")
-    with pytest.raises(InvalidInputError, match="no checkpoint 'ppo-tiny' comes with the package"):
+    with pytest.raises(InvalidInputError, match="no checkpoint of ppo on 'tiny' comes with the package"):
         load_policy("ppo", tiny)
     with pytest.raises(InvalidInputError, match=r"path must end in \.zip"):
-        save(load("ppo-default"), tmp_path / "agent.bin")
+        save(load("ppo-default-0"), tmp_path / "agent.bin")
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_a_shipped_agent_beats_random_play_by_far_and_keeps_its_word_on_test_tapes(recipe):
-    assert f"{recipe}-default" in shipped_checkpoints()
-    scenario, shipped = Scenario.preset("default"), load(f"{recipe}-default")
-    assert shipped.recipe == recipe
+def test_three_runs_of_every_recipe_come_with_the_package_and_the_first_is_played():
+    for recipe in RECIPES:
+        runs = shipped_runs(f"{recipe}-default")
+        assert runs == tuple(f"{recipe}-default-{seed}" for seed in range(3))
+        loaded = [load(name) for name in runs]
+        assert [(run.recipe, run.seed) for run in loaded] == [(recipe, seed) for seed in range(3)]
+        assert len({str(run.config | {"seed": 0}) for run in loaded}) == 1
+    assert sorted(shipped_checkpoints()) == sorted(name for r in RECIPES for name in shipped_runs(f"{r}-default"))
+    scenario = Scenario.preset("default")
+    tape = sample_tape(scenario, 0)
+    first, by_recipe = (rollout(scenario, tape, load_policy(name, scenario)) for name in ("ppo-default-0", "ppo"))
+    np.testing.assert_array_equal(first.objective, by_recipe.objective)
+
+
+@pytest.mark.parametrize("name", shipped_checkpoints())
+def test_a_shipped_agent_beats_random_play_by_far_and_keeps_its_word_on_test_tapes(name):
+    scenario, shipped = Scenario.preset("default"), load(name)
 
     def objective(seeds: range, policy) -> np.ndarray:
         return rollout(scenario, Tape.stack([sample_tape(scenario, seed) for seed in seeds]), policy).objective
 
-    again = objective(validation_seeds(shipped.num_validation_tapes), shipped.actor.policy(scenario))
+    policy = load_policy(name, scenario)
+    again = objective(validation_seeds(shipped.num_validation_tapes), policy)
     np.testing.assert_allclose(np.exp(np.log(again).mean()), shipped.validation_objective, rtol=1e-3)
-    trained = objective(seeds_of_tests(100), load_policy(recipe, scenario))
-    played_at_random = objective(seeds_of_tests(10), RandomPlay(scenario, seed=0))
+    trained = objective(seeds_of_tests(100), policy)
+    played_at_random = objective(seeds_of_tests(4), RandomPlay(scenario, seed=0))
     assert np.exp(np.log(trained).mean()) < 1.1 * shipped.validation_objective
     assert np.quantile(trained, 0.9) < 0.1 * played_at_random.min()

@@ -164,14 +164,14 @@ def test_torch_and_plain_arrays_act_alike(rng, preset, objective):
             parameter += 0.1 * torch.randn_like(parameter)
         observation = rng.random((9, 5 + 3 * scenario.num_devices)).astype(np.float32)
         expected = policy.get_distribution(torch.tensor(observation)).mode().numpy()
-    np.testing.assert_allclose(policy.actor().action(observation), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(policy.trained_actor().action(observation), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("source", [TINY, "default"], ids=["tiny", "default"])
 def test_an_untrained_agent_switches_and_spends_as_the_static_plan_says(source):
     scenario = Scenario.load(source)
-    plan, actor = static_plan(scenario), fresh_policy(scenario).actor()
-    played = rollout(scenario, sample_tape(scenario, 1), actor.policy(scenario))
+    plan, actor = static_plan(scenario), fresh_policy(scenario).trained_actor()
+    played = rollout(scenario, sample_tape(scenario, 1), actor.policy(scenario, trims=False))
     pretraining = ~played.observed.state.finetuning[0] & ~played.allocations.switch[0]
     assert pretraining[0]
     batch, freq_hz = played.allocations.server_batch[0], played.allocations.server_freq_hz[0]
@@ -187,7 +187,7 @@ def test_the_untrained_critic_expects_what_the_untrained_agent_gets(tiny):
     tapes = [sample_tape(tiny, 0, episode) for episode in range(8)]
     returns = []
     for tape in tapes:
-        played = rollout(tiny, tape, policy.actor().policy(tiny))
+        played = rollout(tiny, tape, policy.trained_actor().policy(tiny, trims=False))
         returns.append(played.outcomes.reward.sum())
     observation, _ = env.reset(seed=0)
     expected = policy.predict_values(torch.tensor(observation[None]))

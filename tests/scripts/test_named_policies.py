@@ -44,7 +44,9 @@ def named(tiny, monkeypatch):
     files["other.zip"] = trained(tiny, seed=6, recipe="apg")
     files["tests.zip"] = trained(tiny, seed=TUNING)
     monkeypatch.setattr(policies, "load", files.__getitem__)
-    monkeypatch.setattr(policies, "load_policy", lambda file, scenario, transfer: files[file].actor.policy(scenario))
+    monkeypatch.setattr(
+        policies, "load_policy", lambda file, scenario, transfer: files[file].actor.policy(scenario, trims=False)
+    )
     console = Console(quiet=True)
 
     def found(names: str | None):

@@ -1,0 +1,247 @@
+"""Imitation: first of plans that know the tape, then of an expert that says what it would have done instead.
+
+* *Behaviour cloning*: what the clairvoyant plans do on training tapes, round by round.
+* *DAgger* (Ross, Gordon and Bagnell, 2011): the actor plays further tapes, an online expert is asked in every round for
+  its own decision, and the actor learns from all rounds so far. Only the switch is the expert's, since what it
+  would do in the other stage says nothing.
+
+Decisions are compared as actions, by their squared distance, and only those that count in their stage. The switch entry
+is to say how far away the switch is, in tens of rounds: a threshold learnt from one round in an episode would be noise.
+
+Neither plans nor expert are this module's: they come as `Teachers`, from whoever calls it. Runs go on after an
+interruption from the last judgement, to the last bit as if there had been none.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from edgelearn_env.agents.actor import NUM_SERVER_ACTIONS
+from edgelearn_env.agents.imitation_config import ImitationConfig
+from edgelearn_env.agents.starting_point import starting_point
+from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
+from edgelearn_env.dynamics import Allocation
+from edgelearn_env.encoding import Codec
+from edgelearn_env.errors import MissingExtraError
+from edgelearn_env.records import mapped
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError("torch is not installed: pip install 'edgelearn-env[agents]'") from error
+
+from edgelearn_env.agents.actor_module import ActorModule
+from edgelearn_env.agents.torch_threads import torch_threads
+
+# The switch entry is what is left until the switch in these many rounds.
+_SWITCH_SCALE = 10.0
+
+# Tapes played together: few enough to show progress.
+_TAPES_TOGETHER = 8
+
+
+class Teachers(NamedTuple):
+    """Whom to imitate.
+
+    Attributes:
+        plans: of the scenario and tapes, (B, T, K): a policy for each tape in turn, to be played on it.
+        expert: an online policy; it is asked about rounds that another plays.
+    """
+
+    plans: Callable[[Scenario, Tape], Iterable[Policy]]
+    expert: Policy
+
+
+class Lessons(NamedTuple):
+    """Rounds to learn from, as float32 tensors.
+
+    Attributes:
+        observations: (n, 5 + 3 K).
+        actions: what should be done, (n, 3 + 3 K).
+        weights: of each entry's squared error; 0 where it decides nothing, (n, 3 + 3 K).
+    """
+
+    observations: torch.Tensor
+    actions: torch.Tensor
+    weights: torch.Tensor
+
+
+def train(
+    config: ImitationConfig,
+    directory: str | Path,
+    teachers: Teachers,
+    *,
+    fresh: bool = False,
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+) -> Result:
+    """Train, or go on with the run in `directory`; an interrupt (Ctrl-C) saves and returns.
+
+    Seeds the global generator of torch.
+
+    Args:
+        config: choices; to go on, all but `num_threads` must be those the run was begun with.
+        directory: of the run's files.
+        teachers: whom to imitate.
+        fresh: begin anew, whatever the directory holds.
+        on_progress: called after each tape and each update.
+
+    Raises:
+        InvalidInputError: the directory holds a run with other choices, or a damaged one.
+    """
+    with torch_threads(config.num_threads), logged(config, Path(directory)) as log:
+        run = _Run(config, Path(directory), teachers, lambda progress: (log(progress), on_progress(progress)))
+        if not fresh:
+            run.restore()
+        return run.finish()
+
+
+class _Run:
+    """A run in progress."""
+
+    def __init__(
+        self,
+        config: ImitationConfig,
+        directory: Path,
+        teachers: Teachers,
+        on_progress: Callable[[Progress], object],
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self._config, self._scenario, self._codec = config, config.system, Codec.of(config.system)
+        self._teachers, self._on_progress = teachers, on_progress
+        self._kept = TrainingRun("imitation", config, directory)
+        self._actor = ActorModule(starting_point(self._scenario), config.hidden)
+        self._optimizer = torch.optim.Adam(self._actor.parameters(), lr=config.learning_rate)
+        self._lessons: Lessons | None = None
+        self._num_tapes, self._update, self._steps, self._mean_return = 0, 0, 0, float("nan")
+
+    def finish(self) -> Result:
+        """Train until the last update or an interrupt."""
+        config = self._config
+
+        def learn() -> None:
+            self._note()
+            while self._update < config.num_updates:
+                if self._update % config.updates_each == 0:
+                    self._be_taught()
+                self._improve()
+                self._report()
+                if self._update % config.validate_every == 0 or self._update == config.num_updates:
+                    self._note()
+
+        return self._kept.result_of(learn)
+
+    def restore(self) -> None:
+        """Go on where the directory's snapshot was taken, if it has one."""
+        saved = self._kept.restored()
+        if saved is None:
+            return
+        self._actor.load_state_dict(saved["actor"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self._lessons = saved["lessons"]
+        self._num_tapes, self._update, self._steps, self._mean_return = saved["counters"]
+        torch.set_rng_state(saved["torch"])
+
+    def _note(self) -> None:
+        """Judge the state, unless that is done, and write down where to go on."""
+        curve, share = self._kept.curve, self._share()
+        if curve and curve[-1].share == share:
+            return
+        self._kept.judge(self._actor.actor(), share, self._steps, self._mean_return)
+        self._kept.remember(
+            {
+                "actor": self._actor.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "lessons": self._lessons,
+                "counters": (self._num_tapes, self._update, self._steps, self._mean_return),
+                "torch": torch.get_rng_state(),
+            }
+        )
+        self._kept.write_snapshot()
+
+    def _share(self) -> float:
+        """Gathering and learning take about equally long."""
+        return (self._num_tapes / self._config.num_tapes + self._update / self._config.num_updates) / 2
+
+    def _report(self) -> None:
+        self._on_progress(self._kept.progress(self._share(), self._steps, self._mean_return))
+
+    def _be_taught(self) -> None:
+        """Have plans made if there are no lessons yet; else play, and have that corrected."""
+        known, returns = [] if self._lessons is None else [self._lessons], []
+        for lessons, played in self._demonstrated() if self._lessons is None else self._corrected():
+            known.append(lessons)
+            returns.extend(played.outcomes.reward.sum(axis=1).tolist())
+            self._num_tapes += len(played.objective)
+            self._steps += len(lessons.observations)
+            self._mean_return = float(np.mean(returns))
+            self._report()
+        self._lessons = mapped(lambda *parts: torch.cat(parts), *known)
+
+    def _demonstrated(self) -> Iterator[tuple[Lessons, Trajectory]]:
+        tapes = self._tapes(self._config.num_demonstrations)
+        alone = (Tape.stack([Tape(*arrays)]) for arrays in zip(*tapes, strict=True))
+        for tape, plan in zip(alone, self._teachers.plans(self._scenario, tapes), strict=True):
+            yield lessons_of(self._codec, tape, plan)
+
+    def _corrected(self) -> Iterator[tuple[Lessons, Trajectory]]:
+        player, remaining = self._actor.actor().policy(self._scenario, trims=True), self._config.num_corrections
+        while remaining:
+            count = min(remaining, _TAPES_TOGETHER)
+            yield lessons_of(self._codec, self._tapes(count), self._teachers.expert, player)
+            remaining -= count
+
+    def _tapes(self, count: int) -> Tape:
+        """The next so many of the seed's own sequence."""
+        episodes = range(self._num_tapes, self._num_tapes + count)
+        return Tape.stack([sample_tape(self._scenario, self._config.seed, episode) for episode in episodes])
+
+    def _improve(self) -> None:
+        """One gradient step on rounds drawn from all lessons."""
+        config, lessons = self._config, self._lessons
+        assert lessons is not None
+        done = self._update % config.updates_each / config.updates_each
+        for group in self._optimizer.param_groups:
+            group["lr"] = config.learning_rate * (1 - done)
+        drawn = torch.randint(len(lessons.observations), (config.minibatch_size,))
+        observations, actions, weights = (part[drawn] for part in lessons)
+        loss = (weights * (self._actor(observations) - actions) ** 2).sum(dim=1).mean()
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._update += 1
+
+
+def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None = None) -> tuple[Lessons, Trajectory]:
+    """What a teacher would do in each round that counts.
+
+    Args:
+        codec: of the scenario.
+        tapes: of shape (B, T, K).
+        teacher: who decides, or is only asked.
+        player: who then decides all but the switch.
+    """
+    taught: list[np.ndarray] = []
+
+    def played(observed: Observed) -> Allocation:
+        advised = teacher(observed)
+        taught.append(codec.encode_action(advised))
+        return advised if player is None else player(observed)._replace(switch=advised.switch)
+
+    trajectory = rollout(codec.scenario, tapes, played)
+    counted, state = trajectory.outcomes.counted, trajectory.observed.state
+    actions = np.stack(taught, axis=1)
+    since_switch = state.round_index - trajectory.num_pretrain_rounds[:, None] + 0.5
+    actions[..., 0] = np.clip(since_switch / _SWITCH_SCALE, -1.0, 1.0)
+    switched = trajectory.num_finetune_rounds[:, None] > 0
+    weights = np.zeros_like(actions)
+    weights[..., 0] = ~state.finetuning & switched
+    weights[..., 1:NUM_SERVER_ACTIONS] = (since_switch < 0)[..., None]
+    weights[..., NUM_SERVER_ACTIONS:] = (since_switch > 0)[..., None] / codec.scenario.num_devices
+    observed = mapped(lambda array: array[counted], trajectory.observed)
+    parts = codec.encode(*observed), actions[counted], weights[counted]
+    return Lessons(*map(torch.tensor, parts)), trajectory

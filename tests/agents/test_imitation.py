@@ -1,0 +1,171 @@
+"""Training by imitation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from edgelearn_env.agents.checkpoint import load, load_policy
+from edgelearn_env.agents.imitation import Teachers, lessons_of, train
+from edgelearn_env.agents.imitation_config import ImitationConfig
+from edgelearn_env.agents.training_run import Progress
+from edgelearn_env.baselines.myopic import Myopic
+from edgelearn_env.dynamics import system_of
+from edgelearn_env.encoding import Codec
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenario import Scenario
+from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.trajectory import Observed, rollout
+
+TINY = Path(__file__).parents[1] / "tiny.toml"
+
+
+def small(**changes) -> ImitationConfig:
+    choices = {
+        "scenario": TINY,
+        "num_demonstrations": 3,
+        "num_corrections": 2,
+        "num_iterations": 2,
+        "updates_each": 4,
+        "minibatch_size": 16,
+        "hidden": 8,
+        "validation_tapes": 3,
+        "validate_every": 3,
+    }
+    return ImitationConfig(**(choices | changes))
+
+
+class Planned:
+    """Stands for plans and expert: the myopic policy, after three rounds of pre-training. It counts its questions."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._myopic = Myopic(system=system_of(scenario))
+        self.asked = 0
+
+    def __call__(self, observed: Observed):
+        self.asked += 1
+        return self._myopic(observed)._replace(switch=observed.state.round_index >= 3)
+
+    def plans(self, scenario: Scenario, tapes: Tape):
+        assert tapes.channel_gain.shape[0] == 3
+        return [self] * 3
+
+
+@pytest.fixture
+def teachers(tiny) -> Teachers:
+    planned = Planned(tiny)
+    return Teachers(plans=planned.plans, expert=planned)
+
+
+def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tiny, teachers):
+    seen = []
+    result = train(small(), tmp_path, teachers, on_progress=seen.append)
+    assert [point.share for point in result.curve] == sorted(point.share for point in result.curve)
+    assert result.curve[0].share == 0.0
+    assert result.curve[-1].share == 1.0
+    assert len(seen) == 3 + 2 * 1 + 12  # plan by plan, then tapes together, and each update
+    best = min(result.curve, key=lambda point: point.validation_objective)
+    kept = load(result.checkpoint)
+    assert (kept.recipe, kept.steps, kept.seed, kept.scenario) == ("imitation", best.steps, 0, tiny)
+    assert kept.trims
+    assert kept.validation_objective == result.best_objective == best.validation_objective
+    load_policy(result.checkpoint, tiny)
+
+
+@pytest.mark.parametrize("after", [2, 6, 12])
+def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, teachers, after):
+    seen = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == after:
+            raise KeyboardInterrupt
+
+    whole = train(small(), tmp_path / "whole", teachers)
+    stopped = train(small(), tmp_path / "parts", teachers, on_progress=interrupt)
+    assert stopped.interrupted
+    assert len(stopped.curve) < len(whole.curve)
+    resumed = train(small(), tmp_path / "parts", teachers)
+    for name in Progress._fields:
+        if name != "seconds":
+            ours, theirs = ([getattr(point, name) for point in result.curve] for result in (resumed, whole))
+            np.testing.assert_array_equal(ours, theirs)
+    assert resumed.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
+
+
+@pytest.fixture
+def tapes(tiny) -> Tape:
+    return Tape.stack([sample_tape(tiny, seed) for seed in range(4)])
+
+
+def test_lessons_are_what_the_teacher_does_where_it_decides_something(tiny, tapes):
+    codec, teacher = Codec.of(tiny), Planned(tiny)
+    lessons, played = lessons_of(codec, tapes, teacher)
+    num_rounds = int(played.outcomes.counted.sum())
+    assert teacher.asked == played.outcomes.counted.shape[1]
+    assert [part.shape for part in lessons] == [(num_rounds, 14), (num_rounds, 12), (num_rounds, 12)]
+    assert all(part.dtype == torch.float32 for part in lessons)
+    first = played.outcomes.counted[0].sum()
+    switch, weights = lessons.actions[:first, 0].numpy(), lessons.weights[:first].numpy()
+    # Three rounds of pre-training, then the switch; from then on its entry says nothing.
+    np.testing.assert_allclose(switch[:4], [-0.25, -0.15, -0.05, 0.05])
+    np.testing.assert_array_equal(weights[:, 0], np.arange(first) <= 3)
+    np.testing.assert_array_equal(weights[:, 1:3], np.repeat((np.arange(first) < 3)[:, None], 2, axis=1))
+    np.testing.assert_allclose(weights[:, 3:], np.repeat((np.arange(first) >= 3)[:, None], 9, axis=1) / 3)
+    # What was decided comes back from the actions.
+    again = codec.decode(lessons.actions[:first].numpy())
+    np.testing.assert_allclose(again.batch[3:], np.round(played.allocations.batch[0, 3:first]), atol=1)
+    np.testing.assert_allclose(again.freq_hz[3:], played.allocations.freq_hz[0, 3:first], rtol=1e-5)
+
+
+def test_another_plays_all_but_the_switch_and_the_teacher_is_asked_about_its_rounds(tiny, tapes):
+    codec, teacher, other = Codec.of(tiny), Planned(tiny), Planned(tiny)
+
+    def sparing(observed: Observed):
+        decided = other(observed)
+        return decided._replace(switch=~decided.switch, batch=np.ones_like(decided.batch))
+
+    lessons, played = lessons_of(codec, tapes, teacher, sparing)
+    np.testing.assert_array_equal(played.num_pretrain_rounds, 3)
+    asked = teacher(Observed(*(_row(part, 4) for part in played.observed)))
+    np.testing.assert_allclose(codec.encode_action(asked)[0, 3:], lessons.actions[4, 3:].numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(played.allocations.batch[0], 1.0)
+    assert np.all(asked.batch[0] > 1)
+
+
+def _row(record, index: int):
+    """The episodes of a record at one round."""
+    fields = [_row(item, index) if isinstance(item, tuple) else item[:, index] for item in record]
+    return type(record)(*fields)
+
+
+def test_an_actor_learns_to_play_like_its_teacher(tmp_path, tiny, teachers):
+    config = small(num_demonstrations=3, num_corrections=8, updates_each=300, minibatch_size=64, hidden=16)
+    result = train(config, tmp_path, teachers)
+    expected = np.exp(np.mean(np.log(_validation(tiny, teachers.expert))))
+    distances = [abs(np.log(point.validation_objective / expected)) for point in (result.curve[0], result.curve[-1])]
+    assert distances[1] < 0.5 * distances[0]
+
+
+def _validation(scenario: Scenario, policy) -> np.ndarray:
+    from edgelearn_env.seeds import validation_seeds
+
+    tapes = Tape.stack([sample_tape(scenario, seed) for seed in validation_seeds(3)])
+    return rollout(scenario, tapes, policy).objective
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"num_demonstrations": 0}, "num_demonstrations must be at least 1, got 0"),
+        ({"num_iterations": -1}, "num_iterations must be at least 0, got -1"),
+        ({"scenario": "huge"}, "unknown scenario preset 'huge'"),
+    ],
+)
+def test_wrong_choices_are_refused_by_name(tmp_path, teachers, changes, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        train(small(**changes), tmp_path, teachers)
