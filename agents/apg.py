@@ -11,7 +11,8 @@ battery that cannot pay. Training plays the same rounds with these three made sm
   episode. And the chance that the next fade is too deep for a battery is a smooth function of its charge. What this
   would cost is what the episode has gained after that round. Each round adds the product.
 
-Fine-tuning rounds are trimmed (`trimming`), here as where the agent is played. An actor starts at the static plan
+Devices are ready together (`trimming`). That the last rounds will share what is left is no part of training: with their
+number given, a second more would seem to be worth no more than what it adds to them. An actor starts at the static plan
 (`starting_point`). The environment itself judges the running average of its weights, which decides which state is kept.
 Runs go on after an interruption, to the last bit as if there had been none.
 """
@@ -25,7 +26,7 @@ import numpy as np
 from edgelearn_env.agents.apg_config import APGConfig
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
-from edgelearn_env.agents.trimming import trimmed
+from edgelearn_env.agents.trimming import ready_together
 from edgelearn_env.dynamics import Allocation, State, initial_state, step, system_of
 from edgelearn_env.encoding import Codec
 from edgelearn_env.envs.two_stage_torch import straight_through  # first of those that need the extra, since it says so
@@ -229,9 +230,9 @@ class Episodes:
         return Played(log_bound, (torch.stack(hazards) * lost).sum(dim=0), first, num_steps)
 
     def _after(self, state: State, conditions: Any, allocation: Allocation) -> State:
-        """The state after a round, as it is trimmed, in which every battery could be waited for."""
+        """The state after a round in which all are ready together, and every battery can be waited for."""
         bright = conditions._replace(harvest_w=torch.maximum(conditions.harvest_w, self._stand_in_w))
-        played = trimmed(self._system, self._budgets, Observed(state, bright), allocation, _rounded_down)
+        played = ready_together(self._system, Observed(state, bright), allocation)
         after, outcome = step(self._system, state, bright, played)
         lent_j = (bright.harvest_w - conditions.harvest_w) * outcome.duration_s[:, None]
         return after._replace(battery_j=(after.battery_j - lent_j).clamp(min=0.0))
@@ -263,11 +264,6 @@ class Episodes:
 
     def _log_bound(self, state: State) -> torch.Tensor:
         return torch.log(self._codec.bound.value(state.progress))
-
-
-def _rounded_down(batch: torch.Tensor) -> torch.Tensor:
-    """Whole batches, with the derivative of real-valued ones."""
-    return batch + (batch.floor() - batch).detach()
 
 
 def share_before_switch(action: torch.Tensor, following: torch.Tensor, crossing: torch.Tensor) -> torch.Tensor:

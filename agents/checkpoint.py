@@ -137,10 +137,8 @@ def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool 
     if path_or_name in RECIPES:
         runs = shipped_runs(f"{path_or_name}-{scenario.name}")
         if not runs:
-            known = ", ".join(shipped_checkpoints())
-            raise InvalidInputError(
-                f"no checkpoint of {path_or_name} on {scenario.name!r} comes with the package (there is {known}): train one"
-            )
+            known, asked = ", ".join(shipped_checkpoints()), f"{path_or_name} on {scenario.name!r}"
+            raise InvalidInputError(f"no checkpoint of {asked} comes with the package (there is {known}): train one")
         path_or_name = runs[0]
     checkpoint = load(path_or_name)
     difference = first_difference(checkpoint.scenario, scenario)

@@ -1,4 +1,4 @@
-"""The policy that SAC trains: an `Actor` with noise, and critics that see all devices at once."""
+"""The policy that SAC trains: an `Actor` with noise, and critics that see all devices."""
 
 from typing import Any
 
@@ -10,7 +10,17 @@ from stable_baselines3.sac.policies import Actor as SACActor
 from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
-from edgelearn_env.agents.actor import LOG_BOUND, Actor, Start
+from edgelearn_env.agents.actor import (
+    LOG_BOUND,
+    NUM_CONTEXT,
+    NUM_OWN_FEATURES,
+    NUM_SERVER_ACTIONS,
+    NUM_TRAITS,
+    PER_DEVICE,
+    Actor,
+    Features,
+    Start,
+)
 from edgelearn_env.agents.actor_module import ActorModule
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.encoding import Codec
@@ -47,43 +57,71 @@ class StartedActor(SACActor):
         return actions.clamp(-1.0, 1.0), log_prob
 
 
+class SharedCritic(nn.Module):
+    """One network for each device with its action, shared by all; mean and maximum over the devices; a network for all.
+
+    A round adds up over devices (energy, gradient noise) and waits for the last of them (time). Hidden units are
+    normalised, so that a critic cannot promise much for actions that were never tried.
+
+    Args:
+        start: of the scenario that is played.
+        hidden: units a layer.
+    """
+
+    def __init__(self, start: Start, hidden: int) -> None:
+        super().__init__()
+        own = NUM_CONTEXT + NUM_OWN_FEATURES + NUM_TRAITS + PER_DEVICE
+        self.device = nn.Sequential(*_layer(own, hidden), *_layer(hidden, hidden))
+        self.all = nn.Sequential(
+            *_layer(NUM_CONTEXT + NUM_SERVER_ACTIONS + 2 * hidden, hidden),
+            *_layer(hidden, hidden),
+            nn.Linear(hidden, 1),
+        )
+        last: Any = self.all[-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.traits: Any
+        self.register_buffer("traits", torch.tensor(start.traits))
+
+    def forward(self, seen: Features, actions: torch.Tensor) -> torch.Tensor:
+        """What is added to the start's expectation, (B, 1)."""
+        size, num_devices = len(actions), len(self.traits)
+        context = torch.cat([seen.shared, seen.own.mean(dim=1), seen.own.amin(dim=1)], dim=1)
+        decided = actions[:, NUM_SERVER_ACTIONS:].reshape(size, PER_DEVICE, num_devices).transpose(1, 2)
+        parts = [context[:, None].expand(-1, num_devices, -1), seen.own, self.traits.expand(size, -1, -1), decided]
+        devices = self.device(torch.cat(parts, dim=2))
+        pooled = [context, actions[:, :NUM_SERVER_ACTIONS], devices.mean(dim=1), devices.amax(dim=1)]
+        return self.all(torch.cat(pooled, dim=1))
+
+
 class StartedCritic(ContinuousCritic):
     """Critics that start at log Psi, as it is observed, less the log Phi that the start ends with.
 
     Args:
         start: of the scenario that is played.
         log_bound_range: log Psi where its observation is 0 and where it is 1.
+        hidden: units a layer.
         **kwargs: as for the critic of Stable-Baselines3.
     """
 
-    def __init__(self, *, start: Start, log_bound_range: tuple[float, float], **kwargs: Any) -> None:
-        super().__init__(**(kwargs | {"features_dim": sum(part.size for part in start.mean)}))
+    def __init__(self, *, start: Start, log_bound_range: tuple[float, float], hidden: int, **kwargs: Any) -> None:
+        super().__init__(**(kwargs | {"net_arch": [1]}))
         self._seen = ActorModule(start, 1).requires_grad_(False)
         low, high = log_bound_range
         self._slope, self._offset = high - low, low - float(start.log_bound)
-        self.q_networks: Any = [_calm(network) for network in self.q_networks]
+        self.q_networks: Any = [SharedCritic(start, hidden) for _ in self.q_networks]
         for index, network in enumerate(self.q_networks):
             self.add_module(f"qf{index}", network)
 
     def forward(self, obs: Any, actions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The return to expect from each critic, (B, 1)."""
-        shared, own = self._seen.start.standardised(obs)
-        inputs = torch.cat([shared, own.flatten(1), actions], dim=1)
+        seen = self._seen.start.standardised(obs)
         started = self._slope * obs[:, LOG_BOUND : LOG_BOUND + 1] + self._offset
-        return tuple(started + network(inputs) for network in self.q_networks)
+        return tuple(started + network(seen, actions) for network in self.q_networks)
 
 
-def _calm(network: Any) -> nn.Sequential:
-    """The same with its hidden units normalised, so that it cannot promise much for actions never tried; 0 at first."""
-    layers: list[nn.Module] = []
-    for layer in network:
-        layers.append(layer)
-        if isinstance(layer, nn.Linear) and layer is not network[-1]:
-            layers.append(nn.LayerNorm(layer.out_features))
-    last: Any = layers[-1]
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(*layers)
+def _layer(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()
 
 
 class StartedSACPolicy(SACPolicy):
@@ -97,8 +135,8 @@ class StartedSACPolicy(SACPolicy):
 
     def __init__(self, *args: Any, scenario: Scenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
-        self._hidden = hidden
-        super().__init__(*args, **(kwargs | {"net_arch": [critic_hidden, critic_hidden]}))
+        self._hidden, self._critic_hidden = hidden, critic_hidden
+        super().__init__(*args, **kwargs)
 
     def trained_actor(self) -> Actor:
         """The actor in plain arrays."""
@@ -113,4 +151,5 @@ class StartedSACPolicy(SACPolicy):
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> StartedCritic:
         """The critics, at the starting point."""
         kwargs = self._update_features_extractor(self.critic_kwargs, features_extractor)
-        return StartedCritic(start=self._start, log_bound_range=self._log_bound_range, **kwargs).to(self.device)
+        kwargs |= {"start": self._start, "log_bound_range": self._log_bound_range, "hidden": self._critic_hidden}
+        return StartedCritic(**kwargs).to(self.device)

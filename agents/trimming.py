@@ -7,10 +7,8 @@
   share of the energy is spent. Computing costs kappa a^3 b^3 / t^2 in a time t, so c^3 is the energy that there is for
   computing over what the batches would cost.
 
-Formulas of the model decide this, nothing is learnt, and gradients pass through.
+Formulas of the model decide this, nothing is learnt.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -30,13 +28,7 @@ _USED = 1 - 1e-9
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.5, 1.5
 
 
-def trimmed(
-    system: System,
-    budgets: Budgets,
-    observed: Observed,
-    allocation: Allocation,
-    rounded_down: Callable[[Array], Array] | None = None,
-) -> Allocation:
+def trimmed(system: System, budgets: Budgets, observed: Observed, allocation: Allocation) -> Allocation:
     """The round to play instead of the one decided; the part that concerns pre-training stays as it is.
 
     Args:
@@ -44,14 +36,12 @@ def trimmed(
         budgets: of a whole episode.
         observed: state and conditions before the round.
         allocation: what was decided.
-        rounded_down: whole batches from real-valued ones; the library's `floor` if None.
     """
-    rounded_down = rounded_down or namespace_of(allocation.batch).floor
-    return _sharing_the_rest(system, budgets, observed, _ready_together(system, observed, allocation), rounded_down)
+    return _sharing_the_rest(system, budgets, observed, ready_together(system, observed, allocation))
 
 
-def _ready_together(system: System, observed: Observed, allocation: Allocation) -> Allocation:
-    """The round with clocks as slow as the slowest device lets them be."""
+def ready_together(system: System, observed: Observed, allocation: Allocation) -> Allocation:
+    """The first half of `trimmed`: clocks as slow as the slowest device lets them be. Gradients pass through."""
     xp, least_hz = namespace_of(allocation.freq_hz), system.scenario.devices.freq_min_hz
     devices = finetune_round(system, observed.state.battery_j, observed.conditions, allocation)
     # Where somebody can never pay, a number in the place of infinity keeps derivatives finite.
@@ -63,13 +53,7 @@ def _ready_together(system: System, observed: Observed, allocation: Allocation) 
     return allocation._replace(freq_hz=xp.where(payable, slowed_hz, allocation.freq_hz))
 
 
-def _sharing_the_rest(
-    system: System,
-    budgets: Budgets,
-    observed: Observed,
-    allocation: Allocation,
-    rounded_down: Callable[[Array], Array],
-) -> Allocation:
+def _sharing_the_rest(system: System, budgets: Budgets, observed: Observed, allocation: Allocation) -> Allocation:
     """The round with its share of what is left, if it is one of the last and that is possible; else as it is."""
     xp, state, radio = namespace_of(allocation.freq_hz), observed.state, system.scenario.radio
     limits, cycles, capacitance = system.scenario.devices, system.work.cycles_per_sample, system.capacitance_j_s2
@@ -86,10 +70,9 @@ def _sharing_the_rest(
         compute_energy_j(capacitance, cycles, allocation.batch, cycles * allocation.batch / compute_s)
     )
     compute_j = _USED * left_j / num_rounds - radio.downlink_j - sum_over_devices(devices.upload_j)
-    # Below the least factor the round is not used, and the root has no derivative at 0.
-    factor = (xp.maximum(compute_j / cost_j, _LEAST_FACTOR**4)) ** (1 / 3)
+    factor = xp.maximum(compute_j / cost_j, 0.0) ** (1 / 3)
     scaled = xp.minimum(factor[:, None] * allocation.batch, _as_array(limits.batch_max, allocation.batch))
-    batch = rounded_down(xp.maximum(scaled, 1.0))
+    batch = xp.floor(xp.maximum(scaled, 1.0))
     freq_hz = xp.maximum(cycles * batch / compute_s, _as_array(limits.freq_min_hz, compute_s))
 
     energy_j = compute_energy_j(capacitance, cycles, batch, freq_hz) + devices.upload_j

@@ -17,8 +17,9 @@ from edgelearn_env.agents.apg_config import APGConfig
 from edgelearn_env.agents.checkpoint import load, load_policy
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.agents.training_run import Progress
+from edgelearn_env.agents.trimming import ready_together
 from edgelearn_env.baselines.hardware import uplinks
-from edgelearn_env.dynamics import initial_state
+from edgelearn_env.dynamics import initial_state, system_of
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.records import mapped
 from edgelearn_env.scenario import Scenario
@@ -112,13 +113,14 @@ def thrifty(tiny) -> Scenario:
 
 
 def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(thrifty):
-    actor = module(thrifty)
+    actor, system = module(thrifty), system_of(thrifty)
+    decided = actor.actor().policy(thrifty, trims=False)
     episodes = Episodes(thrifty, 6, seed=3)
     for episode in range(2):  # the next play is on the next tapes of the same seeds
         with torch.no_grad():
             played = episodes.play(actor)
         tapes = Tape.stack([sample_tape(thrifty, 3 + index, episode) for index in range(6)])
-        trajectory = rollout(thrifty, tapes, actor.actor().policy(thrifty, trims=True))
+        trajectory = rollout(thrifty, tapes, lambda observed: ready_together(system, observed, decided(observed)))
         gained = np.log(trajectory.objective) - played.log_bound.numpy()
         one_round = 1 / trajectory.num_finetune_rounds
         assert np.all(np.abs(gained) <= 2 * one_round)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgelearn_env.agents.trimming import trimmed
+from edgelearn_env.agents.trimming import ready_together, trimmed
 from edgelearn_env.arrays import namespace_of
 from edgelearn_env.dynamics import BATTERY, Allocation, State, finetune_round, initial_state, step, system_of
 from edgelearn_env.records import mapped
@@ -127,24 +127,23 @@ def test_a_round_that_nobody_can_pay_for_stays_as_it_was_decided(system, conditi
     assert np.all(step(system, state, dark, played)[1].end_reason == BATTERY)
 
 
-@pytest.mark.parametrize("rounds", [1.3, 20.0])
-def test_tensors_are_trimmed_alike_and_have_finite_gradients(tiny, system, conditions, decided, rounds):
+def test_tensors_are_ready_together_alike_and_have_finite_gradients(tiny, system, conditions, decided):
     torch = pytest.importorskip("torch")
     from edgelearn_env import torch_arrays
 
-    state = left_for(system, conditions, decided, rounds)
+    state = begun(system)
     # In some episodes somebody can never pay.
     state.battery_j[:5] = 0.0
     conditions.harvest_w[:5] = 0.0
-    expected = trimmed(system, tiny.budgets, Observed(state, conditions), decided)
+    expected = ready_together(system, Observed(state, conditions), decided)
+    np.testing.assert_array_equal(expected.freq_hz[:5], decided.freq_hz[:5])
     observed, allocation = mapped(torch.tensor, Observed(state, conditions)), mapped(torch.tensor, decided)
     for array in (allocation.freq_hz, allocation.power_w, allocation.batch):
         array.requires_grad_()
-    got = trimmed(system_of(tiny, torch_arrays), tiny.budgets, observed, allocation, lambda batch: batch)
+    got = ready_together(system_of(tiny, torch_arrays), observed, allocation)
     assert namespace_of(got.freq_hz) is torch_arrays
-    np.testing.assert_array_equal(np.floor(got.batch.detach().numpy() + 1e-9), np.floor(expected.batch + 1e-9))
-    if rounds > 3:
-        np.testing.assert_allclose(got.freq_hz.detach().numpy(), expected.freq_hz, rtol=1e-12)
-    (got.freq_hz / 1e9 + got.batch).sum().backward()
+    np.testing.assert_allclose(got.freq_hz.detach().numpy(), expected.freq_hz, rtol=1e-12)
+    (got.freq_hz / 1e9).sum().backward()
     for array in (allocation.freq_hz, allocation.power_w, allocation.batch):
         assert torch.all(torch.isfinite(array.grad))
+        assert torch.any(array.grad != 0)
