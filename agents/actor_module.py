@@ -15,6 +15,7 @@ from edgelearn_env.agents.actor import (
     Network,
     Start,
 )
+from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.records import mapped
 
 
@@ -36,8 +37,17 @@ class SkippedMLP(nn.Module):
 
     def arrays(self) -> Network:
         """The same in plain arrays."""
+        return Network(*(_array(part) for part in self._parts()))
+
+    def take(self, network: Network) -> None:
+        """Become that network, of the same size."""
+        with torch.no_grad():
+            for part, values in zip(self._parts(), network, strict=True):
+                part.copy_(torch.tensor(values))
+
+    def _parts(self) -> list[torch.Tensor]:
         layers = (self.layer_1, self.layer_2, self.layer_3)
-        return Network(*(_array(part) for layer in layers for part in (layer.weight, layer.bias)))
+        return [part for layer in layers for part in (layer.weight, layer.bias)]
 
 
 class ActorModule(nn.Module):
@@ -74,6 +84,18 @@ class ActorModule(nn.Module):
         device = self.device(torch.cat(seen, dim=2))
         device = device + torch.einsum("kij,bkj->bki", start.own_weight, own) + start.own_bias
         return torch.cat([server, device.transpose(1, 2).reshape(size, -1)], dim=1)
+
+    def take_networks(self, actor: Actor) -> None:
+        """Go on with the networks of an actor; the start stays.
+
+        Raises:
+            InvalidInputError: they have another number of hidden units.
+        """
+        for ours, theirs in ((self.server, actor.server), (self.device, actor.device)):
+            units, known = len(ours.layer_1.bias), len(theirs.bias_1)
+            if units != known:
+                raise InvalidInputError(f"hidden must be that of the networks to begin with, {known}, got {units}")
+            ours.take(theirs)
 
     def actor(self) -> Actor:
         """The same in plain arrays."""

@@ -13,8 +13,8 @@ battery that cannot pay. Training plays the same rounds with these three made sm
 
 Devices are ready together (`trimming`). That the last rounds will share what is left is no part of training: with their
 number given, a second more would seem to be worth no more than what it adds to them. An actor starts at the static plan
-(`starting_point`). The environment itself judges the running average of its weights, which decides which state is kept.
-Runs go on after an interruption, to the last bit as if there had been none.
+(`starting_point`), or with the networks of a checkpoint. The environment itself judges the running average of its
+weights, which decides which state is kept. Runs go on after an interruption, to the last bit as if there had been none.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.agents.apg_config import APGConfig
+from edgelearn_env.agents.checkpoint import load
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
 from edgelearn_env.agents.trimming import ready_together
@@ -73,7 +74,8 @@ def train(
         on_progress: called after each update.
 
     Raises:
-        InvalidInputError: the directory holds a run with other choices, or a damaged one.
+        InvalidInputError: the directory holds a run with other choices, or a damaged one; or networks of `begin_with`
+            are of another size, or cannot be read.
     """
     with torch_threads(config.num_threads), logged(config, Path(directory)) as log:
         run = _Run(config, Path(directory))
@@ -90,6 +92,8 @@ class _Run:
         self._config = config
         self._kept = TrainingRun("apg", config, directory)
         self._actor = ActorModule(starting_point(config.system), config.hidden)
+        if config.begin_with is not None:
+            self._actor.take_networks(load(config.begin_with).actor)
         self._average = AveragedModel(self._actor, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))
         self._optimizer = torch.optim.Adam(self._actor.parameters(), lr=config.learning_rate)
         self._episodes = Episodes(config.system, config.num_tapes, config.seed)

@@ -9,17 +9,22 @@ from edgelearn_env.quantities import Quantities, quantity
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class APGConfig(RunConfig):
-    """What decides a training run."""
+    """What decides a training run.
+
+    Attributes:
+        begin_with: checkpoint whose networks are trained further, by name or path; new ones if None.
+    """
 
     trims: ClassVar[bool] = True
 
+    begin_with: str | None = None
     total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=800)
     num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=128)
-    learning_rate: float = quantity("of Adam at the start; falls linearly to 0", "alpha", above=0, default=2e-3)
+    learning_rate: float = quantity("of Adam at the start; falls linearly to 0", "alpha", above=0, default=1e-3)
     averaging: float = quantity("decay of the running average of weights", "beta", at_least=0, below=1, default=0.98)
     hidden: int = quantity("units a layer of the actor", "H", at_least=1, integer=True, default=64)
-    validation_tapes: int = quantity("tapes a state is judged on", "n", at_least=1, integer=True, default=300)
-    validate_every: int = quantity("updates between judgements", "n", at_least=1, integer=True, default=20)
+    validation_tapes: int = quantity("tapes a state is judged on", "n", at_least=1, integer=True, default=1000)
+    validate_every: int = quantity("updates between judgements", "n", at_least=1, integer=True, default=25)
 
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)

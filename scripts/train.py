@@ -50,6 +50,7 @@ _CHOICES = {
     "steps": "total_steps",
     "num_envs": "num_envs",
     "updates": "total_updates",
+    "begin_with": "begin_with",
     "demonstrations": "num_demonstrations",
     "iterations": "num_iterations",
 }
@@ -65,6 +66,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Of ppo and sac: environment steps in all.")] = None,
     num_envs: Annotated[int | None, typer.Option(help="Of ppo and sac: environments stepped together.")] = None,
     updates: Annotated[int | None, typer.Option(help="Of apg: gradient steps in all.")] = None,
+    begin_with: Annotated[
+        str | None,
+        typer.Option(help="Of apg: a checkpoint to train further, by name or file; new networks if left out."),
+    ] = None,
     demonstrations: Annotated[int | None, typer.Option(help="Of imitation: tapes that plans are made for.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Of imitation: times that play is corrected.")] = None,
     seed: Annotated[int, typer.Option(help="Of networks, exploration and tapes.")] = 0,
@@ -74,10 +79,11 @@ def train(
 ) -> None:
     """Train an agent; Ctrl-C saves, and the same command goes on. What is left out is the recipe's own choice."""
     system = chosen_scenario(scenario, changes, objective)
-    options = {
+    options: dict[str, int | str | None] = {
         "steps": steps,
         "num_envs": num_envs,
         "updates": updates,
+        "begin_with": begin_with,
         "demonstrations": demonstrations,
         "iterations": iterations,
     }
@@ -99,7 +105,7 @@ def train(
     typer.echo(f"Geometric mean of Phi on {config.validation_tapes} validation tapes: {result.best_objective:.4f}")
 
 
-def _choices(recipe: Recipe, options: dict[str, int]) -> dict[str, Any]:
+def _choices(recipe: Recipe, options: dict[str, int | str]) -> dict[str, Any]:
     """What a recipe calls the options that were given.
 
     Raises:

@@ -106,6 +106,20 @@ def test_wrong_choices_are_refused_by_name(tmp_path, changes, sentence):
         train(small(**changes), tmp_path)
 
 
+def test_training_goes_on_with_the_networks_of_a_checkpoint(tmp_path):
+    first = train(small(total_updates=3, seed=4), tmp_path / "first")
+    kept = load(first.checkpoint)
+    further = train(small(total_updates=1, begin_with=str(first.checkpoint)), tmp_path / "further")
+    assert further.curve[0].validation_objective == first.best_objective
+    begun = train(small(total_updates=1, begin_with=str(first.checkpoint), seed=9), tmp_path / "other")
+    assert begun.curve[0].validation_objective == kept.validation_objective
+    assert load(begun.checkpoint).config["begin_with"] == str(first.checkpoint)
+    with pytest.raises(InvalidInputError, match="hidden must be that of the networks to begin with, 8, got 4"):
+        train(small(hidden=4, begin_with=str(first.checkpoint)), tmp_path / "smaller")
+    with pytest.raises(InvalidInputError, match="unknown checkpoint 'best'"):
+        train(small(begin_with="best"), tmp_path / "none")
+
+
 @pytest.fixture
 def thrifty(tiny) -> Scenario:
     """A system whose episodes end when a budget does."""

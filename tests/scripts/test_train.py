@@ -13,7 +13,8 @@ pytest.importorskip("stable_baselines3")
 from edgelearn_env import Scenario
 from edgelearn_env.agents.checkpoint import load, load_policy
 
-COMMAND = [sys.executable, "-m", "edgelearn_env.scripts.main", "train", "--scenario", "tiny", "--num-envs", "8"]
+COMMAND = [sys.executable, "-m", "edgelearn_env.scripts.main", "train", "--scenario", "tiny"]
+PPO = ("--num-envs", "8", "--steps")
 
 
 def begun(*arguments: str, folder: Path) -> subprocess.Popen[str]:
@@ -28,17 +29,17 @@ def ended(*arguments: str, folder: Path) -> tuple[int, str, str]:
 
 
 def test_a_run_says_where_its_files_are_and_how_good_its_best_state_is(tmp_path):
-    status, printed, complaint = ended("--steps", "2048", folder=tmp_path)
+    status, printed, complaint = ended(*PPO, "2048", folder=tmp_path)
     assert (status, complaint) == (0, "")
     folder = Path("runs") / "ppo-tiny"
     assert f"Wrote {folder / 'checkpoint.zip'}, {folder / 'progress.csv'}" in printed
     kept = load(tmp_path / folder / "checkpoint.zip")
     assert f"on 100 validation tapes: {kept.validation_objective:.4f}" in printed
     load_policy(tmp_path / folder / "checkpoint.zip", Scenario.preset("tiny"))
-    status, _, complaint = ended("--steps", "2048", "--seed", "1", folder=tmp_path)
+    status, _, complaint = ended(*PPO, "2048", "--seed", "1", folder=tmp_path)
     assert status == 2
     assert "was begun with another seed" in complaint
-    status, _, complaint = ended("--steps", "2048", "--seed", "1", "--fresh", folder=tmp_path)
+    status, _, complaint = ended(*PPO, "2048", "--seed", "1", "--fresh", folder=tmp_path)
     assert (status, complaint) == (0, "")
     assert load(tmp_path / folder / "checkpoint.zip").seed == 1
 
@@ -51,9 +52,30 @@ def test_analytic_gradients_are_a_recipe_too(tmp_path):
     assert f"on {kept.num_validation_tapes} validation tapes: {kept.validation_objective:.4f}" in printed
 
 
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("sac", ["--steps", "256", "--num-envs", "8"]),
+        ("imitation", ["--demonstrations", "1", "--iterations", "0"]),
+    ],
+)
+def test_other_recipes_train_too(tmp_path, recipe, options):
+    command = [*COMMAND, "--recipe", recipe, *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert load(tmp_path / "runs" / f"{recipe}-tiny" / "checkpoint.zip").recipe == recipe
+
+
+def test_an_option_of_another_recipe_is_refused(tmp_path):
+    status, _, complaint = ended("--recipe", "apg", "--steps", "100", folder=tmp_path)
+    assert status == 2
+    assert "recipe apg has no --" in complaint
+    assert complaint.rstrip().endswith("it has --updates, --begin-with")
+
+
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     snapshot = tmp_path / "runs" / "ppo-tiny" / "snapshot.pkl"
-    process = begun("--steps", "20000000", folder=tmp_path)
+    process = begun(*PPO, "20000000", folder=tmp_path)
     until = time.monotonic() + 300
     while not snapshot.exists() and time.monotonic() < until:
         time.sleep(0.1)
@@ -62,7 +84,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     printed, complaint = process.communicate(timeout=120)
     assert (process.returncode, complaint) == (0, "")
     assert "Stopped before the end; the same command goes on." in printed
-    status, printed, complaint = ended("--steps", "2048", folder=tmp_path)
+    status, printed, complaint = ended(*PPO, "2048", folder=tmp_path)
     assert (status, complaint) == (0, "")
     assert "Wrote" in printed
 
