@@ -33,6 +33,7 @@ from edgelearn_env.encoding import Codec
 from edgelearn_env.envs.two_stage_torch import straight_through  # first of those that need the extra, since it says so
 from edgelearn_env.records import mapped
 from edgelearn_env.scenario import Scenario
+from edgelearn_env.seeds import TUNING
 from edgelearn_env.trajectory import Observed
 
 import torch  # isort: skip
@@ -186,7 +187,7 @@ class Episodes:
     Args:
         scenario: the system.
         num_tapes: B, played at a time.
-        seed: whose sequences of tapes are played.
+        seed: of `tape_seeds`, whose sequences are played.
     """
 
     def __init__(self, scenario: Scenario, num_tapes: int, seed: int) -> None:
@@ -196,7 +197,7 @@ class Episodes:
         self._codec = Codec.of(scenario, torch_arrays)
         self._system = system_of(scenario.replace(budgets=further), torch_arrays)
         self._tapes = TensorTapes(scenario, num_tapes, "cpu")
-        self._tapes.name_sequences(np.arange(num_tapes) + seed)
+        self._tapes.name_sequences(tape_seeds(seed, num_tapes))
         radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit
         self._mean_gain = torch.tensor(scenario.mean_channel_gain)
         # The limit of an upload that lasts for ever: N_0 Q ln 2 / g.
@@ -268,6 +269,11 @@ class Episodes:
 
     def _log_bound(self, state: State) -> torch.Tensor:
         return torch.log(self._codec.bound.value(state.progress))
+
+
+def tape_seeds(seed: int, count: int) -> np.ndarray:
+    """Different seeds of training tapes, in which two runs have hardly any in common, (count,)."""
+    return np.random.default_rng(seed).choice(TUNING, count, replace=False)
 
 
 def share_before_switch(action: torch.Tensor, following: torch.Tensor, crossing: torch.Tensor) -> torch.Tensor:

@@ -28,4 +28,4 @@ class APGConfig(RunConfig):
 
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
-        self.require_training_seeds(self.num_tapes)
+        self.require_training_seeds(1)

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 import torch
 
 from edgelearn_env.agents.actor_module import ActorModule
-from edgelearn_env.agents.apg import Episodes, share_before_switch, train
+from edgelearn_env.agents.apg import Episodes, share_before_switch, tape_seeds, train
 from edgelearn_env.agents.apg_config import APGConfig
 from edgelearn_env.agents.checkpoint import load, load_policy
 from edgelearn_env.agents.starting_point import starting_point
@@ -97,7 +97,7 @@ def test_a_directory_is_only_gone_on_with_by_the_same_choices(tmp_path):
     [
         ({"total_updates": 0}, "total_updates must be at least 1, got 0"),
         ({"averaging": 1.0}, "averaging must be below 1, got 1"),
-        ({"seed": TUNING}, "seed must be at most 999996"),
+        ({"seed": TUNING}, "seed must be at most 999999"),
         ({"scenario": "huge"}, "unknown scenario preset 'huge'"),
     ],
 )
@@ -120,6 +120,14 @@ def test_training_goes_on_with_the_networks_of_a_checkpoint(tmp_path):
         train(small(begin_with="best"), tmp_path / "none")
 
 
+def test_runs_have_tapes_of_their_own_among_those_of_training():
+    first, second = tape_seeds(0, 128).tolist(), tape_seeds(1, 128).tolist()
+    assert len(set(first)) == len(set(second)) == 128
+    assert len(set(first) & set(second)) < 3
+    assert min(first + second) >= 0
+    assert max(first + second) < TUNING
+
+
 @pytest.fixture
 def thrifty(tiny) -> Scenario:
     """A system whose episodes end when a budget does."""
@@ -133,7 +141,7 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
     for episode in range(2):  # the next play is on the next tapes of the same seeds
         with torch.no_grad():
             played = episodes.play(actor)
-        tapes = Tape.stack([sample_tape(thrifty, 3 + index, episode) for index in range(6)])
+        tapes = Tape.stack([sample_tape(thrifty, seed, episode) for seed in tape_seeds(3, 6)])
         trajectory = rollout(thrifty, tapes, lambda observed: ready_together(system, observed, decided(observed)))
         gained = np.log(trajectory.objective) - played.log_bound.numpy()
         one_round = 1 / trajectory.num_finetune_rounds
