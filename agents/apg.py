@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.agents.apg_config import APGConfig
-from edgelearn_env.agents.checkpoint import load
+from edgelearn_env.agents.checkpoint import RECIPES, load
 from edgelearn_env.agents.starting_point import starting_point
 from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
 from edgelearn_env.agents.trimming import ready_together
@@ -94,7 +94,9 @@ class _Run:
         self._kept = TrainingRun("apg", config, directory)
         self._actor = ActorModule(starting_point(config.system), config.hidden)
         if config.begin_with is not None:
-            self._actor.take_networks(load(config.begin_with).actor)
+            name = config.begin_with
+            file = f"{name}-{config.system.name}-{config.seed}" if name in RECIPES else name
+            self._actor.take_networks(load(file).actor)
         self._average = AveragedModel(self._actor, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))
         self._optimizer = torch.optim.Adam(self._actor.parameters(), lr=config.learning_rate)
         self._episodes = Episodes(config.system, config.num_tapes, config.seed)

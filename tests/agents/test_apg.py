@@ -116,6 +116,8 @@ def test_training_goes_on_with_the_networks_of_a_checkpoint(tmp_path):
     assert load(begun.checkpoint).config["begin_with"] == str(first.checkpoint)
     with pytest.raises(InvalidInputError, match="hidden must be that of the networks to begin with, 8, got 4"):
         train(small(hidden=4, begin_with=str(first.checkpoint)), tmp_path / "smaller")
+    with pytest.raises(InvalidInputError, match="unknown checkpoint 'imitation-tiny-0'"):
+        train(small(begin_with="imitation"), tmp_path / "none")
     with pytest.raises(InvalidInputError, match="unknown checkpoint 'best'"):
         train(small(begin_with="best"), tmp_path / "none")
 
