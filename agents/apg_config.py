@@ -12,7 +12,7 @@ class APGConfig(RunConfig):
     """What decides a training run.
 
     Attributes:
-        begin_with: checkpoint whose networks are trained further, by name or path; or a recipe, for its run with the same
+        begin_with: checkpoint whose networks are trained further, by name or path; or a recipe, for its run of the same
             seed that comes with the package. New networks if None.
     """
 
