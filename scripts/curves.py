@@ -46,7 +46,7 @@ def curves(
         figure = curve_figure(title, drawn, _beside(about))
         with written_atomically(out / f"curve-{recipe}.png") as temporary:
             figure.savefig(temporary, dpi=110)
-        mean, half_width = mean_and_half_width(np.log([run.checkpoint.validation_objective for run in runs]))
+        (mean,), (half_width,) = mean_and_half_width(np.log([[run.checkpoint.validation_objective] for run in runs]))
         best = ", ".join(f"{run.checkpoint.validation_objective:.4f} (seed {run.checkpoint.seed})" for run in runs)
         interval = f"{np.exp(mean - half_width):.4f} to {np.exp(mean + half_width):.4f}" if len(runs) > 1 else "none"
         typer.echo(f"{recipe}: kept {best}; geometric mean {np.exp(mean):.4f}, 95 % interval {interval}")
