@@ -11,6 +11,7 @@ from edgelearn_env.agents.checkpoint import Checkpoint
 from edgelearn_env.baselines.myopic import Myopic
 from edgelearn_env.dynamics import system_of
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenario import Scenario
 from edgelearn_env.scripts import policies
 from edgelearn_env.scripts.policies import named_policies
 from edgelearn_env.seeds import TUNING
@@ -106,3 +107,13 @@ def test_what_cannot_be_played_is_refused_in_one_sentence(named, names, sentence
         named(names)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ppo", "ppo-default"])
+def test_a_recipe_is_played_by_all_of_its_runs_that_come_with_the_package(name):
+    with Progress(console=Console(quiet=True)) as progress:
+        (policy,) = named_policies(Scenario.preset("default"), name, progress)
+    assert (policy.name, policy.kind) == (name, "learned")
+    assert [about["file"] for about in policy.trained] == [f"ppo-default-{seed}" for seed in range(3)]
+    assert [about["seed"] for about in policy.trained] == [0, 1, 2]
+    assert len(policy.runs) == 3
