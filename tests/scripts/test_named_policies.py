@@ -20,9 +20,10 @@ from edgelearn_env.seeds import TUNING
 def trained(scenario, **about) -> Checkpoint:
     """A checkpoint whose actor plays like the myopic policy."""
     choices = {
-        "actor": SimpleNamespace(policy=lambda scenario: Myopic(system=system_of(scenario))),
+        "actor": SimpleNamespace(policy=lambda scenario, trims: Myopic(system=system_of(scenario))),
         "scenario": scenario,
         "recipe": "ppo",
+        "trims": False,
         "config": {"learning_rate": 1e-3, "seed": about.get("seed", 0)},
         "seed": 0,
         "steps": 100,
