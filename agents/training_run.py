@@ -111,15 +111,15 @@ class TrainingRun:
         self._snapshot = b""
 
     def judge(self, actor: Actor, share: float, steps: int, mean_return: float) -> float:
-        """Play the validation tapes: geometric mean of Phi. Keep the state if none was better."""
+        """Play the validation tapes: geometric mean of Phi. Keep the state if it is the best so far."""
         # The mean of log Phi is what the return measures; that of Phi hangs on the few tapes that end in a deep fade.
         objective = rollout(
             self._scenario, self._tapes, actor.policy(self._scenario, trims=self._config.trims)
         ).objective
         value = float(np.exp(np.mean(np.log(objective))))
-        best = min([value, *(point.validation_objective for point in self.curve)])
-        point = Progress(share, steps, self._seconds(), mean_return, value, best)
-        if value == best:
+        before = min((point.validation_objective for point in self.curve), default=np.inf)
+        point = Progress(share, steps, self._seconds(), mean_return, value, min(value, before))
+        if value < before:
             save(self._checkpoint(actor, point), self._directory / CHECKPOINT)
         self.curve.append(point)
         with written_atomically(self._directory / CURVE) as path, path.open("w", newline="") as file:

@@ -124,4 +124,4 @@ def test_wrong_choices_are_refused_by_name(tmp_path, changes, sentence):
 def test_a_run_is_only_gone_on_with_by_the_same_choices(tmp_path):
     train(small(total_steps=32), tmp_path)
     with pytest.raises(InvalidInputError, match="was begun with another warm up"):
-        train(dataclasses.replace(small(total_steps=32), warm_up=0.5), tmp_path)
+        train(dataclasses.replace(small(total_steps=32), warm_up=0.25), tmp_path)
