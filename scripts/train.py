@@ -53,6 +53,7 @@ _CHOICES = {
     "begin_with": "begin_with",
     "demonstrations": "num_demonstrations",
     "iterations": "num_iterations",
+    "learning_rate": "learning_rate",
 }
 
 
@@ -72,6 +73,7 @@ def train(
     ] = None,
     demonstrations: Annotated[int | None, typer.Option(help="Of imitation: tapes that plans are made for.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Of imitation: times that play is corrected.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam at the start.")] = None,
     seed: Annotated[int, typer.Option(help="Of networks, exploration and tapes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; runs/<recipe>-<scenario> if left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on with a run in that folder.")] = True,
@@ -79,13 +81,14 @@ def train(
 ) -> None:
     """Train an agent; Ctrl-C saves, and the same command goes on. What is left out is the recipe's own choice."""
     system = chosen_scenario(scenario, changes, objective)
-    options: dict[str, int | str | None] = {
+    options: dict[str, int | float | str | None] = {
         "steps": steps,
         "num_envs": num_envs,
         "updates": updates,
         "begin_with": begin_with,
         "demonstrations": demonstrations,
         "iterations": iterations,
+        "learning_rate": learning_rate,
     }
     choices = _choices(recipe, {name: value for name, value in options.items() if value is not None})
     config = CONFIGS[recipe](scenario=system, seed=seed, tensorboard=tensorboard, **choices)
@@ -105,7 +108,7 @@ def train(
     typer.echo(f"Geometric mean of Phi on {config.validation_tapes} validation tapes: {result.best_objective:.4f}")
 
 
-def _choices(recipe: Recipe, options: dict[str, int | str]) -> dict[str, Any]:
+def _choices(recipe: Recipe, options: dict[str, int | float | str]) -> dict[str, Any]:
     """What a recipe calls the options that were given.
 
     Raises:

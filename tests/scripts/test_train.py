@@ -70,7 +70,7 @@ def test_an_option_of_another_recipe_is_refused(tmp_path):
     status, _, complaint = ended("--recipe", "apg", "--steps", "100", folder=tmp_path)
     assert status == 2
     assert "recipe apg has no --" in complaint
-    assert complaint.rstrip().endswith("it has --updates, --begin-with")
+    assert complaint.rstrip().endswith("it has --updates, --begin-with, --learning-rate")
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
