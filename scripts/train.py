@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import signal
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -100,8 +102,14 @@ def train(
     run = functools.partial(module.train, config, folder, fresh=not resume)
     if recipe is Recipe.IMITATION:
         run = functools.partial(run, teachers=module.Teachers(plans=_plans, expert=MPC(system)))
-    with _shown() as show:
-        result = run(on_progress=show)
+    with _shown() as show, _asked_to_stop() as stop:
+
+        def go_on(progress: "RunProgress") -> None:
+            show(progress)
+            if stop():
+                raise KeyboardInterrupt
+
+        result = run(on_progress=go_on)
     if result.interrupted:
         typer.echo("Stopped before the end; the same command goes on.")
     typer.echo(f"Wrote {result.checkpoint}, {result.checkpoint.with_name('progress.csv')}")
@@ -127,6 +135,26 @@ def _choices(recipe: Recipe, options: dict[str, int | float | str]) -> dict[str,
 def _plans(scenario: Scenario, tapes: Tape) -> Iterator[Policy]:
     """The clairvoyant plan of each tape in whole batches."""
     return (optimum.whole_plan for optimum in clairvoyant_batch(scenario, tapes))
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether there was a Ctrl-C; a second one interrupts at once.
+
+    As an exception it may be raised where Python has to ignore it, in the midst of a destructor, and be lost.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
