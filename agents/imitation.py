@@ -38,7 +38,7 @@ except ImportError as error:
 from edgelearn_env.agents.actor_module import ActorModule
 from edgelearn_env.agents.torch_threads import torch_threads
 
-# The switch entry is what is left until the switch in these many rounds.
+# The switch entry counts rounds from the switch on in units of so many.
 _SWITCH_SCALE = 10.0
 
 # Tapes played together: few enough to show progress.
