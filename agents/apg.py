@@ -23,26 +23,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgelearn_env.agents.apg_config import APGConfig
-from edgelearn_env.agents.checkpoint import RECIPES, load
-from edgelearn_env.agents.starting_point import starting_point
-from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
-from edgelearn_env.agents.trimming import ready_together
-from edgelearn_env.dynamics import Allocation, State, initial_state, step, system_of
-from edgelearn_env.encoding import Codec
-from edgelearn_env.envs.two_stage_torch import straight_through  # first of those that need the extra, since it says so
-from edgelearn_env.records import mapped
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.seeds import TUNING
+from edgelearn_env.agents.actor.starting_point import starting_point
+from edgelearn_env.agents.actor.trimming import ready_together
+from edgelearn_env.agents.configs.apg import APGConfig
+from edgelearn_env.agents.runs.checkpoint import RECIPES, load
+from edgelearn_env.agents.runs.training_run import Progress, Result, TrainingRun, logged
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.envs.tensors import straight_through  # first of those that need the extra, since it says so
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Observed
+from edgelearn_env.two_stage.dynamics import Allocation, State, initial_state, step, system_of
+from edgelearn_env.two_stage.encoding import Codec
 
 import torch  # isort: skip
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: skip
 
-from edgelearn_env import torch_arrays  # isort: skip
-from edgelearn_env.agents.actor_module import ActorModule  # isort: skip
-from edgelearn_env.agents.torch_threads import torch_threads  # isort: skip
-from edgelearn_env.envs.tensor_tapes import TensorTapes  # isort: skip
+from edgelearn_env.arrays import torch_names  # isort: skip
+from edgelearn_env.agents.actor.module import ActorModule  # isort: skip
+from edgelearn_env.agents.runs.torch_threads import torch_threads  # isort: skip
+from edgelearn_env.tapes.tensor_reader import TensorTapes  # isort: skip
 
 # Far enough that a round which passes a budget is still played.
 _BEYOND = 2.0
@@ -196,8 +196,8 @@ class Episodes:
         budgets, energy = scenario.budgets, scenario.energy
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes
-        self._codec = Codec.of(scenario, torch_arrays)
-        self._system = system_of(scenario.replace(budgets=further), torch_arrays)
+        self._codec = Codec.of(scenario, torch_names)
+        self._system = system_of(scenario.replace(budgets=further), torch_names)
         self._tapes = TensorTapes(scenario, num_tapes, "cpu")
         self._tapes.name_sequences(tape_seeds(seed, num_tapes))
         radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit

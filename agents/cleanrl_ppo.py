@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from edgelearn_env.agents.recipe import (
+from edgelearn_env.agents.runs.one_file import (
     Choices,
     Episodes,
     NumEnvs,
@@ -30,7 +30,7 @@ from edgelearn_env.agents.recipe import (
     run,
     write_report,
 )
-from edgelearn_env.envs.two_stage_vector import TwoStageVectorEnv
+from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.files import written_atomically
 
 try:

@@ -18,25 +18,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.agents.actor import NUM_SERVER_ACTIONS
-from edgelearn_env.agents.imitation_config import ImitationConfig
-from edgelearn_env.agents.starting_point import starting_point
-from edgelearn_env.agents.training_run import Progress, Result, TrainingRun, logged
-from edgelearn_env.dynamics import Allocation
-from edgelearn_env.encoding import Codec
+from edgelearn_env.agents.actor.actor import NUM_SERVER_ACTIONS
+from edgelearn_env.agents.actor.starting_point import starting_point
+from edgelearn_env.agents.configs.imitation import ImitationConfig
+from edgelearn_env.agents.runs.training_run import Progress, Result, TrainingRun, logged
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import MissingExtraError
-from edgelearn_env.records import mapped
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
+from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.two_stage.encoding import Codec
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("torch is not installed: pip install 'edgelearn-env[agents]'") from error
 
-from edgelearn_env.agents.actor_module import ActorModule
-from edgelearn_env.agents.torch_threads import torch_threads
+from edgelearn_env.agents.actor.module import ActorModule
+from edgelearn_env.agents.runs.torch_threads import torch_threads
 
 # The switch entry counts rounds from the switch on in units of so many.
 _SWITCH_SCALE = 10.0

@@ -11,14 +11,17 @@ The algorithm is that of Stable-Baselines3. What this recipe adds:
 from collections.abc import Callable
 from pathlib import Path
 
-from edgelearn_env.agents.ppo_config import PPOConfig
-from edgelearn_env.agents.sb3_run import SB3Run, training_envs  # first of those that need the extra, since it says so
-from edgelearn_env.agents.training_run import Progress, Result
+from edgelearn_env.agents.configs.ppo import PPOConfig
+from edgelearn_env.agents.runs.sb3_run import (  # first of those that need the extra, since it says so
+    SB3Run,
+    training_envs,
+)
+from edgelearn_env.agents.runs.training_run import Progress, Result
 
 from stable_baselines3 import PPO  # isort: skip
 
-from edgelearn_env.agents.actor_critic import StartedPolicy  # isort: skip
-from edgelearn_env.agents.torch_threads import torch_threads  # isort: skip
+from edgelearn_env.agents.actor.ppo_policy import StartedPolicy  # isort: skip
+from edgelearn_env.agents.runs.torch_threads import torch_threads  # isort: skip
 
 
 def train(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgelearn_env.agents.recipe import (
+from edgelearn_env.agents.runs.one_file import (
     Choices,
     NumEnvs,
     OnProgress,

@@ -14,14 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgelearn_env.agents.sac_config import SACConfig
-from edgelearn_env.agents.sb3_run import SB3Run, training_envs  # first of those that need the extra, since it says so
-from edgelearn_env.agents.training_run import Progress, Result
+from edgelearn_env.agents.configs.sac import SACConfig
+from edgelearn_env.agents.runs.sb3_run import (  # first of those that need the extra, since it says so
+    SB3Run,
+    training_envs,
+)
+from edgelearn_env.agents.runs.training_run import Progress, Result
 
 from stable_baselines3 import SAC  # isort: skip
 
-from edgelearn_env.agents.sac_policy import StartedActor, StartedSACPolicy  # isort: skip
-from edgelearn_env.agents.torch_threads import torch_threads  # isort: skip
+from edgelearn_env.agents.actor.sac_policy import StartedActor, StartedSACPolicy  # isort: skip
+from edgelearn_env.agents.runs.torch_threads import torch_threads  # isort: skip
 
 
 def train(

@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 from gymnasium.vector import AutoresetMode
 
-from edgelearn_env.agents.recipe import (
+from edgelearn_env.agents.runs.one_file import (
     Choices,
     Episodes,
     NumEnvs,

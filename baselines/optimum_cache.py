@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from edgelearn_env.baselines.clairvoyant import Certificate, Optimum
-from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
-from edgelearn_env.baselines.plan import Plan
-from edgelearn_env.dynamics import Allocation
+from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.search import Certificate, Optimum
+from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.files import written_atomically
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.dynamics import Allocation
 
 
 def cached_optima(

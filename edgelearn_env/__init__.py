@@ -3,12 +3,12 @@
 Importing this package registers the environments with Gymnasium; solvers, torch and plotting load only when used.
 """
 
-from edgelearn_env.dynamics import Allocation, Outcome, State
 from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError, SolverError
 from edgelearn_env.registration import register_environments
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
+from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State
 
 __all__ = [
     "Allocation",

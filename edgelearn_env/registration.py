@@ -15,11 +15,11 @@ class EntryPoints(NamedTuple):
 
 ENVIRONMENTS = {
     "EdgeLearn/TwoStage-v0": EntryPoints(
-        "edgelearn_env.envs.two_stage:TwoStageEnv", "edgelearn_env.envs.two_stage_vector:TwoStageVectorEnv"
+        "edgelearn_env.two_stage.env:TwoStageEnv", "edgelearn_env.envs.vector:TwoStageVectorEnv"
     ),
     "EdgeLearn/mo-TwoStage-v0": EntryPoints(
-        "edgelearn_env.envs.multi_objective:MultiObjectiveEnv",
-        "edgelearn_env.envs.multi_objective:MultiObjectiveVectorEnv",
+        "edgelearn_env.two_stage.multi_objective:MultiObjectiveEnv",
+        "edgelearn_env.two_stage.multi_objective:MultiObjectiveVectorEnv",
         scalar_reward=False,
     ),
 }

@@ -6,12 +6,21 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from edgelearn_env.dynamics import Allocation, DeviceRound, Outcome, State, System, initial_state, step, system_of
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.quantities import shown
-from edgelearn_env.records import mapped
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Conditions, Tape
+from edgelearn_env.scenarios.quantities import shown
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Conditions, Tape
+from edgelearn_env.two_stage.dynamics import (
+    Allocation,
+    DeviceRound,
+    Outcome,
+    State,
+    System,
+    initial_state,
+    step,
+    system_of,
+)
 
 
 class Observed(NamedTuple):

@@ -12,20 +12,20 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from edgelearn_env.baselines.ablation_search import ablated_optimum
-from edgelearn_env.baselines.ablations import ABLATIONS
-from edgelearn_env.baselines.clairvoyant import Optimum
 from edgelearn_env.baselines.optimum_cache import cached_optima
+from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
+from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
+from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.evaluation.leaderboard import chance, interval, percent
+from edgelearn_env.evaluation.report import Played, Report
 from edgelearn_env.files import written_atomically
-from edgelearn_env.leaderboard import chance, interval, percent
-from edgelearn_env.report import Played, Report
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.scripts.play import each_its_own, episode_progress, play
 from edgelearn_env.scripts.policies import NAMES, NamedPolicy, named_policies
-from edgelearn_env.seeds import test_seeds
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.tapes.seeds import test_seeds
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
 
 # Enough to tell what a freedom is worth; each ablation takes several optima a tape.
@@ -199,8 +199,8 @@ def _price_of_not_knowing(report: Report) -> list[str]:
 
 def _written(report: Report, plans: Trajectory, played: dict[str, list[list[Trajectory]]], out: Path) -> list[Path]:
     """Write the report and its pictures; the first tape is drawn as the clairvoyant and as the best policy play it."""
-    from edgelearn_env.comparison_figure import comparison_figure
-    from edgelearn_env.rendering import episode_figure
+    from edgelearn_env.drawing.comparison_figure import comparison_figure
+    from edgelearn_env.two_stage.rendering import episode_figure
 
     report.save(out / "benchmark.json")
     figures = {"comparison.png": comparison_figure(report), "clairvoyant.png": episode_figure(plans, 0, "clairvoyant")}

@@ -7,13 +7,13 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import typer
 
-from edgelearn_env.agents.checkpoint import Checkpoint, load
+from edgelearn_env.agents.runs.checkpoint import Checkpoint, load
 from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
-from edgelearn_env.scenario import first_difference
-from edgelearn_env.seeds import validation_seeds
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import first_difference
+from edgelearn_env.tapes.seeds import validation_seeds
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
 # Drawn as lines to compare with: quick to play, and not far from what agents reach.
@@ -32,7 +32,7 @@ def curves(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("results"),
 ) -> None:
     """Draw the training curve of each recipe over its seeds, with a 95 % interval; print what each came to."""
-    from edgelearn_env.curve_figure import Curve, curve_figure, mean_and_half_width
+    from edgelearn_env.drawing.curve_figure import Curve, curve_figure, mean_and_half_width
 
     by_recipe: dict[str, list[_Run]] = {}
     for folder in folders:

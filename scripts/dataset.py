@@ -8,15 +8,15 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.offline import Episode, create_minari_dataset, recorded_episodes, require_new_dataset
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.evaluation.offline import Episode, create_minari_dataset, recorded_episodes, require_new_dataset
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.scripts.play import each_its_own, episode_progress, play
 from edgelearn_env.scripts.policies import NAMES, named_policies
-from edgelearn_env.seeds import training_seeds
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.tapes.seeds import training_seeds
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy
 
 

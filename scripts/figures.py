@@ -14,11 +14,18 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import Progress
 
+from edgelearn_env.baselines.two_stage.ablations.study import (
+    DESIGNS,
+    JOINT,
+    SWEEPS,
+    StudyPoint,
+    study_points,
+    why_left_out,
+)
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import written_atomically
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-from edgelearn_env.scripts.study import DESIGNS, JOINT, SWEEPS, StudyPoint, study_points, why_left_out
 
 _CSV = "study.csv"
 
@@ -93,7 +100,7 @@ def _notes(scenario: Scenario, points: Sequence[StudyPoint]) -> list[str]:
 
 def _pictures(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> list[Path]:
     """Bounds against each number that was varied, and the rounds of every design against the data's gap."""
-    from edgelearn_env.study_figure import Panel, study_figure
+    from edgelearn_env.drawing.study_figure import Panel, study_figure
 
     def curves(sweep: str, field: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         found = {}

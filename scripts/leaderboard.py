@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.leaderboard import Leaderboard
-from edgelearn_env.report import Report
+from edgelearn_env.evaluation.leaderboard import Leaderboard
+from edgelearn_env.evaluation.report import Report
 from edgelearn_env.scripts.sections import rewrite_section
 
 BEGIN, END = "<!-- leaderboard: made by `edgelearn leaderboard --write` -->", "<!-- end of leaderboard -->"

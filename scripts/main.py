@@ -12,7 +12,7 @@ from edgelearn_env.scripts.figures import figures
 from edgelearn_env.scripts.leaderboard import leaderboard
 from edgelearn_env.scripts.scenarios import scenarios
 from edgelearn_env.scripts.solve import solve
-from edgelearn_env.scripts.speed import speed
+from edgelearn_env.scripts.speed.speed import speed
 from edgelearn_env.scripts.train import train
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 
 ScenarioName = Annotated[str, typer.Option("--scenario", "-s", help="A preset's name or a .toml file.")]
 Changes = Annotated[

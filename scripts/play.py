@@ -9,12 +9,12 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from edgelearn_env.baselines.mpc import MPC
-from edgelearn_env.baselines.plan import Plan
-from edgelearn_env.dynamics import Allocation
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape
+from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.two_stage.policies.mpc import MPC
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Observed, Policy
+from edgelearn_env.two_stage.dynamics import Allocation
 
 Batch = TypeVar("Batch")
 

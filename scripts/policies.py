@@ -6,12 +6,19 @@ from typing import Any
 
 from rich.progress import Progress
 
-from edgelearn_env.agents.checkpoint import RECIPES, Checkpoint, load, load_policy, shipped_checkpoints, shipped_runs
+from edgelearn_env.agents.runs.checkpoint import (
+    RECIPES,
+    Checkpoint,
+    load,
+    load_policy,
+    shipped_checkpoints,
+    shipped_runs,
+)
 from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
-from edgelearn_env.report import Kind
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.seeds import TUNING
+from edgelearn_env.evaluation.report import Kind
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Policy
 
 NAMES = (*LADDER, *RECIPES)

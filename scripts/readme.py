@@ -3,8 +3,8 @@
 import inspect
 import re
 
-from edgelearn_env.envs.two_stage import TwoStageEnv
 from edgelearn_env.scripts.sections import rewrite_section, with_section
+from edgelearn_env.two_stage.env import TwoStageEnv
 
 BEGIN, END = "<!-- environment: made by `python -m edgelearn_env.scripts.readme` -->", "<!-- end of environment -->"
 _LEFT_OUT = ("Description", "Arguments", "Version History")

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 
 
 def scenarios(

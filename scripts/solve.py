@@ -9,16 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
-from edgelearn_env.baselines.plan import Plan
 from edgelearn_env.baselines.solvers import SOLVERS
-from edgelearn_env.baselines.static_design import require_one_round
+from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.evaluation.report import versions
 from edgelearn_env.files import written_atomically
-from edgelearn_env.report import versions
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
 
@@ -34,7 +34,7 @@ def solve(
     out: Annotated[Path, typer.Option(help="Folder for optimum.json and optimum.png.")] = Path("results"),
 ) -> None:
     """Solve one tape to proven optimality over all numbers of rounds."""
-    from edgelearn_env.rendering import episode_figure
+    from edgelearn_env.two_stage.rendering import episode_figure
 
     system = chosen_scenario(scenario, changes, objective)
     known = _tape(system, seed, tape, gains, harvest)

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from edgelearn_env.agents.apg_config import APGConfig
-from edgelearn_env.agents.imitation_config import ImitationConfig
-from edgelearn_env.agents.ppo_config import PPOConfig
-from edgelearn_env.agents.run_config import RunConfig
-from edgelearn_env.agents.sac_config import SACConfig
-from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
-from edgelearn_env.baselines.mpc import MPC
+from edgelearn_env.agents.configs.apg import APGConfig
+from edgelearn_env.agents.configs.imitation import ImitationConfig
+from edgelearn_env.agents.configs.ppo import PPOConfig
+from edgelearn_env.agents.configs.run import RunConfig
+from edgelearn_env.agents.configs.sac import SACConfig
+from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-from edgelearn_env.tape import Tape
+from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Policy
 
 if TYPE_CHECKING:
-    from edgelearn_env.agents.training_run import Progress as RunProgress
+    from edgelearn_env.agents.runs.training_run import Progress as RunProgress
 
 
 class Recipe(StrEnum):

@@ -16,12 +16,12 @@ beartype_package(
     conf=BeartypeConf(
         claw_is_pep526=False,
         is_pep484_tower=True,
-        claw_skip_package_names=("edgelearn_env.scenario", "edgelearn_env.tape"),
+        claw_skip_package_names=("edgelearn_env.scenarios.scenario", "edgelearn_env.tapes.tape"),
     ),
 )
 
-from edgelearn_env.scenario import Scenario  # noqa: E402
-from edgelearn_env.tape import Tape, sample_tape  # noqa: E402
+from edgelearn_env.scenarios.scenario import Scenario  # noqa: E402
+from edgelearn_env.tapes.tape import Tape, sample_tape  # noqa: E402
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=40)
 hypothesis.settings.load_profile("suite")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edgelearn_env.report import Kind, Played
+from edgelearn_env.evaluation.report import Kind, Played
 
 TRAINED = [{"recipe": "ppo", "seed": 3}, {"recipe": "ppo", "seed": 4}]
 

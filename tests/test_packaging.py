@@ -60,8 +60,8 @@ def test_a_wheel_holds_code_presets_and_checkpoints_and_no_bare_folders(wheel):
     roots = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
     assert roots == {"edgelearn_env"}
     for file in (
-        "presets/default.toml",
-        "baselines/clairvoyant.py",
+        "two_stage/presets/default.toml",
+        "baselines/two_stage/clairvoyant/search.py",
         "agents/checkpoints/ppo-default-0.zip",
         "scripts/main.py",
         "py.typed",

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from random_scenarios import random_allocation, random_policy, random_scenario, random_tape, seeds
 
-from edgelearn_env.dynamics import Allocation, initial_state, step, system_of
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.records import mapped
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, no_round, rollout
+from edgelearn_env.two_stage.dynamics import Allocation, initial_state, step, system_of
 
 
 def leaves(record):

@@ -1,1 +1,1 @@
-"""Gymnasium environments over `edgelearn_env.dynamics`."""
+"""Gymnasium environments over `edgelearn_env.two_stage.dynamics`."""

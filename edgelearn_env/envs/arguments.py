@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape
 
 ScenarioSource = Scenario | str | Path | Mapping[str, Any]
 

@@ -3,15 +3,15 @@
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from edgelearn_env.dynamics import State, initial_state
-from edgelearn_env.envs.itemised import itemised
-from edgelearn_env.envs.kernel import kernel_named
-from edgelearn_env.envs.memory import keep_freed_memory
-from edgelearn_env.envs.tape_reader import TapeReader
-from edgelearn_env.records import Record, mapped, write_rows
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape
+from edgelearn_env.arrays.kept_memory import keep_freed_memory
+from edgelearn_env.arrays.records import Record, mapped, write_rows
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.reader import TapeReader
+from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Observed, Round, Trajectory, no_round
+from edgelearn_env.two_stage.dynamics import State, initial_state
+from edgelearn_env.two_stage.info import itemised
+from edgelearn_env.two_stage.kernels import kernel_named
 
 _NO_SEED = -1
 
@@ -116,7 +116,7 @@ class EpisodeBatch:
 
     def frame(self, index: int, *, as_text: bool) -> np.ndarray | str:
         """One episode as far as it was played, as an image or as text; needs `recording=True`."""
-        from edgelearn_env import rendering
+        from edgelearn_env.two_stage import rendering
 
         trajectory = self._trajectory(index)
         return rendering.ansi(trajectory) if as_text else rendering.rgb_array(trajectory)

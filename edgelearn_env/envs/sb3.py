@@ -8,9 +8,9 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from edgelearn_env.envs.two_stage_vector import Ended, TwoStageVectorEnv
+from edgelearn_env.envs.vector import Ended, TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
-from edgelearn_env.tape import Tape
+from edgelearn_env.tapes.tape import Tape
 
 try:
     from stable_baselines3.common.monitor import Monitor

@@ -2,7 +2,7 @@
 
 import math
 
-from edgelearn_env.arrays import Array, namespace_of
+from edgelearn_env.arrays.namespaces import Array, namespace_of
 
 
 def waiting_time_s(energy_j: Array, battery_j: Array, harvest_w: Array) -> Array:

@@ -1,6 +1,6 @@
 """Time and energy of computing gradients at a clock frequency."""
 
-from edgelearn_env.arrays import Array
+from edgelearn_env.arrays.namespaces import Array
 
 
 def compute_time_s(cycles_per_sample: Array, batch: Array, freq_hz: Array) -> Array:

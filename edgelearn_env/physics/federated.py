@@ -6,7 +6,7 @@ changes the duration; nothing else in a round depends on either.
 
 from typing import NamedTuple
 
-from edgelearn_env.arrays import Array, namespace_of
+from edgelearn_env.arrays.namespaces import Array, namespace_of
 
 
 class DeviceWork(NamedTuple):

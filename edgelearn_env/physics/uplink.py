@@ -2,7 +2,7 @@
 
 import math
 
-from edgelearn_env.arrays import Array, namespace_of
+from edgelearn_env.arrays.namespaces import Array, namespace_of
 
 
 def uplink_rate_bps(power_w: Array, channel_gain: Array, bandwidth_hz: Array, noise_w_per_hz: float) -> Array:

@@ -11,21 +11,21 @@ pytest.importorskip("torch")
 
 import torch
 
-from edgelearn_env.agents.actor_module import ActorModule
+from edgelearn_env.agents.actor.module import ActorModule
+from edgelearn_env.agents.actor.starting_point import starting_point
+from edgelearn_env.agents.actor.trimming import ready_together
 from edgelearn_env.agents.apg import Episodes, share_before_switch, tape_seeds, train
-from edgelearn_env.agents.apg_config import APGConfig
-from edgelearn_env.agents.checkpoint import load, load_policy
-from edgelearn_env.agents.starting_point import starting_point
-from edgelearn_env.agents.training_run import Progress
-from edgelearn_env.agents.trimming import ready_together
-from edgelearn_env.baselines.hardware import uplinks
-from edgelearn_env.dynamics import initial_state, system_of
+from edgelearn_env.agents.configs.apg import APGConfig
+from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.training_run import Progress
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.baselines.two_stage.model.hardware import uplinks
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.records import mapped
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.seeds import TUNING
-from edgelearn_env.tape import Conditions, Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.seeds import TUNING
+from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.dynamics import initial_state, system_of
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 

@@ -9,17 +9,17 @@ pytest.importorskip("torch")
 
 import torch
 
-from edgelearn_env.agents.checkpoint import load, load_policy
+from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.imitation import Teachers, lessons_of, train
-from edgelearn_env.agents.imitation_config import ImitationConfig
-from edgelearn_env.agents.training_run import Progress
-from edgelearn_env.baselines.myopic import Myopic
-from edgelearn_env.dynamics import system_of
-from edgelearn_env.encoding import Codec
+from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.training_run import Progress
+from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, rollout
+from edgelearn_env.two_stage.dynamics import system_of
+from edgelearn_env.two_stage.encoding import Codec
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 
@@ -152,7 +152,7 @@ def test_an_actor_learns_to_play_like_its_teacher(tmp_path, tiny, teachers):
 
 
 def _validation(scenario: Scenario, policy) -> np.ndarray:
-    from edgelearn_env.seeds import validation_seeds
+    from edgelearn_env.tapes.seeds import validation_seeds
 
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in validation_seeds(3)])
     return rollout(scenario, tapes, policy).objective

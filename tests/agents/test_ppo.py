@@ -11,16 +11,16 @@ pytest.importorskip("stable_baselines3")
 
 import torch
 
-from edgelearn_env.agents.actor_critic import StartedPolicy
-from edgelearn_env.agents.checkpoint import load, load_policy
+from edgelearn_env.agents.actor.ppo_policy import StartedPolicy
+from edgelearn_env.agents.actor.static_plan import static_plan
 from edgelearn_env.agents.ppo import PPOConfig, Progress, train
-from edgelearn_env.agents.static_plan import static_plan
-from edgelearn_env.envs.two_stage import TwoStageEnv
+from edgelearn_env.agents.runs.checkpoint import load, load_policy
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.seeds import TUNING, validation_seeds
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.seeds import TUNING, validation_seeds
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.env import TwoStageEnv
 
 ROLLOUT = 8 * 16
 TINY = Path(__file__).parents[1] / "tiny.toml"
@@ -204,7 +204,7 @@ def test_agents_load_without_torch_and_say_how_to_install_it(tmp_path):
     code = """
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None
-import edgelearn_env.agents, edgelearn_env.agents.checkpoint, edgelearn_env.agents.ppo_config
+import edgelearn_env.agents, edgelearn_env.agents.runs.checkpoint, edgelearn_env.agents.configs.ppo
 import edgelearn_env.errors as errors
 try:
     import edgelearn_env.agents.ppo

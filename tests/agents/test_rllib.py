@@ -12,8 +12,8 @@ pytest.importorskip("ray.rllib")
 import numpy as np
 from ray.rllib.core.rl_module.rl_module import RLModule
 
-from edgelearn_env.agents.recipe import Choices, Progress
 from edgelearn_env.agents.rllib_ppo import train
+from edgelearn_env.agents.runs.one_file import Choices, Progress
 
 # Two runners of eight environments, 64 steps each: what an update learns from.
 ROLLOUT = 2 * 8 * 64

@@ -11,14 +11,14 @@ pytest.importorskip("stable_baselines3")
 import torch
 from stable_baselines3.common.logger import configure
 
-from edgelearn_env.agents.checkpoint import load, load_policy
+from edgelearn_env.agents.configs.sac import SACConfig
+from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.training_run import Progress
 from edgelearn_env.agents.sac import algorithm, train
-from edgelearn_env.agents.sac_config import SACConfig
-from edgelearn_env.agents.training_run import Progress
-from edgelearn_env.envs.two_stage import TwoStageEnv
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.tape import sample_tape
+from edgelearn_env.tapes.tape import sample_tape
 from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.env import TwoStageEnv
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines import optimum_cache
-from edgelearn_env.baselines.clairvoyant import Optimum, clairvoyant
 from edgelearn_env.baselines.optimum_cache import cached_optima, optimum_digest
-from edgelearn_env.records import mapped
-from edgelearn_env.tape import sample_tape
+from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.tapes.tape import sample_tape
 
 SEEDS = [3, 4]
 

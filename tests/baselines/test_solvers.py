@@ -8,12 +8,12 @@ import cvxpy as cp
 import pytest
 from small_systems import planned
 
-from edgelearn_env.baselines.clairvoyant import clairvoyant
-from edgelearn_env.baselines.clairvoyant_batch import clairvoyant_batch
-from edgelearn_env.baselines.program import EpisodeProgram
 from edgelearn_env.baselines.solvers import SOLVERS
+from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
-from edgelearn_env.tape import Tape
+from edgelearn_env.tapes.tape import Tape
 
 WAYS = {
     "one tape": lambda scenario, tape, solver: clairvoyant(scenario, tape, solver=solver),

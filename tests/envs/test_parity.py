@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
-from edgelearn_env.encoding import Codec
-from edgelearn_env.envs.two_stage import TwoStageEnv
-from edgelearn_env.envs.two_stage_vector import TwoStageVectorEnv
-from edgelearn_env.records import mapped
-from edgelearn_env.scenario import Scenario
-from edgelearn_env.tape import Tape, sample_tape
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.envs.vector import TwoStageVectorEnv
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, Trajectory, rollout
+from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.env import TwoStageEnv
 
 B, SEED = 6, 21
 
@@ -77,7 +77,7 @@ def test_single_and_vector_environments_and_compiled_ones_play_the_model_to_the_
 @scenarios
 def test_tensors_play_the_model_to_rounding_and_observe_it_so_before_observations_are_cast(scenario):
     torch = pytest.importorskip("torch")
-    from edgelearn_env.envs.two_stage_torch import TwoStageTorch
+    from edgelearn_env.envs.tensors import TwoStageTorch
 
     def assert_close(left, right, rows):
         def compare(tensor, array):

@@ -11,9 +11,9 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from edgelearn_env.envs.sb3 import NativeVecEnv
-from edgelearn_env.envs.two_stage import TwoStageEnv
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.tape import sample_tape
+from edgelearn_env.tapes.tape import sample_tape
+from edgelearn_env.two_stage.env import TwoStageEnv
 
 ID = "EdgeLearn/TwoStage-v0"
 B = 5

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgelearn_env import Scenario
-from edgelearn_env.baselines.ablations import ABLATIONS
+from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 
 
 def edgelearn(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

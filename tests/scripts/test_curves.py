@@ -11,9 +11,9 @@ pytest.importorskip("torch")
 from matplotlib.image import imread
 
 from edgelearn_env.agents.apg import train
-from edgelearn_env.agents.apg_config import APGConfig
-from edgelearn_env.agents.checkpoint import load
-from edgelearn_env.curve_figure import mean_and_half_width
+from edgelearn_env.agents.configs.apg import APGConfig
+from edgelearn_env.agents.runs.checkpoint import load
+from edgelearn_env.drawing.curve_figure import mean_and_half_width
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scripts.curves import curves
 

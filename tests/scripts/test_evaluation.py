@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.report import Report
+from edgelearn_env.evaluation.report import Report
 from edgelearn_env.scripts.leaderboard import BEGIN, END
 from edgelearn_env.scripts.main import app
-from edgelearn_env.seeds import TEST, TUNING
+from edgelearn_env.tapes.seeds import TEST, TUNING
 
 TINY = Path(__file__).parent.parent / "tiny.toml"
 ON_TINY = ["--scenario", str(TINY)]

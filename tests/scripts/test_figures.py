@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgelearn_env.baselines.ablation_search import ablated_design
-from edgelearn_env.baselines.static_design import static_design
+from edgelearn_env.baselines.two_stage.ablations.search import ablated_design
+from edgelearn_env.baselines.two_stage.ablations.study import DESIGNS, JOINT, SWEEPS, study_points, with_num_devices
+from edgelearn_env.baselines.two_stage.static.design import static_design
+from edgelearn_env.drawing.study_figure import Panel, study_figure
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts import figures as command
 from edgelearn_env.scripts.main import app
-from edgelearn_env.scripts.study import DESIGNS, JOINT, SWEEPS, study_points, with_num_devices
-from edgelearn_env.study_figure import Panel, study_figure
 
 TINY = str(Path(__file__).parents[1] / "tiny.toml")
 

@@ -7,14 +7,14 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from edgelearn_env.agents.checkpoint import Checkpoint
-from edgelearn_env.baselines.myopic import Myopic
-from edgelearn_env.dynamics import system_of
+from edgelearn_env.agents.runs.checkpoint import Checkpoint
+from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts import policies
 from edgelearn_env.scripts.policies import named_policies
-from edgelearn_env.seeds import TUNING
+from edgelearn_env.tapes.seeds import TUNING
+from edgelearn_env.two_stage.dynamics import system_of
 
 
 def trained(scenario, **about) -> Checkpoint:

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("stable_baselines3")
 
 from edgelearn_env import Scenario
-from edgelearn_env.agents.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.checkpoint import load, load_policy
 
 COMMAND = [sys.executable, "-m", "edgelearn_env.scripts.main", "train", "--scenario", "tiny"]
 PPO = ("--num-envs", "8", "--steps")

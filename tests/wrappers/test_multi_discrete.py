@@ -8,8 +8,8 @@ from gymnasium.spaces import MultiDiscrete
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from edgelearn_env.envs.two_stage import TwoStageEnv
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.two_stage.env import TwoStageEnv
 from edgelearn_env.wrappers import MultiDiscreteActions, VectorMultiDiscreteActions
 
 ID = "EdgeLearn/TwoStage-v0"

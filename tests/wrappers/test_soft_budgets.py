@@ -7,10 +7,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from edgelearn_env.dynamics import DELAY
-from edgelearn_env.envs.two_stage import TwoStageEnv
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.dynamics import DELAY
+from edgelearn_env.two_stage.env import TwoStageEnv
 from edgelearn_env.wrappers import MultiDiscreteActions, SoftBudgets, VectorMultiDiscreteActions, VectorSoftBudgets
 
 ID = "EdgeLearn/TwoStage-v0"

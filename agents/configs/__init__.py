@@ -1,0 +1,1 @@
+"""The choices of each recipe; they load without torch."""

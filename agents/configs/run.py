@@ -1,0 +1,54 @@
+"""What the choices of every recipe that keeps its runs have in common; loads without torch."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
+from edgelearn_env.scenarios.quantities import Quantities, quantity
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.seeds import TUNING
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RunConfig(Quantities):
+    """What decides a training run, whatever the recipe.
+
+    Attributes:
+        scenario: anything `Scenario.load` takes.
+        objective: replaces `learning.objective`, unless None.
+        tensorboard: whether to write logs for TensorBoard too.
+    """
+
+    # Names of the choices that may change between two sittings of a run.
+    free_choices: ClassVar[tuple[str, ...]] = ("num_threads", "tensorboard")
+
+    # Whether rounds are `trimmed` before they are played, in training and ever after.
+    trims: ClassVar[bool] = False
+
+    scenario: ScenarioSource = "default"
+    objective: str | None = None
+    tensorboard: bool = False
+    seed: int = quantity("of networks, exploration and tapes", "seed", at_least=0, integer=True, default=0)
+    validation_tapes: int = quantity("tapes a state is judged on", "n", at_least=1, integer=True, default=100)
+    num_threads: int = quantity("threads of torch", "n", at_least=1, integer=True, default=1)
+
+    @classmethod
+    def name_of(cls, field: str) -> str:
+        """The name users see: the field's own."""
+        return field
+
+    @property
+    def system(self) -> Scenario:
+        """The scenario that `scenario` and `objective` name."""
+        return configured_scenario(self.scenario, self.objective, {})
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """All fields but the scenario's, as plain values."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names if name not in ("scenario", "objective")}
+
+    def require_training_seeds(self, count: int) -> None:
+        """Refuse a seed from which so many, one after the other, would leave those of training."""
+        most = TUNING - count
+        self.require(self.seed <= most, "seed", f"must be at most {most}, so that training meets no other tapes")

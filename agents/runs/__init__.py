@@ -1,0 +1,1 @@
+"""What a training run keeps: checkpoints, curves, and where to go on."""

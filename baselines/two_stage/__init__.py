@@ -1,0 +1,1 @@
+"""Optima and policies of the two-stage system."""

@@ -1,0 +1,1 @@
+"""What each freedom of the joint design is worth."""

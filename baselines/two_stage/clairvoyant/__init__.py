@@ -1,0 +1,1 @@
+"""The proven optimum of a known tape, over all numbers of rounds."""

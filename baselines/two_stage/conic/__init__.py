@@ -1,0 +1,1 @@
+"""An episode with fixed numbers of rounds as a conic program, and its dual function."""

@@ -1,0 +1,319 @@
+"""The conic program of an episode with fixed numbers of rounds: the independent statement of the model, in cvxpy.
+
+Times replace frequencies and powers: a batch b computed in t takes kappa a^3 b^3 / t^2 joules (power cone), an upload
+of u seconds takes (N_0 W / g) u (2^(Q / (u W)) - 1) joules (exponential cone), and 1/b is a second-order cone.
+"""
+
+import functools
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import cvxpy as cp
+import numpy as np
+
+from edgelearn_env.baselines.solvers import SOLVERS, checked_solver
+from edgelearn_env.baselines.two_stage.conic.dual import Multipliers
+from edgelearn_env.baselines.two_stage.conic.program_data import MARGIN, Scales, program_data
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+
+# Units of the bound that all of both budgets is worth in a thrifty program.
+SHARE_WORTH = 1e4
+
+# How much longer, relative, rounds last than a thrifty program says, if there is time.
+_EASE = 1e-4
+
+
+class RoundTimes(NamedTuple):
+    """What the program decides, in physical units: batch sizes and times of every round.
+
+    Attributes:
+        server_batch, server_s: b and t of the pre-training rounds, (M,).
+        batch, compute_s, upload_s: b, t and u of the fine-tuning rounds, (N, K).
+        duration_s: D without the downlink, (N,).
+    """
+
+    server_batch: np.ndarray
+    server_s: np.ndarray
+    batch: np.ndarray
+    compute_s: np.ndarray
+    upload_s: np.ndarray
+    duration_s: np.ndarray
+
+    @classmethod
+    def none(cls, num_devices: int) -> "RoundTimes":
+        """No rounds at all."""
+        no_round, no_device = np.zeros(0), np.zeros((0, num_devices))
+        return cls(no_round, no_round, no_device, no_device, no_device, no_round)
+
+
+class Solution(NamedTuple):
+    """A solved program: primal point, multipliers, and the share of the budgets that it uses if that was minimised."""
+
+    times: RoundTimes
+    multipliers: Multipliers
+    share: float = 1.0
+
+
+class EpisodeProgram:
+    """The program of one episode, ready to be solved.
+
+    minimise   sum_m c_m / b_m + sum_n sum_k d_k / b_nk
+    subject to sum t_m + sum D_n + overheads <= T, all energies + overheads <= E,
+               w + t + u <= D, e <= battery + h w, e <= capacity,
+               battery[n+1] <= battery[n] - e + h (D + overhead), 0 <= battery <= capacity,
+               f_min t <= a b <= f_max t, e_upload <= p_max u, 1 <= b <= b_max, w >= 0.
+
+    With a restriction, u = Q / rate(p) and e_upload = p u take the place of the upload's cone and limit, or sum t_m and
+    its energy have budgets of their own. Where clocks or batches have no range, computing is linear in the batch, or
+    the batch is a number.
+
+    The inequality of the batteries is exact: more charge never hurts. That a D longer than any device needs can be
+    played as well is shown by `plan.plan_from_times`.
+
+    With an `overdraft_price`, budgets and batteries may be overdrawn for that much per unit of the program's scales,
+    where the bound is of order one. That always has a solution, whose multipliers make a lower bound like any others;
+    where the budgets do not allow so many rounds they prove it, by a high bound.
+
+    With `holds`, marked devices compute and upload until the end of the round, D <= t + u.
+
+    With `thrifty` the budgets are multiplied by a share, and that is minimised: where batches are fixed, and so the
+    bound, it is all that is open. A least share above 1 proves that the budgets do not allow so many rounds.
+
+    With `recurring`, the program is compiled once for its shape and only filled with numbers from then on. That first
+    compilation takes many times as long as one without parameters, so it pays for small shapes that come often.
+    """
+
+    def __init__(
+        self,
+        episode: PlannedEpisode,
+        *,
+        overdraft_price: float | None = None,
+        holds: np.ndarray | None = None,
+        thrifty: bool = False,
+        recurring: bool = False,
+    ) -> None:
+        self.episode = episode
+        self._scales = Scales.of(episode)
+        self._data = program_data(episode, self._scales)
+        if overdraft_price is not None:
+            self._data["overdraft_price"] = np.asarray(overdraft_price)
+        if holds is not None:
+            self._data["lull"] = np.where(holds, 0.0, episode.start.delay_s / self._scales.second)
+        self._recurring = recurring
+        sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
+        if recurring:
+            self._form = _compiled_form(sizes, tuple((name, value.shape) for name, value in self._data.items()))
+        else:
+            self._form = _Form(sizes, self._data, thrifty=thrifty)
+
+    def solve(self, solver: str = "clarabel") -> Solution | None:
+        """Solve with one of `SOLVERS`; None without a solution of full accuracy, as where budgets forbid the rounds.
+
+        Raises:
+            InvalidInputError: the solver is unknown.
+            MissingExtraError: it is not installed.
+        """
+        attempts = SOLVERS[checked_solver(solver)]
+        if self._recurring:
+            for name, value in self._data.items():
+                self._form.numbers[name].value = value
+        if not any(self._is_solved(arguments) for arguments in attempts):
+            return None
+        share = 1.0 if self._form.share is None else float(_value(self._form.share))
+        # A thrifty plan is at the end of its batteries too; some of what it leaves makes up for the solver's rounding.
+        ease = np.clip(1 / share, 1.0, 1 + _EASE)
+        times = self._times()
+        return Solution(times._replace(duration_s=times.duration_s * ease), self._multipliers(), share)
+
+    def _is_solved(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a solver called like this finds a solution of full accuracy."""
+        with warnings.catch_warnings():
+            # A solution of reduced accuracy is not taken for one.
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+            try:
+                self._form.problem.solve(enforce_dpp=True, warm_start=False, **arguments)
+            except cp.SolverError:
+                return False
+        return self._form.problem.status == cp.OPTIMAL
+
+    def _times(self) -> RoundTimes:
+        scales, form = self._scales, self._form
+        return RoundTimes(
+            server_batch=_value(form.server_batch) * scales.server_batch,
+            server_s=_value(form.server_s) * scales.server_second,
+            batch=_value(form.batch) * scales.batch,
+            compute_s=_value(form.compute_s) * scales.compute_second,
+            upload_s=_value(form.upload_s) * scales.second,
+            duration_s=_value(form.duration_s) * scales.second,
+        )
+
+    def _multipliers(self) -> Multipliers:
+        """The solver's multipliers in physical units."""
+        scales, form = self._scales, self._form
+        unit = scales.bound * (1.0 if form.share is None else SHARE_WORTH)
+        per_second, per_joule = unit / scales.second, unit / scales.device_joule
+        time = float(form.delay.dual_value) * per_second
+        energy = float(form.energy.dual_value) * unit / scales.joule
+        own = self._own_prices()
+        if not self.episode.num_finetune_rounds:
+            nothing = np.zeros(form.batch.shape)
+            return Multipliers(time, energy, nothing, nothing, nothing, nothing, **own)
+        carry = [np.reshape(form.start.dual_value, (1, -1))]
+        if self.episode.num_finetune_rounds > 1:
+            carry.append(form.store.dual_value)
+        return Multipliers(
+            time=time,
+            energy=energy,
+            finish=form.finish.dual_value * per_second,
+            pay=form.pay.dual_value * per_joule,
+            carry=np.concatenate(carry) * per_joule,
+            hold=form.hold.dual_value * per_joule,
+            **own,
+        )
+
+    def _own_prices(self) -> dict[str, float]:
+        """Prices of pre-training's own budgets, if it has any; 0 where it is not played."""
+        if self.episode.restriction.pretrain_share is None:
+            return {}
+        scales, names = self._scales, ("pretrain_time", "pretrain_energy")
+        if not self._form.own_budgets:
+            return dict.fromkeys(names, 0.0)
+        seconds, joules = (float(budget.dual_value) * scales.bound for budget in self._form.own_budgets)
+        return dict(zip(names, (seconds / scales.second, joules / scales.joule), strict=True))
+
+
+class _Form:
+    """The program in terms of its numbers, arrays or parameters: variables, and constraints with multipliers."""
+
+    def __init__(self, sizes: tuple[int, int, int], numbers: Mapping[str, Any], *, thrifty: bool = False) -> None:
+        num_pretrain, num_finetune, num_devices = sizes
+        devices = (num_finetune, num_devices)
+        self.numbers = numbers
+        self.server_batch, self.server_s, self.server_j = (cp.Variable(num_pretrain) for _ in range(3))
+        self.batch, self.compute_s, self.upload_s, self.wait_s = (cp.Variable(devices) for _ in range(4))
+        self.compute_j, self.upload_j, self.battery_j = (cp.Variable(devices) for _ in range(3))
+        self.duration_s = cp.Variable(num_finetune)
+        self._constraints: list[cp.Constraint] = []
+        self._costs: list[cp.Expression] = []
+        self.own_budgets: tuple[cp.Constraint, ...] = ()
+        self.share = cp.Variable() if thrifty else None
+        uses = [stage() for stage, size in ((self._pretrain, num_pretrain), (self._finetune, num_finetune)) if size]
+        seconds, joules = (sum(use) for use in zip(*uses, strict=True))
+        self.delay = seconds <= self._budget("delay")
+        self.energy = joules <= self._budget("energy")
+        constraints = [self.delay, self.energy, *self._constraints]
+        cost = sum(self._costs) if self.share is None else self.share
+        self.problem = cp.Problem(cp.Minimize(cost), constraints)
+
+    def _budget(self, name: str) -> cp.Expression | float:
+        """What may be used of a budget."""
+        if self.share is not None:
+            return self.numbers[name] * self.share
+        return self.numbers[name] + self._overdraft(())
+
+    def _overdraft(self, shape: tuple[int, ...]) -> cp.Variable | float:
+        """How far a constraint is overdrawn; 0 unless that has a price."""
+        if "overdraft_price" not in self.numbers:
+            return 0.0
+        overdraft = cp.Variable(shape, nonneg=True)
+        self._costs.append(self.numbers["overdraft_price"] * cp.sum(overdraft))
+        return overdraft
+
+    def _pretrain(self) -> tuple[cp.Expression, cp.Expression]:
+        """Constraints and cost of pre-training; its use of the delay and the energy budget."""
+        p, seconds = self.numbers, self.server_s
+        self._compute(self.server_batch, seconds, self.server_j, "server_")
+        use = p["server_second_use"] @ seconds, p["server_joule_use"] @ self.server_j
+        if "server_delay" not in p:
+            return use
+        names = ("server_delay", "server_energy")
+        self.own_budgets = tuple(used <= p[name] + self._overdraft(()) for used, name in zip(use, names, strict=True))
+        self._constraints += self.own_budgets
+        return cp.Constant(0.0), cp.Constant(0.0)
+
+    def _finetune(self) -> tuple[cp.Expression, cp.Expression]:
+        """Constraints and cost of fine-tuning; its use of the delay and the energy budget."""
+        p = self.numbers
+        self._compute(_flat(self.batch), _flat(self.compute_s), _flat(self.compute_j), "")
+        self._upload()
+        self._wait()
+        joules = cp.sum(cp.multiply(p["energy_use"], self.compute_j + self.upload_j))
+        return p["duration_use"] @ self.duration_s, joules
+
+    def _compute(self, batch: cp.Expression, seconds: cp.Expression, joules: cp.Expression, stage: str) -> None:
+        """Compute energy, limits of clocks and batches, and the noise of these batches."""
+        numbers = self.numbers.items()
+        p = {name.removeprefix(stage): _flat(value) for name, value in numbers if name.startswith(stage)}
+        if "sample_joule" in p:
+            self._constraints += [
+                seconds == cp.multiply(p["fastest"], batch),
+                joules == cp.multiply(p["sample_joule"], batch),
+            ]
+        else:
+            self._constraints += [
+                cp.PowCone3D(joules, seconds, cp.multiply(p["cone"], batch), 1 / 3),
+                seconds <= cp.multiply(p["slowest"], batch),
+                seconds >= cp.multiply(p["fastest"], batch),
+            ]
+        if "fixed_batch" in p:
+            self._constraints.append(batch == p["fixed_batch"])
+            return
+        inverse = cp.Variable(batch.shape)
+        self._constraints += [batch >= p["least"], batch <= p["most"], _at_least_inverse(inverse, batch)]
+        self._costs.append(p["noise"] @ inverse)
+
+    def _upload(self) -> None:
+        """Upload energy and power limit; a fixed power leaves no choice."""
+        p, seconds, joules = self.numbers, self.upload_s, self.upload_j
+        if "fixed_upload_s" in p:
+            self._constraints += [seconds == p["fixed_upload_s"], joules == p["fixed_upload_j"]]
+            return
+        exponent = p["nats"] - cp.multiply(p["shift"], seconds)
+        right = cp.multiply(p["decay_by_noise"], joules) + cp.multiply(p["decay"], seconds)
+        self._constraints += [
+            cp.ExpCone(_flat(exponent), _flat(seconds), _flat(right)),
+            joules <= cp.multiply(p["power"], seconds),
+        ]
+
+    def _wait(self) -> None:
+        """Rounds that wait for their devices, devices that wait for their batteries."""
+        p, battery, (num_rounds, num_devices) = self.numbers, self.battery_j, self.batch.shape
+        duration = cp.reshape(self.duration_s, (num_rounds, 1), order="C") @ np.ones((1, num_devices))
+        energy_j, overdraft = self.compute_j + self.upload_j, self._overdraft(self.batch.shape)
+        paid_j = (1 + MARGIN) * energy_j - overdraft
+        spent_j = cp.multiply(p["spending"], energy_j) - cp.multiply(p["overdrawing"], overdraft)
+        left = battery + cp.multiply(p["stored"], duration) + p["stored_in_downlink"] - spent_j
+        filled = p["start"] + (p["server_harvest"] @ self.server_s if "server_harvest" in p else 0.0)
+        compute_s = cp.multiply(p["compute_use"], self.compute_s)
+        self.finish = self.wait_s + compute_s + self.upload_s <= duration
+        self.pay = paid_j <= battery + cp.multiply(p["harvest"], self.wait_s)
+        self.hold = paid_j <= p["capacity"]
+        self.start = battery[0] <= filled
+        self.store = battery[1:] <= left[:-1]
+        self._constraints += [self.finish, self.pay, self.hold, self.start]
+        self._constraints += [battery >= p["reserve"], battery <= p["capacity"], self.wait_s >= 0]
+        if num_rounds > 1:
+            self._constraints.append(self.store)
+        if "lull" in p:
+            self._constraints.append(duration <= compute_s + self.upload_s + p["lull"])
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled_form(sizes: tuple[int, int, int], shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> _Form:
+    """The program of one shape with parameters for its numbers, compiled when it is first solved."""
+    return _Form(sizes, {name: cp.Parameter(shape, name=name) for name, shape in shapes})
+
+
+def _value(variable: cp.Variable) -> np.ndarray:
+    """What a variable was solved to; one without entries never is."""
+    return np.zeros(variable.shape) if variable.value is None else variable.value
+
+
+def _flat(expression: cp.Expression | np.ndarray) -> cp.Expression:
+    return cp.vec(expression, order="C")
+
+
+def _at_least_inverse(inverse: cp.Expression, batch: cp.Expression) -> cp.Constraint:
+    """inverse >= 1 / batch, as |(2, inverse - batch)| <= inverse + batch."""
+    return cp.SOC(inverse + batch, cp.vstack([np.full(batch.shape, 2.0), inverse - batch]))

@@ -1,0 +1,44 @@
+"""A scenario's hardware as the closed forms of `prices` read it."""
+
+import numpy as np
+
+from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
+from edgelearn_env.scenarios.scenario import Scenario
+
+
+def server_processor(scenario: Scenario) -> Processor:
+    """The server's processor, its overhead factor within the energy constant."""
+    server = scenario.server
+    return Processor(
+        cycles_per_sample=np.float64(scenario.server_cycles_per_sample),
+        capacitance_j_s2=np.float64(server.overhead_factor * server.capacitance_j_s2),
+        freq_min_hz=np.float64(server.freq_min_hz),
+        freq_max_hz=np.float64(server.freq_max_hz),
+        batch_max=np.float64(server.batch_max),
+    )
+
+
+def device_processors(scenario: Scenario) -> Processor:
+    """The devices' processors, each field (K,)."""
+    devices = scenario.devices
+    return Processor(
+        cycles_per_sample=scenario.device_cycles_per_sample,
+        capacitance_j_s2=devices.capacitance_j_s2,
+        freq_min_hz=devices.freq_min_hz,
+        freq_max_hz=devices.freq_max_hz,
+        batch_max=devices.batch_max,
+    )
+
+
+def uplinks(scenario: Scenario, channel_gain: np.ndarray) -> Uplink:
+    """The uplinks at these gains; `noise_w` has their shape, (..., K)."""
+    radio = scenario.radio
+    return Uplink(
+        nats_s=scenario.learning.upload_bit * np.log(2) / radio.bandwidth_hz,
+        noise_w=radio.noise_w_per_hz * radio.bandwidth_hz / np.maximum(channel_gain, _LEAST_GAIN),
+        power_max_w=scenario.devices.power_max_w,
+    )
+
+
+# Stands for no gain at all: an upload at full power takes longer than anything, in numbers that do not overflow.
+_LEAST_GAIN = 1e-200

@@ -1,0 +1,188 @@
+"""Plans: open-loop decisions for a whole episode, read off a solved program and playable by the dynamics."""
+
+import dataclasses
+
+import numpy as np
+
+from edgelearn_env.baselines.two_stage.conic.program import RoundTimes
+from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
+from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
+from edgelearn_env.physics.federated import synchronous_duration_s
+from edgelearn_env.trajectory import Observed
+from edgelearn_env.two_stage.dynamics import Allocation
+
+_NUDGE, _LATE, _STRETCHES = 1e-9, 1e-6, 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to do in every round, whatever happens; a policy for `rollout`.
+
+    Attributes:
+        allocations: one row a round, and a last one that stops: it asks for an upload so slow that the round cannot
+            be counted, the model's only way to end an episode with budgets left.
+        num_pretrain_rounds: M.
+        num_finetune_rounds: N.
+    """
+
+    allocations: Allocation
+    num_pretrain_rounds: int
+    num_finetune_rounds: int
+
+    @property
+    def server_batch(self) -> np.ndarray:
+        """b of the pre-training rounds, (M,)."""
+        return self.allocations.server_batch[: self.num_pretrain_rounds]
+
+    @property
+    def batch(self) -> np.ndarray:
+        """b of the fine-tuning rounds, (N, K)."""
+        return self.allocations.batch[self.num_pretrain_rounds : -1]
+
+    @property
+    def has_whole_batches(self) -> bool:
+        """Whether the environment can play it as it is: no batch is fractional."""
+        return all(np.array_equal(batch, np.round(batch)) for batch in (self.server_batch, self.batch))
+
+    def __call__(self, observed: Observed) -> Allocation:
+        """The decisions for the round each episode is in."""
+        row = np.minimum(observed.state.round_index, self.num_pretrain_rounds + self.num_finetune_rounds)
+        return Allocation(*(array[row] for array in self.allocations))
+
+
+def plan_from_times(
+    episode: PlannedEpisode, times: RoundTimes, *, shrink: float = 0.0, whole_batches: bool = False
+) -> Plan:
+    """The plan that keeps the times of a solved program, with its batches or with whole numbers below them.
+
+    Devices that would be early use the time left for a slower upload, which costs them less energy. So each round lasts
+    as long as the program says, brings the harvest that the program counts on, and leaves no less in any battery.
+
+    Args:
+        episode: the rounds.
+        times: what the program decided.
+        shrink: share by which all batches are cut, to make up for a solver's rounding.
+        whole_batches: round batches down, and further where a battery would else be short.
+    """
+    shorten = np.floor if whole_batches else np.asarray
+    server, devices, keep = episode.server, episode.devices, 1 - shrink
+    # The nudge keeps a batch that the solver put a rounding error below a whole number.
+    server_batch = shorten(_affordable_batch(server, times.server_batch, times.server_s) * keep + _NUDGE)
+    batch = shorten(_affordable_batch(devices, times.batch, times.compute_s) * keep + _NUDGE)
+    server_batch, batch = np.clip(server_batch, 1, server.batch_max), np.clip(batch, 1, devices.batch_max)
+    server_freq_hz = _clock_hz(server, server_batch, times.server_s)
+    server_s = compute_time_s(server.cycles_per_sample, server_batch, server_freq_hz)
+    charge = episode.start.battery_j + server_s @ episode.pretrain_harvest_w
+    batch, freq_hz, upload_s = _filled_rounds(episode, times, batch, charge, cut=1.0 if whole_batches else 0.0)
+    return Plan(
+        allocations=_rows(episode, server_freq_hz, server_batch, freq_hz, _power_w(episode, upload_s), batch),
+        num_pretrain_rounds=episode.num_pretrain_rounds,
+        num_finetune_rounds=episode.num_finetune_rounds,
+    )
+
+
+def _affordable_batch(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """The batch, less what it is beyond the clock's limits by a solver's rounding.
+
+    Too fast a clock is cut to the highest, at which fewer samples fit into the same time; too slow a one is raised to
+    the lowest, at which fewer samples cost the same energy.
+    """
+    freq_hz = processor.cycles_per_sample * batch / seconds
+    return batch * np.minimum(1, processor.freq_max_hz / freq_hz) * np.minimum(1, freq_hz / processor.freq_min_hz) ** 2
+
+
+def _clock_hz(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """The frequency that computes `batch` in `seconds`, within the clock's limits."""
+    return np.clip(processor.cycles_per_sample * batch / seconds, processor.freq_min_hz, processor.freq_max_hz)
+
+
+def _power_w(episode: PlannedEpisode, upload_s: np.ndarray) -> np.ndarray:
+    """The transmit power that uploads in `upload_s`: noise (e^(nats / u) - 1), within its limits."""
+    uplink = episode.uplink
+    power_w = uplink.noise_w * np.expm1(uplink.nats_s / upload_s)
+    return np.clip(power_w, uplink.power_min_w, uplink.power_max_w)
+
+
+def _filled_rounds(
+    episode: PlannedEpisode, times: RoundTimes, batch: np.ndarray, charge_j: np.ndarray, cut: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Batches, frequencies and upload times with which every round lasts as planned, each (N, K).
+
+    Args:
+        episode: the rounds.
+        times: what the program decided.
+        batch: the batches to keep if the batteries allow.
+        charge_j: in each battery after pre-training, before it is capped, J, (K,).
+        cut: samples to take off a batch, again and again, while its device cannot finish in time.
+    """
+    capacity_j = episode.scenario.energy.battery_capacity_j
+    battery_j, batch, uploads = np.minimum(charge_j, capacity_j), batch.copy(), np.empty_like(batch)
+    for n, harvest_w in enumerate(episode.finetune_harvest_w):
+        late = np.ones(len(battery_j), dtype=bool)
+        while late.any():
+            wait_s, compute_s, uploads[n], energy_j = _stretched(episode, times, n, batch[n], battery_j)
+            finish_s = wait_s + compute_s + uploads[n]
+            late = (finish_s > times.duration_s[n] * (1 + _LATE)) & (batch[n] > 1) & (cut > 0)
+            batch[n] = np.where(late, np.maximum(batch[n] - cut, 1.0), batch[n])
+        duration_s = synchronous_duration_s(finish_s, episode.scenario.radio.downlink_s)
+        battery_j = battery_after_round_j(battery_j, energy_j, harvest_w, duration_s, capacity_j)
+    return batch, _clock_hz(episode.devices, batch, times.compute_s), uploads
+
+
+def _stretched(
+    episode: PlannedEpisode, times: RoundTimes, n: int, batch: np.ndarray, battery_j: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Wait, compute and upload times with which round n lasts as planned, and the energy spent; each (K,).
+
+    A slower upload needs less energy and so less waiting, which leaves more time for the upload: the iteration only
+    ever grows from the program's own upload time.
+    """
+    devices, noise_w, nats_s = episode.devices, episode.uplink.noise_w[n], episode.uplink.nats_s
+    delay_s = episode.scenario.budgets.delay_s
+    freq_hz = _clock_hz(devices, batch, times.compute_s[n])
+    compute_s = compute_time_s(devices.cycles_per_sample, batch, freq_hz)
+    compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
+    fastest_s = episode.uplink.least_s[n]
+    slowest_s = np.inf if episode.restriction.power_w is None else fastest_s
+    upload_s = np.clip(times.upload_s[n], fastest_s, slowest_s)
+    for _ in range(_STRETCHES):
+        energy_j = compute_j + noise_w * np.expm1(nats_s / upload_s) * upload_s
+        # A wait without end would leave no number for the battery; the whole delay budget is as far out of reach.
+        wait_s = np.minimum(waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n]), delay_s)
+        upload_s = np.clip(times.duration_s[n] - compute_s - wait_s, upload_s, slowest_s)
+    return wait_s, compute_s, upload_s, energy_j
+
+
+def _rows(
+    episode: PlannedEpisode,
+    server_freq_hz: np.ndarray,
+    server_batch: np.ndarray,
+    freq_hz: np.ndarray,
+    power_w: np.ndarray,
+    batch: np.ndarray,
+) -> Allocation:
+    """One row for each round and one that stops; the stage not played gets its cheapest values."""
+    num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
+    server, devices, power_max_w = episode.server, episode.devices, episode.uplink.power_max_w
+
+    def of_server(values: np.ndarray, rest: float) -> np.ndarray:
+        return np.concatenate([values, np.full(num_finetune + 1, rest)])
+
+    def of_devices(values: np.ndarray, before: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.tile(before, (num_pretrain, 1)), values, stop[None]])
+
+    ones = np.ones_like(power_max_w)
+    return Allocation(
+        switch=np.arange(num_pretrain + num_finetune + 1) >= num_pretrain,
+        server_freq_hz=of_server(server_freq_hz, server.freq_min_hz),
+        server_batch=of_server(server_batch, 1.0),
+        freq_hz=of_devices(freq_hz, devices.freq_min_hz, devices.freq_min_hz),
+        power_w=of_devices(power_w, power_max_w, power_max_w * _WHISPER),
+        batch=of_devices(batch, ones, ones),
+    )
+
+
+# Of full power: an upload that takes longer than any delay budget.
+_WHISPER = 1e-15

@@ -1,0 +1,162 @@
+"""The rest of an episode with fixed numbers of rounds, as data: what the conic program and its dual both read."""
+
+import dataclasses
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
+from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape
+from edgelearn_env.two_stage.bounds import BatchSizeForm, Progress
+
+
+class Standing(NamedTuple):
+    """Where an episode stands: what is left, and how far the bound has come.
+
+    Attributes:
+        delay_s: time left, s.
+        energy_j: energy left, J.
+        battery_j: charge of each device, J, (K,).
+        progress: of the learning bound, plain numbers; None at the beginning.
+    """
+
+    delay_s: float
+    energy_j: float
+    battery_j: np.ndarray
+    progress: Progress | None
+
+    @classmethod
+    def at_start(cls, scenario: Scenario) -> Self:
+        """Before the first round."""
+        budgets = scenario.budgets
+        return cls(budgets.delay_s, budgets.energy_j, np.asarray(scenario.energy.battery_initial_j), None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlannedEpisode:
+    """M pre-training rounds, then N fine-tuning rounds, on a known tape.
+
+    Attributes:
+        scenario: the system.
+        tape: of shape (T, K) with T >= M + N; its first round is the next to be played.
+        num_pretrain_rounds: M.
+        num_finetune_rounds: N.
+        standing: where the episode stands; at its start if None.
+        restriction: what the plan must keep to besides.
+    """
+
+    scenario: Scenario
+    tape: Tape
+    num_pretrain_rounds: int
+    num_finetune_rounds: int
+    standing: Standing | None = None
+    restriction: Restriction = UNRESTRICTED
+
+    @cached_property
+    def start(self) -> Standing:
+        """Where the rounds begin."""
+        return self.standing or Standing.at_start(self.scenario)
+
+    @cached_property
+    def pretrain_repeats(self) -> np.ndarray:
+        """How many alike pre-training rounds each one stands for, (M,)."""
+        return np.ones(self.num_pretrain_rounds)
+
+    @cached_property
+    def finetune_repeats(self) -> np.ndarray:
+        """How many alike fine-tuning rounds each one stands for, (N,)."""
+        return np.ones(self.num_finetune_rounds)
+
+    @cached_property
+    def reserve_j(self) -> np.ndarray:
+        """Charge that the batteries keep from the second fine-tuning round on, J, (K,)."""
+        return np.zeros(self.scenario.num_devices)
+
+    @cached_property
+    def form(self) -> BatchSizeForm:
+        """The learning bound as a function of the batch sizes."""
+        num_pretrain, num_finetune = int(np.sum(self.pretrain_repeats)), int(np.sum(self.finetune_repeats))
+        return self.scenario.bound.batch_size_form(num_pretrain, num_finetune, self.start.progress)
+
+    @property
+    def has_fixed_batches(self) -> bool:
+        """Whether every batch can only be 1, which fixes the learning bound."""
+        return self.scenario.server.batch_max == 1 and bool(np.all(self.scenario.devices.batch_max == 1))
+
+    @property
+    def has_fixed_clocks(self) -> bool:
+        """Whether no clock has a range."""
+        return all(
+            np.array_equal(part.freq_min_hz, part.freq_max_hz) for part in (self.scenario.server, self.scenario.devices)
+        )
+
+    @cached_property
+    def server_noise_price(self) -> np.ndarray:
+        """What 1/b of each pre-training round adds to the bound, (M,)."""
+        ends = np.cumsum(self.pretrain_repeats).astype(int)
+        weight = self.form.pretrain_decay ** np.arange(int(np.sum(self.pretrain_repeats)))[::-1]
+        sums = np.concatenate([[0.0], np.cumsum(weight)])
+        return self.form.pretrain_weight * np.diff(sums[ends], prepend=0.0)
+
+    @cached_property
+    def device_noise_price(self) -> np.ndarray:
+        """What 1/b_k of one fine-tuning round adds to the bound, (K,)."""
+        return self.form.finetune_weight * self.scenario.gradient_noise_weight
+
+    @cached_property
+    def pretrain_harvest_w(self) -> np.ndarray:
+        """h in the pre-training rounds, W, (M, K)."""
+        return self.tape.harvest_w[: self.num_pretrain_rounds]
+
+    @cached_property
+    def finetune_harvest_w(self) -> np.ndarray:
+        """h in the fine-tuning rounds, W, (N, K)."""
+        return self.tape.harvest_w[self.num_pretrain_rounds :][: self.num_finetune_rounds]
+
+    @property
+    def pretrain_delay_s(self) -> float:
+        """What only pre-training may use of the delay budget, s."""
+        return self.start.delay_s * (self.restriction.pretrain_share or 0.0)
+
+    @property
+    def pretrain_energy_j(self) -> float:
+        """What only pre-training may use of the energy budget, J."""
+        return self.start.energy_j * (self.restriction.pretrain_share or 0.0)
+
+    @cached_property
+    def finetune_delay_s(self) -> float:
+        """What the delay budget leaves when all downlinks are paid, s; for both stages, unless each has its own."""
+        downlinks_s = float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_s
+        return self.start.delay_s - self.pretrain_delay_s - downlinks_s
+
+    @cached_property
+    def finetune_energy_j(self) -> float:
+        """What the energy budget leaves when all downlinks are paid, J; for both stages, unless each has its own."""
+        downlinks_j = float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_j
+        return self.start.energy_j - self.pretrain_energy_j - downlinks_j
+
+    @cached_property
+    def server(self) -> Processor:
+        """The server's processor, its overhead factor within the energy constant."""
+        return server_processor(self.scenario)
+
+    @cached_property
+    def devices(self) -> Processor:
+        """The devices' processors, each field (K,)."""
+        return device_processors(self.scenario)
+
+    @cached_property
+    def uplink(self) -> Uplink:
+        """The uplinks in the fine-tuning rounds; `noise_w` is (N, K)."""
+        gain = self.tape.channel_gain[self.num_pretrain_rounds :][: self.num_finetune_rounds]
+        return self.restriction.of_uplink(uplinks(self.scenario, gain))
+
+    def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
+        """Phi of batch sizes (M,) and (N, K)."""
+        pretrain_noise = np.sum(self.server_noise_price / server_batch)
+        finetune_noise = np.sum(self.finetune_repeats @ (self.device_noise_price / batch))
+        return float(self.form.constant + pretrain_noise + finetune_noise)

@@ -1,0 +1,1 @@
+"""Online policies of the ladder, and what they share."""

@@ -1,0 +1,13 @@
+"""The fixed policy: the static design, played open loop whatever happens."""
+
+from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.two_stage.static.design import static_design
+from edgelearn_env.baselines.two_stage.static.rounds import average_tape
+from edgelearn_env.scenarios.scenario import Scenario
+
+__all__ = ["average_tape", "fixed_plan"]
+
+
+def fixed_plan(scenario: Scenario) -> Plan:
+    """The static design in whole batches: best if the channel stayed at its mean and batteries never ran short."""
+    return static_design(scenario).plan

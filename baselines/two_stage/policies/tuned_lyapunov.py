@@ -1,0 +1,77 @@
+"""The Lyapunov policy with the numbers of rounds that are best on tuning tapes."""
+
+import numpy as np
+
+from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
+from edgelearn_env.baselines.two_stage.static.round_counts import Pair, Prices, solve_pair
+from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.seeds import tuning_seeds
+from edgelearn_env.tapes.tape import Tape, sample_tape
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.dynamics import system_of
+
+# Points of each grid along M and N, and tapes that it is judged on: each is finer than the one before, and surer.
+_GRIDS = ((9, 8), (5, 16), (5, 32))
+
+
+def tuned_lyapunov(scenario: Scenario) -> Lyapunov:
+    """The policy whose (M, N) has the least mean log Phi on tuning tapes: a logarithmic grid, then finer ones around.
+
+    Its prices are those of the static design with M and N rounds; queues make up for fading and short batteries.
+    """
+    horizon = scenario.budgets.max_rounds
+    tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(max(count for _, count in _GRIDS))])
+    centre, reach = np.full(2, 0.5 * np.log(horizon + 1)), 0.5 * np.log(horizon + 1)
+    for num_points, num_tapes in _GRIDS:
+        line = reach * np.linspace(-1, 1, num_points)
+        pairs = _pairs(centre, line, horizon)
+        objective = _mean_log_objective(scenario, Tape(*(array[:num_tapes] for array in tapes)), pairs)
+        best = pairs[[np.argmin(objective)]]
+        centre, reach = np.log(best[0] + 1), line[1] - line[0]
+    return _policy(scenario, best)
+
+
+def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
+    """All (M, N) that fit into the horizon and whose ln(1 + M), ln(1 + N) lie on a grid around the centre, (P, 2)."""
+    grid = centre + np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    pairs = np.clip(np.round(np.exp(grid) - 1), (0, 1), horizon).astype(int)
+    return np.unique(pairs[np.sum(pairs, axis=1) <= horizon], axis=0)
+
+
+def _mean_log_objective(scenario: Scenario, tapes: Tape, pairs: np.ndarray) -> np.ndarray:
+    """Mean log Phi over the tapes for each (M, N), (P,)."""
+    num_tapes = len(tapes.channel_gain)
+    every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))
+    objective = rollout(scenario, every, _policy(scenario, pairs, num_tapes)).objective
+    return np.log(objective).reshape(num_tapes, -1).mean(axis=0)
+
+
+def _policy(scenario: Scenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov:
+    """The policy with these (M, N), all of them once for each tape, at the prices of the static design."""
+    prices = np.tile(_static_prices(scenario, pairs), (repeats, 1))
+    num_pretrain, num_finetune = np.tile(pairs, (repeats, 1)).T
+    return Lyapunov(
+        system=system_of(scenario),
+        num_pretrain_rounds=num_pretrain,
+        num_finetune_rounds=num_finetune,
+        second_price=prices[:, 0],
+        joule_price=prices[:, 1],
+    )
+
+
+def _static_prices(scenario: Scenario, pairs: np.ndarray) -> np.ndarray:
+    """Prices of a second and of a joule at which the static design has these rounds, (P, 2).
+
+    Where the budgets forbid so many rounds, prices at which single samples are the best that can be had.
+    """
+    system, budgets, num_devices = StaticSystem.of(scenario), scenario.budgets, scenario.num_devices
+    found = []
+    for num_pretrain, num_finetune in pairs.tolist():
+        pair = Pair(system, num_pretrain, num_finetune)
+        weight, count = system.server_rounds(num_pretrain)
+        single_samples = weight @ count + num_finetune * np.sum(system.device_noise)
+        first = Prices(np.full(num_devices, pair.start / budgets.delay_s / num_devices), pair.start / budgets.energy_j)
+        prices, _ = solve_pair(pair, first, stop=float(single_samples))
+        found.append((np.sum(prices.finish), prices.energy))
+    return np.array(found)

@@ -1,0 +1,1 @@
+"""The joint design for a constant channel without batteries."""

@@ -1,0 +1,160 @@
+"""Search over all numbers of rounds of a static design, with a lower bound for every pair (M, N).
+
+Prices of one pair prove, for every other, that
+
+    Phi >= unit (start + S_M + N A - lambda T - nu E),
+
+with S_M the least cost of M pre-training rounds and A that of a fine-tuning round at these prices. No convexity in
+(M, N) is assumed.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_compute, cheapest_upload
+from edgelearn_env.baselines.two_stage.model.restriction import Stages, pairs_of
+from edgelearn_env.baselines.two_stage.static.pretraining import solve_pretraining
+from edgelearn_env.baselines.two_stage.static.round_counts import Pair, Prices, Rounds, solve_pair
+from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+
+# Relative improvement not worth looking for.
+_GAP = 1e-8
+
+# Share of the start that each budget is first thought to be worth.
+_FIRST_WORTH = 0.3
+
+
+class Best(NamedTuple):
+    """The best pair, and what proves it.
+
+    Attributes:
+        num_pretrain_rounds, num_finetune_rounds: M and N.
+        rounds: what is done in them.
+        prices: best prices of that pair, of which `bound` is not made alone.
+        value: Phi.
+        bound: the least of all pairs' lower bounds.
+        num_solved: pairs that were optimised.
+        has_finetuned: whether rounds were found for a pair with N > 0.
+    """
+
+    num_pretrain_rounds: int
+    num_finetune_rounds: int
+    rounds: Rounds
+    prices: Prices
+    value: float
+    bound: float
+    num_solved: int
+    has_finetuned: bool
+
+
+def best_rounds(system: StaticSystem, stages: Stages = "both") -> Best:
+    """The best numbers of rounds and what to do in them, by best-first search as in `clairvoyant`.
+
+    Args:
+        system: the scenario's constants.
+        stages: `pretrain` or `finetune` to play only that one.
+    """
+    search = _Search(system, stages)
+    while (pair := search.next_pair()) is not None:
+        search.solve(*pair)
+    return search.best
+
+
+def pair_bounds(system: StaticSystem, prices: Prices) -> np.ndarray:
+    """Lower bounds on Phi for all pairs (M, N), (T + 1, T + 1), from any prices of at least 0."""
+    radio, share = system.scenario.radio, system.restriction.pretrain_share or 0.0
+    time, rounds = float(np.sum(prices.finish)), np.arange(len(system.unit))
+    devices = cheapest_compute(system.device_noise, prices.finish, prices.energy, system.devices).cost
+    devices = devices + cheapest_upload(prices.finish, prices.energy, system.uplink).cost
+    finetune_round = float(np.sum(devices)) + time * radio.downlink_s + prices.energy * radio.downlink_j
+    weight = system.server_noise * system.decay ** rounds[:-1]
+    server_time, server_energy = prices.in_pretraining
+    server = cheapest_compute(weight, np.float64(server_time), np.float64(server_energy), system.server).cost
+    pretraining = np.concatenate([[0.0], np.cumsum(server)])
+    second, joule = (1 - share) * time + share * server_time, (1 - share) * prices.energy + share * server_energy
+    worth = second * system.delay_s + joule * system.energy_j
+    bounds = system.start + pretraining[:, None]
+    bounds += rounds * finetune_round - worth
+    bounds *= system.unit
+    return bounds
+
+
+class _Search:
+    """The pair with the least lower bound is solved next, until none could be better than the best."""
+
+    def __init__(self, system: StaticSystem, stages: Stages) -> None:
+        self._system, num_devices = system, system.scenario.num_devices
+        self._nothing = nothing = Prices(np.zeros(num_devices), 0.0)
+        fits = pairs_of(stages, system.scenario.budgets.max_rounds)
+        self._bounds = np.where(fits, pair_bounds(system, nothing), np.inf)
+        self._bounds[0, 0] = value = float(system.unit[0, 0] * system.start[0, 0])
+        self._solved = np.zeros_like(fits)
+        self._solved[0, 0] = True
+        worth = _FIRST_WORTH * float(np.median(system.start[fits]))
+        self._prices = Prices(np.full(num_devices, worth / system.delay_s / num_devices), worth / system.energy_j)
+        self._no_round: Rounds | None = Rounds(np.zeros(0), system.server.freq_min_hz, *_idle(system), 0.0, 0.0)
+        self.best = Best(0, 0, self._no_round, nothing, value, value, 0, False)
+
+    def next_pair(self) -> tuple[int, int] | None:
+        """The unsolved pair with the least lower bound, if it could be better than the best."""
+        worth_it = self.best.value * (1 - _GAP)
+        unsolved = np.where(self._solved, np.inf, self._bounds)
+        least = int(np.argmin(unsolved))
+        if not unsolved.flat[least] < worth_it:
+            return None
+        if not self.best.num_solved:
+            # The first lower bounds, without prices, say little: begin in the middle.
+            improving = np.flatnonzero(unsolved < worth_it)
+            least = int(improving[len(improving) // 2])
+        return divmod(least, len(unsolved))
+
+    def solve(self, num_pretrain: int, num_finetune: int) -> None:
+        """Solve one pair; update the best design and the lower bounds of all pairs."""
+        system, best, pair = self._system, self.best, (num_pretrain, num_finetune)
+        stop = float(best.value / system.unit[pair] - system.start[pair])
+        if system.restriction.pretrain_share is None:
+            prices, rounds = self._solved_together(system, *pair, stop)
+        else:
+            prices, rounds = self._solved_apart(system.restriction.pretrain_share, *pair, stop)
+        self._solved[pair] = True
+        np.maximum(self._bounds, pair_bounds(system, prices), out=self._bounds)
+        if rounds is not None:
+            value = float(system.unit[pair] * (system.start[pair] + rounds.noise))
+            if value < best.value:
+                best = Best(*pair, rounds, prices, value, 0.0, 0, best.has_finetuned)
+            best = best._replace(has_finetuned=best.has_finetuned or num_finetune > 0)
+        bound = min(float(np.min(self._bounds)), best.value)
+        self.best = best._replace(bound=bound, num_solved=int(np.sum(self._solved)) - 1)
+
+    def _solved_together(
+        self, system: StaticSystem, num_pretrain: int, num_finetune: int, stop: float
+    ) -> tuple[Prices, Rounds | None]:
+        """Prices and rounds of one pair on the same budgets."""
+        if not num_finetune:
+            shares = self._prices.finish / np.sum(self._prices.finish)
+            return solve_pretraining(system, num_pretrain, shares, stop)
+        prices, rounds = solve_pair(Pair(system, num_pretrain, num_finetune), self._prices, stop)
+        self._prices = self._prices if rounds is None else prices
+        return prices, rounds
+
+    def _solved_apart(
+        self, share: float, num_pretrain: int, num_finetune: int, stop: float
+    ) -> tuple[Prices, Rounds | None]:
+        """Likewise where each stage has its own: two problems, whose noise adds up."""
+        server, devices = self._nothing, self._nothing
+        pretraining = finetuning = self._no_round
+        if num_pretrain:
+            server, pretraining = self._solved_together(self._system.with_share(share), num_pretrain, 0, stop)
+        if num_finetune:
+            devices, finetuning = self._solved_together(self._system.with_share(1 - share), 0, num_finetune, stop)
+        prices = devices._replace(of_server=server.in_pretraining)
+        if pretraining is None or finetuning is None:
+            return prices, None
+        of_server = {"server_batch": pretraining.server_batch, "server_freq_hz": pretraining.server_freq_hz}
+        return prices, finetuning._replace(noise=pretraining.noise + finetuning.noise, **of_server)
+
+
+def _idle(system: StaticSystem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Batches, clocks and upload times of devices that have nothing to do."""
+    return np.ones_like(system.device_noise), np.asarray(system.devices.freq_min_hz), system.least_upload_s

@@ -1,0 +1,1 @@
+"""Arrays of any library: what numpy and torch share, records of them, loops compiled over them."""

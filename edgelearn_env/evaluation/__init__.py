@@ -1,0 +1,1 @@
+"""What policies did, beside the proven bounds: reports, leaderboards, statistics, offline data."""

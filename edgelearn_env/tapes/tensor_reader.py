@@ -1,0 +1,120 @@
+"""What the tapes of a batch bring, round by round, as tensors: drawn where they are used, and never waited for."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgelearn_env.arrays import torch_names
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.counter_random import stream_keys
+from edgelearn_env.tapes.law import TapeLaw, before_first_round, next_rounds
+from edgelearn_env.tapes.tape import Conditions, Tape
+
+_NO_SEED = -1
+
+# Stands for no gain at all. No budget or battery can pay for that upload either, but its derivatives are finite.
+_LEAST_GAIN = 1e-100
+
+
+class TensorTapes:
+    """Reads B tapes side by side: drawn ones, as `sample_tape` draws them, and given ones.
+
+    Whatever differs between episodes is chosen element by element, so that nothing has to be known on the host.
+
+    Attributes:
+        conditions: of the round that is read now, (B, K), laid out device by device.
+    """
+
+    conditions: Conditions
+
+    def __init__(self, scenario: Scenario, num_episodes: int, device: Any) -> None:
+        self._law = TapeLaw.of(scenario, torch_names, device=device)
+        self._device = device
+        self._last_round = scenario.budgets.max_rounds - 1
+        self._shape = (scenario.num_devices, num_episodes)
+        # Known on the host, where new ones come from, and on the device, where tapes are drawn.
+        self._seeds = np.full(num_episodes, _NO_SEED)
+        self._key_seed = torch.full((num_episodes,), _NO_SEED, device=device)
+        self._episode = torch.full((num_episodes,), _NO_SEED, device=device)
+        self._is_given: torch.Tensor | None = None
+        self._given: tuple[torch.Tensor, ...] = ()
+
+    @property
+    def seed(self) -> torch.Tensor:
+        """`sample_tape`'s seed of each tape, (B,); -1 for a given one."""
+        return self._unless_given(self._key_seed)
+
+    @property
+    def episode(self) -> torch.Tensor:
+        """`sample_tape`'s episode of each tape, (B,); -1 for a given one."""
+        return self._unless_given(self._episode)
+
+    def name_sequences(self, seeds: np.ndarray) -> None:
+        """Say which sequences of tapes to play from now on.
+
+        Args:
+            seeds: of each sequence, played from its beginning; negative to go on with the present one, which is drawn
+                where there is none, (B,).
+        """
+        drawn = np.random.default_rng().integers(2**63, size=len(seeds))
+        chosen = np.where(seeds >= 0, seeds, np.where(self._seeds >= 0, self._seeds, drawn))
+        goes_on = torch.asarray((seeds < 0) & (self._seeds >= 0), device=self._device)
+        self._seeds = chosen
+        self._key_seed = torch.asarray(chosen, device=self._device)
+        self._episode = torch.where(goes_on, self._episode, _NO_SEED)
+
+    def begin(self, tape: Tape | None = None) -> None:
+        """Go to the first round of the next tape of each sequence, or of a given tape, (T, K), or tapes, (B, T, K)."""
+        self._is_given, self._given = None, ()
+        if tape is not None:
+            self._take(tape)
+        else:
+            self._episode = self._episode + 1
+        self._weather = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
+        self._read(torch.zeros_like(self._episode))
+
+    def advance(self, round_index: torch.Tensor, ended: torch.Tensor, *, begin_next: bool) -> None:
+        """Go to the next round, and where an episode has ended to the next tape of its sequence, or nowhere.
+
+        Args:
+            round_index: t of the round to go to, (B,).
+            ended: whether an episode is over, (B,).
+            begin_next: whether the next one begins there; else it stands still.
+        """
+        before = self.conditions
+        if begin_next:
+            self._restart(ended)
+        self._read(round_index)
+        if not begin_next:
+            standing = ended[:, None]
+            self.conditions = mapped(lambda old, new: torch.where(standing, old, new), before, self.conditions)
+
+    def _restart(self, ended: torch.Tensor) -> None:
+        self._episode = self._episode + ended
+        first = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
+        self._weather = mapped(lambda new, old: torch.where(ended, new, old), first, self._weather)
+        if self._is_given is not None:
+            self._is_given = self._is_given & ~ended
+
+    def _read(self, round_index: torch.Tensor) -> None:
+        self._weather, *drawn = next_rounds(self._law, self._weather, 1)
+        arrays = [array[0] for array in drawn]
+        if self._is_given is not None:
+            index = torch.clamp(round_index, max=self._last_round).expand(1, *self._shape)
+            given = [array.gather(0, index)[0] for array in self._given]
+            arrays = [torch.where(self._is_given, *pair) for pair in zip(given, arrays, strict=True)]
+        self.conditions = Conditions(*(array.T for array in arrays))
+
+    def _take(self, tape: Tape) -> None:
+        num_devices, num_episodes = self._shape
+        shape = (self._last_round + 1, num_devices, num_episodes)
+        # One tape for all is not multiplied in memory.
+        alone = [torch.tensor(array, device=self._device) for array in tape]
+        last = [array[..., None] if array.ndim == 2 else array.permute(1, 2, 0).contiguous() for array in alone]
+        self._given = last[0].clamp(min=_LEAST_GAIN).expand(shape), last[1].expand(shape)
+        self._is_given = torch.ones(num_episodes, dtype=torch.bool, device=self._device)
+
+    def _unless_given(self, name: torch.Tensor) -> torch.Tensor:
+        return name.clone() if self._is_given is None else torch.where(self._is_given, _NO_SEED, name)

@@ -1,0 +1,1 @@
+"""Two-stage edge learning: pre-training at a server, then federated fine-tuning on wireless devices."""

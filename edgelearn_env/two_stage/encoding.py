@@ -1,0 +1,197 @@
+"""Between physical records and what an agent sees: actions in [-1, 1], observations in [0, 1], both float32.
+
+Normalisation is fixed and affine (in the logarithm where a quantity spans decades), from the scenario alone.
+"""
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+
+from edgelearn_env.arrays.namespaces import Array, namespace_of
+from edgelearn_env.physics.units import db_to_ratio
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Conditions
+from edgelearn_env.two_stage.bounds import LearningBound, Progress
+from edgelearn_env.two_stage.dynamics import Allocation, State
+
+# Fading power |c|^2 has unit mean: below -40 dB once in 10^4 rounds, above 13 dB once in 5 * 10^8.
+DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
+_SHADOWING_STDS = 3.0
+
+# Stands for nothing where a logarithm or a quotient needs something.
+TINY = float(np.finfo(np.float64).tiny)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Codec:
+    """Decodes actions and encodes observations of one scenario; see `TwoStageEnv` for the tables.
+
+    Attributes:
+        scenario: the system; bound: its objective.
+        action_low, action_high: physical limits of the entries after the switch, (2 + 3 K,).
+        action_log_ratio: ln(high / low), rounded up so that low e^ratio, cut off at the high end, is just that.
+        log_bound_range: least and largest log Psi an episode can show.
+        log_gain_range: natural logs of the channel gains that are told apart.
+        battery_capacity_j: capacities, (K,).
+        harvest_on_w: harvested power of a device that is on, (K,); 1 where a device never harvests.
+    """
+
+    scenario: Scenario
+    bound: LearningBound
+    action_low: Array
+    action_high: Array
+    action_log_ratio: Array
+    log_bound_range: tuple[float, float]
+    log_gain_range: tuple[float, float]
+    battery_capacity_j: Array
+    harvest_on_w: Array
+
+    @classmethod
+    def of(cls, scenario: Scenario, xp: Any = np, **placement: Any) -> Self:
+        """The codec of a scenario in the arrays of the library `xp`; `placement` may hold its `device=`."""
+
+        def array(values: np.ndarray) -> Array:
+            return xp.asarray(values, dtype=xp.float64, **placement)
+
+        server, devices, radio = scenario.server, scenario.devices, scenario.radio
+        ones = np.ones(scenario.num_devices)
+        lowest = np.concatenate([[server.freq_min_hz, 1], devices.freq_min_hz, devices.power_min_w, ones])
+        highest = np.concatenate(
+            [[server.freq_max_hz, server.batch_max], devices.freq_max_hz, devices.power_max_w, devices.batch_max]
+        )
+        low, high = bound_value_range(scenario)
+        shadowing_db = _SHADOWING_STDS * radio.shadowing_std_db
+        gain = scenario.mean_channel_gain
+        on_w = 2.0 * scenario.energy.harvest_mean_w
+        return cls(
+            scenario=scenario,
+            bound=scenario.bound,
+            action_low=array(lowest),
+            action_high=array(highest),
+            action_log_ratio=array(_log_ratio_rounded_up(lowest, highest)),
+            log_bound_range=(float(np.log(low)), float(np.log(high))),
+            log_gain_range=(
+                float(np.log(np.min(gain) * db_to_ratio(DEEPEST_FADE_DB - shadowing_db))),
+                float(np.log(np.max(gain) * db_to_ratio(HIGHEST_FADE_DB + shadowing_db))),
+            ),
+            battery_capacity_j=array(np.array(scenario.energy.battery_capacity_j)),
+            harvest_on_w=array(np.where(on_w > 0, on_w, 1.0)),
+        )
+
+    @property
+    def action_size(self) -> int:
+        """Length of an action: 3 + 3 K."""
+        return 3 + 3 * self.scenario.num_devices
+
+    @property
+    def observation_size(self) -> int:
+        """Length of an observation: 5 + 3 K."""
+        return 5 + 3 * self.scenario.num_devices
+
+    def decode(self, action: Array) -> Allocation:
+        """The allocation an action names: that of `fractional`, with batch sizes rounded to integers."""
+        xp, named = namespace_of(action), self.fractional(action)
+        return named._replace(server_batch=xp.round(named.server_batch), batch=xp.round(named.batch))
+
+    def fractional(self, action: Array) -> Allocation:
+        """The allocation an action names before batch sizes are rounded; everything is log-scaled.
+
+        Args:
+            action: switch, server frequency and batch, then all frequencies, powers, batches, (B, 3 + 3 K). Entries
+                beyond [-1, 1] count as the nearer end.
+        """
+        xp, num_devices = namespace_of(action), self.scenario.num_devices
+        share = xp.minimum(xp.maximum(xp.astype(action[:, 1:], xp.float64), -1.0), 1.0) * 0.5 + 0.5
+        value = xp.minimum(self.action_low * xp.exp(share * self.action_log_ratio), self.action_high)
+        return Allocation(
+            switch=action[:, 0] > 0,
+            server_freq_hz=value[:, 0],
+            server_batch=value[:, 1],
+            freq_hz=value[:, 2 : 2 + num_devices],
+            power_w=value[:, 2 + num_devices : 2 + 2 * num_devices],
+            batch=value[:, 2 + 2 * num_devices :],
+        )
+
+    def encode_action(self, allocation: Allocation) -> Array:
+        """The action that names an allocation, float32, (B, 3 + 3 K): `decode` gives it back to float32's precision.
+
+        What lies beyond the limits of actions, such as a power below the least that an action can name, becomes the
+        nearer end.
+        """
+        xp = namespace_of(allocation.server_freq_hz)
+        of_server = (allocation.server_freq_hz[:, None], allocation.server_batch[:, None])
+        value = xp.concat([*of_server, allocation.freq_hz, allocation.power_w, allocation.batch], axis=1)
+        value = xp.minimum(xp.maximum(value, self.action_low), self.action_high)
+        share = xp.log(value / self.action_low) / xp.maximum(self.action_log_ratio, TINY)
+        switch = xp.astype(allocation.switch, xp.float64)[:, None]
+        return xp.astype(2.0 * xp.concat([switch, share], axis=1) - 1.0, xp.float32)
+
+    def encode(self, state: State, conditions: Conditions) -> Array:
+        """What is observed before a round, float32 in [0, 1], (B, 5 + 3 K)."""
+        xp = namespace_of(state.battery_j)
+        parts = [xp.astype(part, xp.float32) for part in self.normalised(state, conditions)]
+        return xp.minimum(xp.maximum(xp.concat(parts, axis=1), 0.0), 1.0)
+
+    def normalised(self, state: State, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
+        """The observation in full precision, before it is cut off at 0 and 1.
+
+        Returns:
+            What concerns the episode, (B, 5); battery, channel and harvest of each device, (B, K); all float64.
+        """
+        xp, budgets = namespace_of(state.battery_j), self.scenario.budgets
+        log_gain = xp.log(xp.maximum(conditions.channel_gain, TINY))
+        log_bound = xp.log(self.bound.value(state.progress))
+        of_episode = (
+            xp.astype(state.finetuning, xp.float64),
+            1.0 - xp.astype(state.round_index, xp.float64) / budgets.max_rounds,
+            1.0 - state.elapsed_s / budgets.delay_s,
+            1.0 - state.spent_j / budgets.energy_j,
+            _share_of_range(log_bound, self.log_bound_range),
+        )
+        return (
+            xp.stack(of_episode).T,
+            state.battery_j / self.battery_capacity_j,
+            _share_of_range(log_gain, self.log_gain_range),
+            conditions.harvest_w / self.harvest_on_w,
+        )
+
+
+def bound_value_range(scenario: Scenario) -> tuple[float, float]:
+    """Least and largest value that the bound can show at any time of an episode.
+
+    For given numbers of rounds the bound falls with every batch size, so both extremes lie where all batches are
+    smallest, or all largest.
+    """
+    horizon, weight = scenario.budgets.max_rounds, scenario.gradient_noise_weight
+    smallest = (1.0, float(np.sum(weight)))
+    largest = (float(scenario.server.batch_max), float(np.sum(weight / scenario.devices.batch_max)))
+    return (
+        float(np.min(_reachable_values(scenario, *largest, horizon))),
+        float(np.max(_reachable_values(scenario, *smallest, horizon))),
+    )
+
+
+def _reachable_values(scenario: Scenario, server_batch: float, noise: float, horizon: int) -> np.ndarray:
+    """Psi at all (M, N) within the horizon, with the same batch sizes in all rounds."""
+    terms = [scenario.bound.pretrain_start]
+    for _ in range(horizon):
+        terms.append(scenario.bound.after_pretrain_round(terms[-1], server_batch))
+    rounds = np.arange(horizon + 1.0)
+    num_pretrain, num_finetune = np.meshgrid(rounds, rounds, indexing="ij")
+    values = scenario.bound.value(Progress(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise))
+    return values[num_pretrain + num_finetune <= horizon]
+
+
+def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """ln(high / low), at least as large as it takes for low e^(...) to reach `high` in spite of rounding."""
+    ratio = np.log(high / low)
+    while np.any(short := low * np.exp(ratio) < high):
+        ratio = np.where(short, np.nextafter(ratio, np.inf), ratio)
+    return ratio
+
+
+def _share_of_range(value: Array, ends: tuple[float, float]) -> Array:
+    """Where `value` lies between two ends, 0 at the lower one and 1 at the upper one."""
+    low, high = ends
+    return (value - low) / max(high - low, TINY)

@@ -1,0 +1,110 @@
+"""One episode cut out of a trajectory: the rounds that were counted, and how it ended."""
+
+import dataclasses
+from typing import Self
+
+import numpy as np
+
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Conditions
+from edgelearn_env.trajectory import Trajectory
+from edgelearn_env.two_stage.dynamics import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING, Allocation, Outcome, State
+
+_HOW_IT_ENDED = {
+    RUNNING: "still running",
+    DELAY: "ended: the next round would pass the delay budget",
+    ENERGY: "ended: the next round would pass the energy budget",
+    BATTERY: "ended: a battery could never pay for the next round",
+    LAST_ROUND: "ended: the last round was played",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Episode:
+    """T counted rounds of one episode; T is 0 before the first.
+
+    Attributes:
+        scenario: the system that was played.
+        states: before the first round and after each, (T + 1, ...).
+        conditions: of each round, (T, ...).
+        allocations: what was decided, (T, ...).
+        outcomes: what each round did, (T, ...).
+        end_reason: index into END_REASONS.
+    """
+
+    scenario: Scenario
+    states: State
+    conditions: Conditions
+    allocations: Allocation
+    outcomes: Outcome
+    end_reason: int
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, episode: int = 0) -> Self:
+        """Episode number `episode` of a batch, finished or not.
+
+        Raises:
+            InvalidInputError: the batch has no such episode.
+        """
+        batch_size = len(trajectory.final_state.round_index)
+        if not 0 <= episode < batch_size:
+            raise InvalidInputError(f"episode must be from 0 to {batch_size - 1}, got {episode}")
+        num_rounds = int(np.sum(np.asarray(trajectory.outcomes.counted)[episode]))
+        reasons = np.asarray(trajectory.outcomes.end_reason)[episode]
+        reasons = reasons[reasons != RUNNING]
+        conditions, allocations, outcomes = mapped(
+            lambda array: np.asarray(array)[episode, :num_rounds],
+            (trajectory.observed.conditions, trajectory.allocations, trajectory.outcomes),
+        )
+
+        def then(before: np.ndarray, last: np.ndarray) -> np.ndarray:
+            return np.concatenate([np.asarray(before)[episode, :num_rounds], np.asarray(last)[episode : episode + 1]])
+
+        return cls(
+            scenario=trajectory.scenario,
+            states=mapped(then, trajectory.observed.state, trajectory.final_state),
+            conditions=conditions,
+            allocations=allocations,
+            outcomes=outcomes,
+            # A batch goes on until its last episode is over: only the first reason is this episode's own.
+            end_reason=int(reasons[0]) if reasons.size else RUNNING,
+        )
+
+    @property
+    def system(self) -> str:
+        """The scenario's name and size, in words."""
+        num_devices = self.scenario.num_devices
+        return f"{self.scenario.name}: {num_devices} device{'s' if num_devices > 1 else ''}"
+
+    @property
+    def num_rounds(self) -> int:
+        """T = M + N."""
+        return len(self.outcomes.counted)
+
+    @property
+    def num_pretrain_rounds(self) -> int:
+        """M."""
+        return int(self.states.progress.num_pretrain_rounds[-1])
+
+    @property
+    def num_finetune_rounds(self) -> int:
+        """N."""
+        return int(self.states.progress.num_finetune_rounds[-1])
+
+    @property
+    def objective(self) -> np.ndarray:
+        """Psi before the first round and after each, (T + 1,); the last entry is Phi."""
+        return self.scenario.bound.value(self.states.progress)
+
+    @property
+    def device_finish_s(self) -> np.ndarray:
+        """When each device had waited, computed and uploaded, from the start of the round, s, (T, K)."""
+        devices = self.outcomes.devices
+        return devices.wait_s + devices.compute_s + devices.upload_s
+
+    @property
+    def how_it_ended(self) -> str:
+        """The end reason in words."""
+        return _HOW_IT_ENDED[self.end_reason]

@@ -1,0 +1,1 @@
+"""`edgelearn speed`: what is timed, and beside what."""

@@ -1,0 +1,54 @@
+"""How much memory a step has to move, and how much the memory of a device can: what bounds any form from above."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scripts.speed.timing import seconds_of
+from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.encoding import Codec
+
+# Far more than any cache holds.
+_COPIED_BYTES = 2**28
+_REPEATS = 5
+
+
+def least_step_bytes(scenario: Scenario) -> int:
+    """Bytes that a step of one environment moves at the very least.
+
+    The state is read and written; the tape's row (gain and harvest of K devices, float64) and the float32 action are
+    read; the float32 observation is written; each once.
+    """
+    codec, state = Codec.of(scenario), initial_state(system_of(scenario), 1)
+    of_state = sum(array.nbytes for array in (*state[:-1], *state.progress))
+    of_row = 2 * scenario.num_devices * np.dtype(np.float64).itemsize
+    return 2 * of_state + of_row + (codec.action_size + codec.observation_size) * np.dtype(np.float32).itemsize
+
+
+def copied_bytes_per_s(device: str) -> float:
+    """Bytes that a large copy within a device's memory reads and writes a second: the best of some.
+
+    Args:
+        device: "cpu", whose copy is numpy's, in one thread; or a device of torch.
+    """
+    copy = _copy_on_host() if device == "cpu" else _copy_on(device)
+    copy()
+    return 2 * _COPIED_BYTES / min(seconds_of(copy)[0] for _ in range(_REPEATS))
+
+
+def _copy_on_host() -> Callable[[], None]:
+    source, target = np.ones(_COPIED_BYTES, dtype=np.uint8), np.ones(_COPIED_BYTES, dtype=np.uint8)
+    return lambda: np.copyto(target, source)
+
+
+def _copy_on(device: str) -> Callable[[], None]:
+    import torch
+
+    source, target = torch.ones((2, _COPIED_BYTES), dtype=torch.uint8, device=device)
+
+    def copy() -> None:
+        target.copy_(source)
+        torch.cuda.synchronize(source.device)
+
+    return copy

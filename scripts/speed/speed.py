@@ -1,0 +1,66 @@
+"""`edgelearn speed`: how fast things are on this machine, measured in one run and put in proportion."""
+
+import importlib.util
+import os
+import platform
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from edgelearn_env.agents.configs.ppo import PPOConfig
+from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
+from edgelearn_env.scripts.speed.timed_decisions import timed_decisions
+from edgelearn_env.scripts.speed.timed_designs import timed_designs
+from edgelearn_env.scripts.speed.timed_environments import timed_environments
+from edgelearn_env.scripts.speed.timed_optimum import timed_optimum
+
+
+class Part(StrEnum):
+    """What can be timed by itself."""
+
+    ENVIRONMENTS = "environments"
+    ROLLOUTS = "rollouts"
+    DECISIONS = "decisions"
+    DESIGNS = "designs"
+    OPTIMUM = "optimum"
+
+
+def speed(
+    scenario: ScenarioName = "default",
+    changes: Changes = None,
+    objective: Objective = None,
+    only: Annotated[Part | None, typer.Option(help="Time one part; all if left out.")] = None,
+    tapes: Annotated[int, typer.Option(min=1, help="Tapes whose optimum is timed.")] = 20,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs (M, N) a grid is extrapolated from.")] = 60,
+) -> None:
+    """Time environments, PPO's rollouts, policies, the static design and the proven optimum.
+
+    Each stands beside what it is compared with.
+    """
+    system, console = chosen_scenario(scenario, changes, objective), Console()
+    cores = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    console.print(f"{system.name}: {system.num_devices} devices; {cores}", highlight=False)
+    with Progress(transient=True, console=console) as progress:
+        for part in _possible() if only is None else [only]:
+            if part is Part.ENVIRONMENTS:
+                table = timed_environments(system, progress)
+            elif part is Part.ROLLOUTS:
+                from edgelearn_env.scripts.speed.timed_rollout import timed_rollout  # which needs an extra
+
+                table = timed_rollout(PPOConfig(scenario=system), progress)
+            elif part is Part.DECISIONS:
+                table = timed_decisions(system, progress)
+            elif part is Part.DESIGNS:
+                table = timed_designs(system, progress)
+            else:
+                table = timed_optimum(system, tapes, pairs, progress)
+            console.print(table)
+
+
+def _possible() -> list[Part]:
+    """All parts, but for those that need what is not installed."""
+    trains = importlib.util.find_spec("stable_baselines3") is not None
+    return [part for part in Part if trains or part is not Part.ROLLOUTS]

@@ -1,0 +1,174 @@
+"""The recipes of one file each: a short run on the tests' own scenario shows that all of the way works."""
+
+import importlib
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from edgelearn_env.agents.runs.one_file import Choices, Progress, Result
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.tapes.seeds import TUNING
+from edgelearn_env.two_stage.env import TwoStageEnv
+
+TINY = Path(__file__).parent.parent / "tiny.toml"
+ROLLOUT = 16 * 64  # of 16 environments
+LIBRARIES = {"cleanrl_ppo": "torch", "torchrl_ppo": "torchrl"}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=LIBRARIES)
+def recipe(request) -> ModuleType:
+    if importlib.util.find_spec(LIBRARIES[request.param]) is None:
+        pytest.skip(f"{LIBRARIES[request.param]} is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchRL warns of parts of its own when it is imported
+        return importlib.import_module(f"edgelearn_env.agents.{request.param}")
+
+
+def choices(**changes) -> Choices:
+    return Choices(**({"scenario": TINY, "total_steps": 4 * ROLLOUT, "num_envs": 16} | changes))
+
+
+def weights(result: Result) -> dict[str, torch.Tensor]:
+    return torch.load(result.weights, weights_only=True)
+
+
+def test_a_run_reports_every_rollout_with_its_episodes(recipe, tmp_path, tiny):
+    seen = []
+    result = recipe.train(choices(), tmp_path, seen.append)
+    assert result.curve == tuple(seen)
+    assert [point.steps for point in seen] == [(n + 1) * ROLLOUT for n in range(4)]
+    episodes = [point.num_episodes for point in seen]
+    assert sorted(set(episodes)) == episodes
+    # An episode has from 1 to 30 rounds, and a few of them are still being played at the end.
+    assert 4 * ROLLOUT / 30 - 16 <= episodes[-1] <= 4 * ROLLOUT
+    for point in seen:
+        assert math.isfinite(point.mean_return)
+        assert math.isfinite(point.mean_objective)
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["choices"] == {"total_steps": 4 * ROLLOUT, "seed": 0, "num_envs": 16}
+    assert [Progress(**point) for point in report["curve"]] == seen
+    assert report["scenario"]["name"] == tiny.name
+    assert "torch" in report["versions"]
+
+
+def test_returns_and_bounds_belong_to_the_same_episodes(recipe, tmp_path, tiny):
+    last = recipe.train(choices(total_steps=ROLLOUT), tmp_path).curve[-1]
+    env = TwoStageEnv(tiny)
+    _, info = env.reset(seed=0)
+    low, high = env.codec.log_bound_range
+    # Each return is log(first bound / final bound); the mean of a log is at most the log of the mean.
+    assert 0 < math.log(info["objective"] / last.mean_objective) <= last.mean_return < high - low
+
+
+def test_all_weights_are_trained_and_all_are_finite(recipe, tmp_path):
+    short = weights(recipe.train(choices(total_steps=ROLLOUT), tmp_path / "short"))
+    longer = weights(recipe.train(choices(), tmp_path / "longer"))
+    assert short.keys() == longer.keys()
+    for name, tensor in longer.items():
+        assert torch.isfinite(tensor).all()
+        assert not torch.equal(tensor, short[name]), name
+
+
+def test_the_seed_decides_a_run(recipe, tmp_path):
+    first, again, other = (
+        recipe.train(choices(total_steps=2 * ROLLOUT, seed=seed), tmp_path / name)
+        for name, seed in (("first", 3), ("again", 3), ("other", 4))
+    )
+    assert first.curve == again.curve
+    assert first.curve != other.curve
+    for name, tensor in weights(first).items():
+        assert torch.equal(tensor, weights(again)[name]), name
+
+
+def test_steps_are_rounded_up_to_whole_rollouts(recipe, tmp_path):
+    result = recipe.train(choices(total_steps=ROLLOUT + 1), tmp_path)
+    assert [point.steps for point in result.curve] == [ROLLOUT, 2 * ROLLOUT]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"total_steps": 0}, "total_steps must be at least 1, got 0"),
+        ({"num_envs": 0}, "num_envs must be at least 1, got 0"),
+        ({"seed": TUNING}, "seed must be at most 999984"),
+        ({"scenario": "huge"}, "unknown scenario preset 'huge'"),
+    ],
+)
+def test_wrong_choices_are_refused_by_name(changes, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        choices(**changes)
+
+
+def ended(name: str, *arguments: str, folder: Path) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", f"edgelearn_env.agents.{name}", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_command_says_what_came_of_the_run(recipe, tmp_path):
+    name = recipe.__name__.rpartition(".")[2]
+    options = ("--scenario", str(TINY), "--steps", "1024", "--num-envs", "16", "--out", "run")
+    status, printed, complaint = ended(name, *options, folder=tmp_path)
+    assert (status, complaint) == (0, "")
+    last = json.loads((tmp_path / "run" / "run.json").read_text())["curve"][-1]
+    means = f"mean return {last['mean_return']:.3f}, mean learning bound {last['mean_objective']:.4f}"
+    assert printed.splitlines()[-2:] == ["Wrote run/agent.pt, run/run.json", f"Last training episodes: {means}"]
+
+
+def test_a_command_refuses_wrong_input_in_one_sentence(tmp_path):
+    (tmp_path / "taken").write_text("")
+    for options, sentence in {
+        ("--steps", "0"): "total_steps must be at least 1, got 0",
+        ("--scenario", "huge"): "unknown scenario preset 'huge': choose one of default, large, tiny",
+        ("--out", "taken"): "--out must name a folder, got the file 'taken'",
+    }.items():
+        assert ended("cleanrl_ppo", *options, folder=tmp_path) == (2, "", f"{sentence}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "sentence"),
+    [
+        ("cleanrl_ppo", "torch", "torch is not installed: pip install 'edgelearn-env[agents]'"),
+        ("torchrl_ppo", "torchrl", "TorchRL is not installed: pip install 'edgelearn-env[torchrl]'"),
+        ("rllib_ppo", "ray", "RLlib is not installed: pip install 'edgelearn-env[rllib]'"),
+    ],
+)
+def test_a_recipe_says_which_extra_it_misses(tmp_path, name, module, sentence):
+    imported = f"""
+import runpy, sys
+sys.modules[{module!r}] = None
+from edgelearn_env.errors import MissingExtraError
+try:
+    import edgelearn_env.agents.{name}
+except MissingExtraError as error:
+    print(error)
+runpy.run_module("edgelearn_env.agents.{name}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, f"{sentence}\n", f"{sentence}\n")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_steps_divide_the_bound_by_three(recipe, tmp_path):
+    curve = recipe.train(choices(total_steps=100_000, num_envs=32), tmp_path).curve
+    assert curve[-1].mean_objective < curve[0].mean_objective / 3
+    assert curve[-1].mean_return > curve[0].mean_return + 1

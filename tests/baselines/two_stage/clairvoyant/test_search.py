@@ -1,0 +1,471 @@
+"""The clairvoyant optimum: equal to a search through all pairs, never undercut by any policy, and proven."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from small_systems import copies, many_ways, pairs_of, planned, random_system
+
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
+from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape, sample_tape
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.dynamics import Allocation, system_of
+
+GAP = 1.1e-5
+
+# Two optima of the same thing differ by less than both gaps.
+SAME = 2.5e-5
+
+ROUNDING = 1e-12
+
+# No channel at all, in effect: an upload at full power takes longer than the age of the universe.
+BLOCKED = 1e-30
+
+
+class Solved(NamedTuple):
+    scenario: Scenario
+    tape: Tape
+    optimum: Optimum
+
+
+def solved_system(seed: int, **choices) -> Solved:
+    scenario, tape = random_system(seed, **choices)
+    return Solved(scenario, tape, clairvoyant(scenario, tape))
+
+
+@pytest.fixture(scope="module")
+def optima():
+    """Optima of many systems, of 3 to 10 rounds."""
+    return [solved_system(seed, longest=10) for seed in range(200)]
+
+
+# The search through pairs.
+
+
+def brute_force(scenario, tape, pairs=None) -> float:
+    """The least Phi over all pairs, or those given, each solved by itself; no round at all is one of them."""
+    values = [float(scenario.bound.batch_size_form(0, 0).constant)]
+    for pair in pairs or pairs_of(scenario.budgets.max_rounds):
+        episode = planned(scenario, tape, *pair)
+        solution = EpisodeProgram(episode).solve()
+        if solution is not None:
+            values.append(episode.learning_bound(solution.times.server_batch, solution.times.batch))
+    return min(values)
+
+
+def assert_equal_to_brute_force(scenario, tape):
+    assert clairvoyant(scenario, tape).value == pytest.approx(brute_force(scenario, tape), rel=SAME)
+
+
+@pytest.mark.parametrize("batteries", ["ample", "binding", "starved", "mixed"])
+@pytest.mark.parametrize("objective", ["finetune", "two-stage"])
+def test_the_optimum_is_the_best_of_all_pairs(objective, batteries):
+    for seed in (1, 2):
+        assert_equal_to_brute_force(*random_system(seed, longest=5, objective=objective, batteries=batteries))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+def test_the_optimum_of_many_systems_is_the_best_of_all_pairs(seed):
+    assert_equal_to_brute_force(*random_system(5000 + seed, longest=8))
+
+
+@pytest.mark.parametrize("objective", ["finetune", "two-stage"])
+def test_one_device_and_one_round_are_enough(objective):
+    for seed in range(4):
+        assert_equal_to_brute_force(*random_system(seed, shortest=1, longest=1, objective=objective))
+        assert_equal_to_brute_force(*random_system(seed, longest=4, num_devices=1, objective=objective))
+
+
+# The certificate.
+
+
+def assert_certified(solved: Solved):
+    scenario, tape, optimum = solved
+    certificate, T = optimum.certificate, scenario.budgets.max_rounds
+    assert 0 < certificate.bound <= certificate.value
+    assert certificate.gap <= GAP
+    assert certificate.gap == certificate.value / certificate.bound - 1
+    assert certificate.residual <= 1e-9
+    assert certificate.num_pairs == len(pairs_of(T)) + 1
+    assert 1 <= certificate.num_solved <= certificate.num_pairs
+    assert (optimum.value, optimum.bound) == (certificate.value, certificate.bound)
+    played = rollout(scenario, tape, optimum.plan)
+    assert played.objective[0] == pytest.approx(optimum.value, rel=1e-9)
+    assert played.num_pretrain_rounds[0] == optimum.num_pretrain_rounds
+    assert played.num_finetune_rounds[0] == optimum.num_finetune_rounds
+
+
+def test_every_optimum_is_certified(optima):
+    for solved in optima:
+        assert_certified(solved)
+
+
+def test_all_but_few_optima_are_certified_to_a_third_of_what_is_asked_for(optima):
+    gaps = [solved.optimum.certificate.gap for solved in optima]
+    assert np.quantile(gaps, 0.95) < 3.3e-6
+
+
+def test_optima_take_few_solves(optima):
+    shares = [solved.optimum.certificate.num_solved / solved.optimum.certificate.num_pairs for solved in optima]
+    assert np.mean(shares) < 0.15
+
+
+def test_a_plan_in_whole_batches_achieves_no_less_than_the_bound_and_no_more_than_it_says(optima):
+    for scenario, tape, optimum in optima:
+        whole = optimum.whole_plan
+        for batch in (whole.server_batch, whole.batch):
+            np.testing.assert_array_equal(batch, np.round(batch))
+        played = rollout(scenario, tape, whole)
+        assert played.objective[0] == optimum.achieved
+        assert optimum.achieved >= optimum.bound
+        assert played.num_pretrain_rounds[0] == optimum.num_pretrain_rounds
+        assert played.num_finetune_rounds[0] == optimum.num_finetune_rounds
+
+
+def test_an_optimum_is_called_exact_only_where_all_its_batches_are_whole(optima):
+    labels = set()
+    for _, _, optimum in optima:
+        batches = np.append(optimum.plan.server_batch, optimum.plan.batch)
+        whole = bool(np.all(batches == np.round(batches)))
+        assert optimum.certificate.label == ("exact" if whole else "relaxation")
+        labels.add(optimum.certificate.label)
+    assert "relaxation" in labels
+
+
+def test_the_optimum_of_a_system_is_the_same_every_time():
+    scenario, tape = random_system(3)
+    first, second = clairvoyant(scenario, tape), clairvoyant(scenario, tape)
+    assert first.certificate == second.certificate
+    for one, other in zip(first.plan.allocations, second.plan.allocations, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_wider_gap_takes_no_more_solves_and_still_holds():
+    for seed in range(6):
+        scenario, tape = random_system(seed, longest=8)
+        close, wide = clairvoyant(scenario, tape), clairvoyant(scenario, tape, gap=0.05)
+        assert wide.certificate.num_solved <= close.certificate.num_solved
+        assert wide.certificate.gap <= 0.05 / 0.95 + GAP
+        assert wide.bound <= close.value
+        assert close.bound <= wide.value
+
+
+# No policy is below the bound.
+
+
+def disturbed(rng, scenario: Scenario, allocations: Allocation, batch_size: int):
+    """A policy of B plans near the given one, some of them very near."""
+    noise = rng.choice([1e-7, 1e-5, 1e-3, 1e-1], batch_size)
+    server, devices = scenario.server, scenario.devices
+    limits = {
+        "server_freq_hz": (server.freq_min_hz, server.freq_max_hz),
+        "server_batch": (1.0, server.batch_max),
+        "freq_hz": (devices.freq_min_hz, devices.freq_max_hz),
+        "power_w": (1e-18 * devices.power_max_w, devices.power_max_w),
+        "batch": (1.0, devices.batch_max),
+    }
+    plans = {"switch": np.repeat(allocations.switch[None], batch_size, axis=0)}
+    for name, (low, high) in limits.items():
+        value = getattr(allocations, name)
+        factor = np.exp(noise.reshape(-1, *[1] * value.ndim) * rng.normal(size=(batch_size, *value.shape)))
+        plans[name] = np.clip(value * factor, low, high)
+
+    def decide(observed):
+        row = np.minimum(observed.state.round_index, len(allocations.switch) - 1)
+        return mapped(lambda array: array[np.arange(batch_size), row], Allocation(**plans))
+
+    return decide
+
+
+def assert_no_policy_is_below_the_bound(solved: Solved, seed: int):
+    scenario, tape, optimum = solved
+    rng, system = np.random.default_rng(seed), system_of(scenario)
+    pairs = np.array(pairs_of(scenario.budgets.max_rounds))
+    policies = [
+        (16, many_ways(rng, scenario, 16)),
+        (16, many_ways(rng, scenario, 16, whole=False)),
+        (16, disturbed(rng, scenario, optimum.plan.allocations, 16)),
+        (16, disturbed(rng, scenario, optimum.whole_plan.allocations, 16)),
+        (len(pairs), EqualSplit(system=system, num_pretrain_rounds=pairs[:, 0], num_finetune_rounds=pairs[:, 1])),
+        (1, Myopic(system=system)),
+    ]
+    for batch_size, policy in policies:
+        assert np.min(rollout(scenario, copies(tape, batch_size), policy).objective) >= optimum.bound
+
+
+def test_no_policy_is_below_the_bound(optima):
+    for seed, solved in enumerate(optima[:120]):
+        assert_no_policy_is_below_the_bound(solved, seed)
+
+
+@pytest.mark.slow
+def test_no_policy_is_below_the_bound_of_any_of_many_systems():
+    for seed in range(10_000, 10_400):
+        solved = solved_system(seed, longest=20)
+        assert_certified(solved)
+        assert_no_policy_is_below_the_bound(solved, seed)
+
+
+# More of anything useful never hurts.
+
+
+def larger(part, *names, factor=1.5):
+    return lambda scenario, tape: (
+        scenario.replace(**{part: {name: getattr(getattr(scenario, part), name) * factor for name in names}}),
+        tape,
+    )
+
+
+RELAXATIONS = {
+    "more time": larger("budgets", "delay_s"),
+    "more energy": larger("budgets", "energy_j"),
+    "larger batteries": larger("energy", "battery_capacity_j"),
+    "larger and fuller batteries": larger("energy", "battery_capacity_j", "battery_initial_j"),
+    "more harvest": lambda scenario, tape: (scenario, tape._replace(harvest_w=1.5 * tape.harvest_w + 1e-4)),
+    "better channels": lambda scenario, tape: (scenario, tape._replace(channel_gain=1.5 * tape.channel_gain)),
+    "closer general data": larger("learning", "distribution_gap", factor=0.5),
+    "less gradient noise": larger("learning", "device_gradient_variance", factor=0.7),
+    "faster clocks": larger("devices", "freq_max_hz"),
+    "slower clocks": larger("devices", "freq_min_hz", factor=0.7),
+    "a faster server": larger("server", "freq_max_hz"),
+    "less overhead": larger("radio", "downlink_s", "downlink_j", factor=0.5),
+    "larger batches": larger("devices", "batch_max", factor=2),
+    "a smaller upload": larger("learning", "upload_bit", factor=0.7),
+}
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    """Optima of systems that fine-tune; the batteries of one half bind, those of the other do not."""
+    solved = []
+    for batteries in ("binding", "ample"):
+        some = [solved_system(seed, longest=6, batteries=batteries) for seed in range(14)]
+        solved += [one for one in some if one.optimum.num_finetune_rounds][:6]
+    return solved
+
+
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_more_of_anything_useful_is_never_worse(tuned, relaxation):
+    better = 0
+    for scenario, tape, optimum in tuned:
+        value = clairvoyant(*RELAXATIONS[relaxation](scenario, tape)).value
+        assert value <= optimum.value * (1 + SAME)
+        better += value < optimum.value * (1 - SAME)
+    assert better >= 1
+
+
+def test_one_more_round_on_the_tape_is_never_worse(optima):
+    for scenario, tape, optimum in optima[:12]:
+        longer = scenario.replace(budgets={"max_rounds": scenario.budgets.max_rounds + 1})
+        tape = Tape(*(np.concatenate([array, array[-1:]]) for array in tape))
+        assert clairvoyant(longer, tape).value <= optimum.value * (1 + SAME)
+
+
+def test_the_order_of_devices_changes_nothing():
+    checked = 0
+    for seed in range(14):
+        scenario, tape = random_system(seed, num_devices=4)
+        order = np.roll(np.arange(4), 1)
+        table = scenario.to_dict()
+        for part in table.values():
+            if isinstance(part, dict):
+                part |= {name: [v[k] for k in order] for name, v in part.items() if isinstance(v, list)}
+        reordered = Scenario.from_dict(table)
+        optimum = clairvoyant(scenario, tape)
+        other = clairvoyant(reordered, Tape(*(array[:, order] for array in tape)))
+        assert other.value == pytest.approx(optimum.value, rel=SAME)
+        checked += optimum.num_finetune_rounds > 0
+    assert checked >= 5
+
+
+def test_seconds_and_joules_may_be_counted_in_other_units():
+    # A system that takes 7 times as long for everything and a third of the energy.
+    for seed in range(12):
+        scenario, tape = random_system(seed)
+        slow, dear = 7.0, 1 / 3.0
+        server, devices, radio = scenario.server, scenario.devices, scenario.radio
+        scaled = scenario.replace(
+            server={
+                "freq_min_hz": server.freq_min_hz / slow,
+                "freq_max_hz": server.freq_max_hz / slow,
+                "capacitance_j_s2": server.capacitance_j_s2 * slow**2 * dear,
+            },
+            devices={
+                "freq_min_hz": devices.freq_min_hz / slow,
+                "freq_max_hz": devices.freq_max_hz / slow,
+                "capacitance_j_s2": devices.capacitance_j_s2 * slow**2 * dear,
+                "power_min_w": devices.power_min_w * dear / slow / 1.001,
+                "power_max_w": devices.power_max_w * dear / slow,
+            },
+            radio={
+                "bandwidth_hz": radio.bandwidth_hz / slow,
+                "noise_w_per_hz": radio.noise_w_per_hz * dear,
+                "downlink_s": radio.downlink_s * slow,
+                "downlink_j": radio.downlink_j * dear,
+            },
+            energy={
+                "battery_initial_j": scenario.energy.battery_initial_j * dear,
+                "battery_capacity_j": scenario.energy.battery_capacity_j * dear,
+            },
+            budgets={"delay_s": scenario.budgets.delay_s * slow, "energy_j": scenario.budgets.energy_j * dear},
+        )
+        other = clairvoyant(scaled, tape._replace(harvest_w=tape.harvest_w * dear / slow))
+        assert other.value == pytest.approx(clairvoyant(scenario, tape).value, rel=SAME)
+
+
+# Degenerate systems.
+
+
+AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
+
+
+def short(tiny: Scenario, **parts) -> Scenario:
+    return tiny.replace(**{"budgets": {"max_rounds": 6}, "energy": AMPLE} | parts)
+
+
+# Slower than any delay budget for a single sample.
+USELESS_SERVER = {"flops_per_cycle": 1e-6}
+
+
+@pytest.mark.parametrize(("objective", "psi_0"), [("finetune", 2 * 2.3 / 0.1), ("two-stage", 2 * 2.3 / 0.1)])
+def test_where_no_round_can_be_done_the_optimum_is_to_do_none(tiny, objective, psi_0):
+    scenario = short(tiny, server=USELESS_SERVER, learning={"objective": objective})
+    tape = Tape(np.full((6, 3), BLOCKED), np.zeros((6, 3)))
+    optimum = clairvoyant(scenario, tape)
+    assert (optimum.num_pretrain_rounds, optimum.num_finetune_rounds) == (0, 0)
+    assert optimum.value == pytest.approx(psi_0, rel=1e-14)
+    assert optimum.achieved == pytest.approx(psi_0, rel=1e-14)
+    assert optimum.bound == pytest.approx(psi_0, rel=1e-11)
+    assert optimum.bound <= optimum.value
+
+
+@pytest.mark.parametrize("objective", ["finetune", "two-stage"])
+def test_where_no_upload_arrives_the_optimum_is_to_pretrain(tiny, objective):
+    scenario = short(tiny, learning={"objective": objective})
+    optimum = clairvoyant(scenario, Tape(np.full((6, 3), BLOCKED), np.zeros((6, 3))))
+    assert (optimum.num_pretrain_rounds, optimum.num_finetune_rounds) == (6, 0)
+    assert optimum.certificate.gap <= GAP
+
+
+@pytest.mark.parametrize("objective", ["finetune", "two-stage"])
+def test_where_the_server_is_useless_the_optimum_is_to_finetune(tiny, tiny_tape, objective):
+    scenario = short(tiny, server=USELESS_SERVER, learning={"objective": objective})
+    optimum = clairvoyant(scenario, Tape(*(array[:6] for array in tiny_tape)))
+    assert optimum.num_pretrain_rounds == 0
+    assert optimum.num_finetune_rounds > 0
+    assert optimum.certificate.gap <= GAP
+
+
+@pytest.mark.parametrize("gain", [BLOCKED, 0.0])
+@pytest.mark.parametrize("fade", range(6))
+def test_no_finetuning_round_is_planned_in_a_deep_fade(tiny, tiny_tape, fade, gain):
+    scenario = short(tiny)
+    channel_gain = tiny_tape.channel_gain[:6].copy()
+    channel_gain[fade, 1] = gain
+    tape = Tape(channel_gain, tiny_tape.harvest_w[:6])
+    optimum = clairvoyant(scenario, tape)
+    first, last = optimum.num_pretrain_rounds, optimum.num_pretrain_rounds + optimum.num_finetune_rounds
+    assert not first <= fade < last
+    assert_certified(Solved(scenario, tape, optimum))
+    without = [pair for pair in pairs_of(6) if not pair[0] <= fade < sum(pair)]
+    assert optimum.value == pytest.approx(brute_force(scenario, tape, without), rel=SAME)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning": {"server_gradient_variance": 0.0}},
+        {"learning": {"device_gradient_variance": 0.0}},
+        {"learning": {"distribution_gap": 0.0}},
+        {"learning": {"pl_constant": 10.0}},
+        {"server": {"batch_max": 1}, "devices": {"batch_max": 1}},
+        {"server": {"freq_min_hz": 3e9}, "devices": {"freq_min_hz": 0.58e9, "freq_max_hz": 0.58e9}},
+        {"radio": {"downlink_j": 0.0}},
+        {"energy": {"battery_initial_j": 0.0}},
+        {"budgets": {"max_rounds": 6, "delay_s": 0.65}},
+        {"budgets": {"max_rounds": 6, "energy_j": 0.04}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("objective", ["finetune", "two-stage"])
+def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, change, objective):
+    scenario = short(tiny).replace(**change).replace(learning={"objective": objective})
+    tape = Tape(*(array[:6] for array in tiny_tape))
+    assert_certified(Solved(scenario, tape, clairvoyant(scenario, tape)))
+
+
+# One stage alone, many tapes, and wrong input.
+
+
+def test_one_stage_alone_is_no_better_than_both_and_its_bound_holds_for_such_plans(optima):
+    for scenario, tape, both in optima[:15]:
+        rng = np.random.default_rng(1)
+        played = rollout(scenario, copies(tape, 32), many_ways(rng, scenario, 32))
+        for stages, unplayed in (("pretrain", "num_finetune_rounds"), ("finetune", "num_pretrain_rounds")):
+            alone = clairvoyant(scenario, tape, stages=stages)
+            assert getattr(alone, unplayed) == 0
+            assert alone.certificate.gap <= GAP
+            assert alone.value >= both.bound
+            if getattr(both, unplayed) == 0:
+                assert alone.value == pytest.approx(both.value, rel=SAME)
+            assert np.all(played.objective[getattr(played, unplayed) == 0] >= alone.bound)
+
+
+def test_an_unknown_stage_is_refused(tiny, tiny_tape):
+    with pytest.raises(Exception, match="stages"):
+        clairvoyant(tiny, tiny_tape, stages="warm-up")
+
+
+def test_a_batch_of_tapes_is_refused(tiny, tiny_tape):
+    with pytest.raises(InvalidInputError, match=r"must have shape \(T, K\)"):
+        clairvoyant(tiny, copies(tiny_tape, 2))
+
+
+def test_a_tape_that_does_not_fit_is_refused(tiny, tiny_tape):
+    with pytest.raises(InvalidInputError, match=r"tape\.channel_gain"):
+        clairvoyant(tiny, Tape(*(array[:-1] for array in tiny_tape)))
+
+
+def test_many_tapes_are_solved_in_their_order_as_each_alone():
+    scenario, _ = random_system(4)
+    tapes = [sample_tape(scenario, seed) for seed in range(3)]
+    together = list(clairvoyant_batch(scenario, Tape.stack(tapes), num_workers=1))
+    assert [optimum.certificate for optimum in together] == [clairvoyant(scenario, tape).certificate for tape in tapes]
+
+
+def test_many_tapes_need_a_batch_axis_and_at_least_one_worker(tiny, tiny_tape):
+    with pytest.raises(InvalidInputError, match="must have shape"):
+        clairvoyant_batch(tiny, tiny_tape)
+    with pytest.raises(InvalidInputError, match="num_workers"):
+        clairvoyant_batch(tiny, copies(tiny_tape, 2), num_workers=0)
+
+
+def test_the_tape_is_left_as_it_was(tiny, tiny_tape):
+    before = Tape(*(array.copy() for array in tiny_tape))
+    clairvoyant(tiny, tiny_tape)
+    for array, copy in zip(tiny_tape, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_a_search_whose_first_programs_have_no_solution_starts_elsewhere_and_is_certified(tiny, tiny_tape, monkeypatch):
+    solve, asked = EpisodeProgram.solve, []
+
+    def reluctant(program, *arguments):
+        pair = (program.episode.num_pretrain_rounds, program.episode.num_finetune_rounds)
+        asked.append(pair)
+        return None if len(dict.fromkeys(asked)) <= 2 else solve(program, *arguments)
+
+    monkeypatch.setattr(EpisodeProgram, "solve", reluctant)
+    certificate = clairvoyant(tiny, tiny_tape).certificate
+    assert certificate.gap <= 1e-4
+    first, second, third = list(dict.fromkeys(asked))[:3]
+    assert 3 * sum(second) <= 2 * sum(first)
+    assert 3 * sum(third) <= 2 * sum(second)

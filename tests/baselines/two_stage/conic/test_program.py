@@ -1,0 +1,314 @@
+"""The conic program against the dynamics themselves: nothing that can be played is better, and a search comes close.
+
+The search samples allocations around the best playable ones, through the one `step`, and knows nothing of cones.
+"""
+
+import numpy as np
+import pytest
+from small_systems import copies, planned, random_system
+
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
+from edgelearn_env.baselines.two_stage.conic.dual import dual_bound
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, Standing
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import Tape
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.bounds import Progress
+from edgelearn_env.two_stage.dynamics import Allocation
+
+# What the program's margins and tolerances may make it worse than the best that can be played.
+ACCURACY = 1e-5
+
+
+def solved_value(episode) -> float:
+    """Phi of the program's batch sizes."""
+    solution = EpisodeProgram(episode).solve()
+    assert solution is not None
+    return episode.learning_bound(solution.times.server_batch, solution.times.batch)
+
+
+def scripted(num_pretrain, num_rounds, limits, choices):
+    """A policy that plays (B, choices) numbers between 0 and 1, in order, then asks for what cannot be counted.
+
+    Args:
+        num_pretrain: M.
+        num_rounds: M + N.
+        limits: low and high ends of (f_s, b_s) and of (f, p, b), the latter arrays (3, K).
+        choices: 2 numbers a pre-training round and 3 K a fine-tuning round.
+    """
+    (server_low, server_high), (low, high) = limits
+    B, K = len(choices), low.shape[1]
+    split = 2 * num_pretrain
+    server = server_low * (server_high / server_low) ** choices[:, :split].reshape(B, num_pretrain, 2)
+    devices = low * (high / low) ** choices[:, split:].reshape(B, num_rounds - num_pretrain, 3, K)
+
+    def decide(observed):
+        t = observed.state.round_index
+        episode, over = np.arange(B), t >= num_rounds
+        first = np.broadcast_to(server_low, (B, 2))
+        of_server = server[episode, np.minimum(t, num_pretrain - 1)] if num_pretrain else first
+        tuning = np.clip(t - num_pretrain, 0, max(num_rounds - num_pretrain - 1, 0))
+        of_devices = devices[episode, tuning] if num_rounds > num_pretrain else np.broadcast_to(low, (B, 3, K))
+        power_w = np.where(over[:, None], 1e-15 * high[1], of_devices[:, 1])
+        freq_hz, batch = of_devices[:, 0], of_devices[:, 2]
+        return Allocation(t >= num_pretrain, of_server[:, 0], of_server[:, 1], freq_hz, power_w, batch)
+
+    return decide
+
+
+def searched_value(scenario: Scenario, tape: Tape, num_pretrain: int, num_finetune: int, rng) -> float:
+    """The least Phi of any episode with these rounds that a random search finds; batch sizes are real numbers."""
+    server, devices, K = scenario.server, scenario.devices, scenario.num_devices
+    limits = (
+        np.array([[server.freq_min_hz, 1.0], [server.freq_max_hz, server.batch_max]]),
+        np.array(
+            [
+                [devices.freq_min_hz, 1e-7 * devices.power_max_w, np.ones(K)],
+                [devices.freq_max_hz, devices.power_max_w, devices.batch_max],
+            ]
+        ),
+    )
+    size, B, num_rounds = 2 * num_pretrain + 3 * K * num_finetune, 600, num_pretrain + num_finetune
+    best, kept = np.full((20, size), 0.5), np.full(20, np.inf)
+    tapes = copies(tape, B)
+    for generation in range(140):
+        spread = 0.5 * 0.93**generation
+        steps = spread * rng.normal(size=(B, size)) * (rng.random((B, size)) < max(0.3, 1.5 / size))
+        choices = np.clip(best[rng.integers(len(best), size=B)] + steps, 0.0, 1.0)
+        if generation == 0:
+            choices = np.vstack([rng.random((B - 1, size)), np.zeros((1, size))])
+        played = rollout(scenario, tapes, scripted(num_pretrain, num_rounds, limits, choices))
+        counted = played.final_state.round_index == num_rounds
+        objective = np.where(counted, played.objective, 1e9 - 1e6 * played.final_state.round_index)
+        every, merit = np.vstack([best, choices]), np.append(kept, objective)
+        order = np.argsort(merit, kind="stable")[: len(best)]
+        best, kept = every[order], merit[order]
+    return float(kept[0])
+
+
+def assert_nothing_beats_the_program_and_a_search_comes_close(sizes, batteries, closeness, count, seed):
+    """For `count` random systems with (K, M, N) = `sizes`, drawn from `seed` on."""
+    num_devices, num_pretrain, num_finetune = sizes
+    while count:
+        seed += 1
+        scenario, tape = random_system(seed, num_devices=num_devices, batteries=batteries)
+        reach = within_reach(planned(scenario, tape, 0, scenario.budgets.max_rounds))
+        episode = planned(scenario, tape, num_pretrain, num_finetune)
+        if not reach[num_pretrain, num_finetune] or EpisodeProgram(episode).solve() is None:
+            continue
+        value = solved_value(episode)
+        least = searched_value(scenario, tape, num_pretrain, num_finetune, np.random.default_rng(seed))
+        assert least >= value * (1 - ACCURACY)
+        assert least <= value * (1 + closeness)
+        count -= 1
+
+
+SIZES = [
+    ((1, 0, 1), 2e-4),
+    ((1, 1, 0), 1e-4),
+    ((1, 2, 0), 1e-3),
+    ((1, 1, 1), 2e-3),
+    ((1, 0, 2), 5e-3),
+    ((2, 1, 2), 3e-2),
+]
+
+
+@pytest.mark.parametrize("batteries", ["ample", "binding", "starved"])
+@pytest.mark.parametrize(("sizes", "closeness"), SIZES)
+def test_a_search_through_the_dynamics_never_beats_the_program_and_comes_close(sizes, closeness, batteries):
+    assert_nothing_beats_the_program_and_a_search_comes_close(sizes, batteries, closeness, count=1, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batteries", ["ample", "binding", "starved", "mixed"])
+@pytest.mark.parametrize("sizes", [sizes for sizes, _ in SIZES], ids=str)
+def test_many_searches_through_the_dynamics_never_beat_the_program(sizes, batteries):
+    # Some of these systems leave so little room that a search hardly finds any plan.
+    assert_nothing_beats_the_program_and_a_search_comes_close(sizes, batteries, np.inf, count=8, seed=100)
+
+
+# Cases worked out by hand. One device, or none at work; what does not bind is made ample.
+
+
+AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
+
+
+@pytest.fixture
+def single(tiny: Scenario) -> Scenario:
+    """The tiny system with its first device only, ample batteries and six rounds."""
+    devices = {name: getattr(tiny.devices, name) for name in ("freq_max_hz", "capacitance_j_s2", "distance_m")}
+    table = tiny.to_dict()
+    table["devices"] |= {"num_devices": 1} | {name: float(value[0]) for name, value in devices.items()}
+    for part in ("devices", "radio", "energy", "learning"):
+        for name, value in table[part].items():
+            if isinstance(value, list):
+                table[part][name] = value[0]
+    table["learning"]["device_weight"] = 1.0
+    table["energy"] |= AMPLE
+    table["budgets"] |= {"max_rounds": 6}
+    return Scenario.from_dict(table)
+
+
+def constant_tape(scenario: Scenario, gain: float = 1e-9, harvest_w: float = 0.0) -> Tape:
+    shape = (scenario.budgets.max_rounds, scenario.num_devices)
+    return Tape(np.full(shape, gain), np.full(shape, harvest_w))
+
+
+# a_s = 3e7 / 32, kappa_s = 2e-26, rho = 1.2; G_0 = 2.3, mu eta_0 = 0.3, eta_0 delta^2 / 2 = 0.0025,
+# L eta_0^2 sigma_0^2 / 2 = 2.5; Phi = 2 G_M / (eta N) with N counted as 1.
+SERVER_CYCLES = 3e7 / 32
+
+
+def phi_after_one_pretraining_round(batch: float) -> float:
+    return 2 * (0.7 * 2.3 + 0.0025 + 2.5 / batch) / 0.1
+
+
+def test_a_pretraining_round_short_of_time_only_runs_at_the_highest_clock(single):
+    scenario = single.replace(budgets={"delay_s": 0.1, "energy_j": 1e4})
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 1, 0)).solve().times
+    # b = f_max T / a_s = 3e9 * 0.1 / 937500 = 320 samples.
+    assert times.server_s[0] == pytest.approx(0.1, rel=5e-5)
+    assert times.server_batch[0] == pytest.approx(320, rel=5e-5)
+    assert solved_value(planned(scenario, constant_tape(scenario), 1, 0)) == pytest.approx(
+        phi_after_one_pretraining_round(320), rel=1e-6
+    )
+
+
+def test_a_pretraining_round_short_of_energy_only_runs_at_the_lowest_clock(single):
+    scenario = single.replace(budgets={"delay_s": 1e3, "energy_j": 0.2}, radio={"downlink_j": 0.0})
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 1, 0)).solve().times
+    # b = E / (rho kappa a f_min^2) = 0.2 / (1.2 * 2e-26 * 937500 * 9e16) = 98.77 samples.
+    batch = 0.2 / (1.2 * 2e-26 * SERVER_CYCLES * 9e16)
+    assert times.server_batch[0] == pytest.approx(batch, rel=5e-5)
+    assert times.server_s[0] == pytest.approx(SERVER_CYCLES * batch / 0.3e9, rel=1e-4)
+
+
+def test_a_pretraining_round_short_of_time_and_energy_uses_up_both(single):
+    scenario = single.replace(budgets={"delay_s": 0.2, "energy_j": 2.0})
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 1, 0)).solve().times
+    # a b / f = T and rho kappa a b f^2 = E, so f = (E / (rho kappa T))^(1/3).
+    freq_hz = (2.0 / (1.2 * 2e-26 * 0.2)) ** (1 / 3)
+    assert 0.3e9 < freq_hz < 3e9
+    assert times.server_batch[0] == pytest.approx(freq_hz * 0.2 / SERVER_CYCLES, rel=5e-5)
+    assert times.server_s[0] == pytest.approx(0.2, rel=5e-5)
+
+
+def test_with_all_it_can_use_every_round_has_the_largest_batch(single):
+    scenario = single.replace(budgets={"delay_s": 1e3, "energy_j": 1e4})
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 1, 2)).solve().times
+    assert times.server_batch[0] == pytest.approx(512, rel=5e-5)
+    np.testing.assert_allclose(times.batch, 128, rtol=5e-5)
+    # Phi = 2 (1.6125 + 2.5 / 512) / (0.1 * 2) + (10 * 0.1 / 2) * 2 * 50 / 128.
+    by_hand = 2 * (1.6125 + 2.5 / 512) / 0.2 + 50 / 128
+    assert solved_value(planned(scenario, constant_tape(scenario), 1, 2)) == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_a_finetuning_round_short_of_time_only_computes_and_uploads_as_fast_as_it_can(single):
+    scenario = single.replace(budgets={"delay_s": 1.0, "energy_j": 1e4})
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 0, 1)).solve().times
+    # SNR = p g / (N_0 W) at full power; what the upload and the downlink leave is computing at f_max = 1.18 GHz.
+    upload_s = 3.2e6 / (1e6 * np.log2(1 + 0.2 * 1e-9 / (1.2589254117941673e-20 * 1e6)))
+    assert times.upload_s[0, 0] == pytest.approx(upload_s, rel=1e-4)
+    assert times.compute_s[0, 0] == pytest.approx(1.0 - 0.02 - upload_s, rel=5e-5)
+    assert times.batch[0, 0] == pytest.approx(1.18e9 * (0.98 - upload_s) / 7.5e6, rel=5e-5)
+
+
+def test_a_battery_that_is_refilled_pays_twice_for_what_it_holds_once(single):
+    # Starved of energy, with all the time it wants, a device computes at the lowest clock and all but whispers: its
+    # samples cost kappa a f_min^2 each, its upload N_0 Q ln 2 / g, and nothing is wasted on waiting.
+    energy = {"battery_initial_j": 0.02, "battery_capacity_j": 0.02}
+    scenario = single.replace(budgets={"delay_s": 1e5, "energy_j": 1e4}, energy=energy)
+    upload_j, sample_j = 1.2589254117941673e-20 * 3.2e6 * np.log(2) / 1e-9, 8.7e-28 * 7.5e6 * 1e16
+    for harvest_w, num_rounds, available_j in ((0.0, 1, 0.02), (0.0, 2, 0.01), (1.0, 2, 0.02)):
+        tape = constant_tape(scenario, harvest_w=harvest_w)
+        batch = EpisodeProgram(planned(scenario, tape, 0, num_rounds)).solve().times.batch
+        expected = min((available_j - upload_j) / sample_j, 128)
+        np.testing.assert_allclose(batch, expected, rtol=2e-4)
+
+
+def test_pretraining_gives_a_battery_time_to_fill(single):
+    # One round of 10 s at most, at the lowest clock by choice: 10 s of 0.5 mW make 5 mJ for the fine-tuning round.
+    scenario = single.replace(
+        budgets={"delay_s": 1e4, "energy_j": 1e4},
+        energy={"battery_initial_j": 0.0, "battery_capacity_j": 0.1},
+        server={"freq_min_hz": 48e6, "freq_max_hz": 48e6},
+    )
+    gain, harvest_w = np.full((6, 1), 1e-9), np.zeros((6, 1))
+    harvest_w[0] = 5e-4
+    times = EpisodeProgram(planned(scenario, Tape(gain, harvest_w), 1, 1)).solve().times
+    # 512 samples take 937500 * 512 / 48e6 = 10 s.
+    assert times.server_s[0] == pytest.approx(10.0, rel=1e-4)
+    upload_j, sample_j = 1.2589254117941673e-20 * 3.2e6 * np.log(2) / 1e-9, 8.7e-28 * 7.5e6 * 1e16
+    assert times.batch[0, 0] == pytest.approx((0.005 - upload_j) / sample_j, rel=1e-3)
+
+
+def test_rounds_alike_are_planned_alike(tiny):
+    scenario = tiny.replace(
+        learning={"objective": "two-stage"}, budgets={"delay_s": 3.0, "energy_j": 2.0}, energy=AMPLE
+    )
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 3, 3)).solve().times
+    np.testing.assert_allclose(times.server_batch, times.server_batch[0], rtol=1e-3)
+    np.testing.assert_allclose(times.batch, np.broadcast_to(times.batch[0], (3, 3)), rtol=1e-3)
+
+
+def test_a_later_pretraining_round_gets_the_larger_batch_where_earlier_noise_is_forgotten(single):
+    scenario = single.replace(budgets={"delay_s": 0.1, "energy_j": 1e4})
+    times = EpisodeProgram(planned(scenario, constant_tape(scenario), 2, 0)).solve().times
+    # minimise 0.7 / b_0 + 1 / b_1 subject to b_0 + b_1 = 320: b_1 / b_0 = sqrt(1 / 0.7).
+    assert times.server_batch[1] / times.server_batch[0] == pytest.approx(np.sqrt(1 / 0.7), rel=1e-3)
+    assert np.sum(times.server_batch) == pytest.approx(320, rel=5e-5)
+
+
+# Episodes that begin elsewhere than at their start.
+
+
+def test_the_rest_of_an_optimal_plan_is_the_optimal_plan_of_the_rest():
+    checked = 0
+    for seed in range(30):
+        scenario, tape = random_system(seed, shortest=5)
+        reach = within_reach(planned(scenario, tape, 0, scenario.budgets.max_rounds))
+        if not reach[2, 3] or (solution := EpisodeProgram(whole := planned(scenario, tape, 2, 3)).solve()) is None:
+            continue
+        played = rollout(scenario, tape, plan_from_times(whole, solution.times))
+        for done in (1, 2, 3):
+            state = mapped(lambda array, t=done: array[0, t], played.observed.state)
+            budgets = scenario.budgets
+            left = budgets.delay_s - float(state.elapsed_s), budgets.energy_j - float(state.spent_j)
+            rest = PlannedEpisode(
+                scenario=scenario,
+                tape=Tape(*(array[done:] for array in tape)),
+                num_pretrain_rounds=max(2 - done, 0),
+                num_finetune_rounds=min(5 - done, 3),
+                standing=Standing(*left, state.battery_j, Progress(*map(float, state.progress))),
+            )
+            from_here = EpisodeProgram(rest).solve()
+            value = rest.learning_bound(from_here.times.server_batch, from_here.times.batch)
+            assert value == pytest.approx(played.objective[0], rel=3e-5)
+            assert dual_bound(rest, from_here.multipliers) == pytest.approx(value, rel=3e-5)
+        checked += 1
+    assert checked >= 10
+
+
+# Programs without a solution.
+
+
+def test_more_rounds_than_the_budgets_allow_have_no_solution_and_a_bound_that_proves_it(single):
+    # A pre-training round of one sample takes 937500 / 3e9 = 0.3125 ms, a fine-tuning round at least 0.02 s.
+    scenario = single.replace(budgets={"delay_s": 0.25, "energy_j": 1e4})
+    episode = planned(scenario, constant_tape(scenario), 0, 5)
+    assert EpisodeProgram(episode).solve() is None
+    overdrawn = EpisodeProgram(episode, overdraft_price=1e4).solve()
+    assert overdrawn is not None
+    assert dual_bound(episode, overdrawn.multipliers) > episode.learning_bound(np.zeros(0), np.ones((5, 1)))
+
+
+def test_what_can_be_paid_for_is_not_overdrawn():
+    for seed in range(6):
+        scenario, tape = random_system(seed, batteries="ample")
+        episode = planned(scenario, tape, 1, 1)
+        overdrawn = EpisodeProgram(episode, overdraft_price=1e4).solve()
+        value = episode.learning_bound(overdrawn.times.server_batch, overdrawn.times.batch)
+        assert value == pytest.approx(solved_value(episode), rel=2e-5)

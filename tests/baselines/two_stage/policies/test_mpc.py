@@ -1,0 +1,106 @@
+"""Control that plans ahead on forecasts."""
+
+import numpy as np
+import pytest
+
+from edgelearn_env import Scenario, Tape, rollout, sample_tape
+from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
+from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
+from edgelearn_env.baselines.two_stage.policies.mpc import MPC
+from edgelearn_env.tapes import seeds
+from edgelearn_env.tapes.tape import Conditions
+
+SCENARIO = Scenario.preset("tiny")
+
+
+def conditions_of(fade: float, harvest_share: float) -> Conditions:
+    return Conditions(SCENARIO.mean_channel_gain * fade, SCENARIO.energy.harvest_mean_w * harvest_share)
+
+
+@pytest.mark.parametrize("fade", [0.05, 1.0, 3.0])
+def test_a_forecast_gain_is_the_exponential_of_the_mean_logarithm(fade):
+    rng, num_samples, tau = np.random.default_rng(3), 200_000, 4
+    # Gauss-Markov fading from a known start: a fixed part and a complex normal one.
+    r = SCENARIO.radio.fading_correlation**tau
+    unknown = np.sqrt((1 - r**2) / 2) * rng.standard_normal((num_samples, 2))
+    log_fade = np.log((r * np.sqrt(fade) + unknown[:, 0]) ** 2 + unknown[:, 1] ** 2)
+    gain = expected_tape(SCENARIO, conditions_of(fade, 1.0), np.array([tau])).channel_gain[0]
+    error = 4 * np.std(log_fade) / np.sqrt(num_samples)
+    assert np.log(gain / SCENARIO.mean_channel_gain) == pytest.approx(np.mean(log_fade), abs=error)
+
+
+def test_a_forecast_harvest_is_the_mean_of_the_markov_chain():
+    rng, tau = np.random.default_rng(4), 3
+    flips = rng.random((tau, 100_000)) < SCENARIO.energy.harvest_flip_probability
+    after_on = 2 * np.mean(np.sum(flips, axis=0) % 2 == 0)
+    harvest = expected_tape(SCENARIO, conditions_of(1.0, 2.0), np.array([tau])).harvest_w[0]
+    assert harvest / SCENARIO.energy.harvest_mean_w == pytest.approx(after_on, abs=0.02)
+
+
+def test_a_forecast_of_this_round_is_what_is_observed_and_one_of_far_rounds_forgets_it():
+    deep, high = (expected_tape(SCENARIO, conditions_of(fade, 2.0), np.array([0, 500])) for fade in (0.01, 4.0))
+    assert deep.channel_gain[0] == pytest.approx(SCENARIO.mean_channel_gain * 0.01)
+    assert deep.harvest_w[0] == pytest.approx(2 * SCENARIO.energy.harvest_mean_w)
+    assert deep.channel_gain[1] == pytest.approx(high.channel_gain[1], rel=1e-6)
+    typical = np.exp(np.mean(np.log(np.random.default_rng(0).exponential(size=200_000))))
+    assert deep.channel_gain[1] == pytest.approx(SCENARIO.mean_channel_gain * typical, rel=0.02)
+
+
+def test_a_program_compiled_once_gives_what_one_without_parameters_gives():
+    for seed in range(3):
+        episode = PlannedEpisode(
+            scenario=SCENARIO, tape=sample_tape(SCENARIO, seed), num_pretrain_rounds=5, num_finetune_rounds=4
+        )
+        plain, recurring = EpisodeProgram(episode).solve(), EpisodeProgram(episode, recurring=True).solve()
+        assert recurring.times.batch == pytest.approx(plain.times.batch, rel=1e-3)
+        values = [episode.learning_bound(s.times.server_batch, s.times.batch) for s in (plain, recurring)]
+        assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def tapes() -> Tape:
+    return Tape.stack([sample_tape(SCENARIO, seed) for seed in seeds.test_seeds(3)])
+
+
+@pytest.fixture(scope="module")
+def played(tapes):
+    return rollout(SCENARIO, tapes, MPC(SCENARIO))
+
+
+def test_planning_ahead_closes_half_of_the_gap_of_an_equal_split(tapes, played):
+    equal = rollout(SCENARIO, tapes, tuned_equal_split(SCENARIO)).objective
+    bound = np.array([clairvoyant(SCENARIO, Tape(*arrays)).bound for arrays in zip(*tapes, strict=True)])
+    assert np.all(played.objective >= bound)
+    assert np.mean(np.log(played.objective / bound)) <= 0.5 * np.mean(np.log(equal / bound))
+
+
+def test_an_episode_is_played_the_same_alone_and_in_a_batch(tapes, played):
+    alone = rollout(SCENARIO, Tape(*(array[1] for array in tapes)), MPC(SCENARIO))
+    assert alone.objective[0] == played.objective[1]
+
+
+def test_what_comes_later_changes_no_decision(tapes, played):
+    known = 6
+    other = Tape(*(np.concatenate([array[:, :known], array[:, known:][:, ::-1]], axis=1) for array in tapes))
+    replayed = rollout(SCENARIO, other, MPC(SCENARIO))
+    for name, decided in played.allocations._asdict().items():
+        assert np.array_equal(decided[:, :known], getattr(replayed.allocations, name)[:, :known]), name
+
+
+def test_both_stages_are_played_in_whole_batches(played):
+    assert np.all(played.num_pretrain_rounds > 1)
+    assert np.all(played.num_finetune_rounds > 1)
+    assert np.array_equal(played.allocations.batch, np.round(played.allocations.batch))
+
+
+def test_a_switch_into_a_round_that_no_battery_can_pay_for_is_put_off(tapes, played):
+    # The same weather, but for one fade too deep in the round in which the switch was made.
+    first = int(played.num_pretrain_rounds[0])
+    gain, harvest_w = (array[0].copy() for array in tapes)
+    gain[first, 0] *= 1e-9
+    delayed = rollout(SCENARIO, Tape(gain, harvest_w), MPC(SCENARIO))
+    assert delayed.num_pretrain_rounds[0] > first
+    assert delayed.num_finetune_rounds[0] > 1

@@ -1,0 +1,150 @@
+"""What `edgelearn speed` prints: which rows, and numbers that can be true. How fast things are is not tested."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+from typer.testing import CliRunner
+
+from edgelearn_env.scripts.main import app
+from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments
+from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
+from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.env import TwoStageEnv
+
+ROLLOUT_ROWS = ["rollout", "rollout and updates"]
+
+
+def rows_of(table) -> dict[str, list[str]]:
+    """The cells beside each label."""
+    labels, *columns = (list(column.cells) for column in table.columns)
+    assert len(set(labels)) == len(labels)
+    return {label: list(cells) for label, *cells in zip(labels, *columns, strict=True)}
+
+
+def numbers_of(cell: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,.]*(?:e[+-]?\d+)?", cell)]
+
+
+def test_every_form_has_a_row_with_its_median_within_its_range(tiny):
+    rows = rows_of(timed_environments.timed_environments(tiny, Progress(disable=True), seconds=1e-9, repeats=3))
+    kernels = ("compiled", "numpy") if importlib.util.find_spec("numba") else ("numpy",)
+    batched = {
+        f"vector, {num_envs}, {mode}, {kernel}"
+        for num_envs in (1024, 4096)
+        for mode in ("NextStep", "SameStep")
+        for kernel in kernels
+    }
+    if importlib.util.find_spec("torch"):
+        batched |= {"tensors, 4096, CPU"}
+    if importlib.util.find_spec("stable_baselines3"):
+        batched |= {"SB3 adapter, 1024"}
+    others = {"CartPole, single", "CartPole, SyncVectorEnv, 64", "CartPole, native vector, 4096"}
+    assert next(iter(rows)) == "single"
+    assert {"single"} | batched | others <= rows.keys()
+    assert rows["single"][2] == "1"
+    for label, (rate, spread, ratio, share) in rows.items():
+        lowest, highest = numbers_of(spread)
+        assert 0 < lowest <= numbers_of(rate)[0] <= highest
+        assert numbers_of(ratio)[0] > 0
+        ours = label in batched or label.startswith("tensors")
+        assert (share.endswith("%") and numbers_of(share)[0] > 0) if ours else share == ""
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_mobile_env_is_played_only_where_it_is_installed(monkeypatch, installed):
+    made = []
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        timed_environments.importlib.util, "find_spec", lambda name: installed if name == "mobile_env" else found(name)
+    )
+    monkeypatch.setattr(timed_environments.gymnasium, "make", lambda name: made.append(name))
+    monkeypatch.setattr(timed_environments, "play_single", lambda env: lambda: 0)
+    labels = timed_environments._others().keys()
+    sizes = ["small", "medium", "large"] if installed else []
+    assert [label for label in labels if "mobile" in label] == [f"mobile-env, {size}, single" for size in sizes]
+    assert made[1:] == [f"mobile_env:mobile-{size}-central-v0" for size in sizes]
+
+
+@pytest.mark.parametrize("available", [True, False])
+def test_a_gpu_is_played_on_only_where_there_is_one(monkeypatch, tiny, available):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    made = []
+    monkeypatch.setattr(timed_environments, "play_tensors", lambda *arguments: made.append(arguments[1:]) or int)
+    labels = list(timed_environments._on_gpu(tiny))
+    assert labels == (["tensors, 65536, CUDA", "tensors, 262144, CUDA"] if available else [])
+    assert made == ([(65_536, "cuda"), (262_144, "cuda")] if available else [])
+
+
+def test_a_play_steps_every_environment_once_an_action_and_goes_on_after_an_end(tiny):
+    env = TwoStageEnv(tiny)
+    play = random_play.play_single(env)
+    assert [play() for _ in range(5)] == [random_play.NUM_ACTIONS] * 5
+    assert env.reset()[1]["tape_episode"] >= 2
+    pytest.importorskip("torch")
+    assert random_play.play_tensors(tiny, 3, "cpu")() == 3 * random_play.NUM_ACTIONS
+
+
+def test_a_step_moves_at_least_its_state_twice_and_row_action_and_observation_once(tiny):
+    env, state = TwoStageEnv(tiny), initial_state(system_of(tiny), 1)
+    of_state = np.concatenate([np.asarray(array).view(np.uint8).ravel() for array in (*state[:-1], *state.progress)])
+    of_row = 2 * 8 * tiny.num_devices
+    spaces = env.action_space.shape[0] * 4 + env.observation_space.shape[0] * 4
+    assert least_step_bytes(tiny) == 2 * of_state.size + of_row + spaces
+
+
+def test_a_copy_moves_a_finite_number_of_bytes_a_second():
+    assert 0 < copied_bytes_per_s("cpu") < np.inf
+
+
+def test_a_copy_on_a_gpu_is_waited_for(monkeypatch):
+    torch = pytest.importorskip("torch")
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    memory_traffic._copy_on("cpu")()
+    assert waited == [torch.device("cpu")]
+
+
+def test_a_rollout_spends_a_part_of_its_time_in_the_environment_and_less_of_it_with_updates(tiny):
+    pytest.importorskip("stable_baselines3")
+    import torch
+
+    from edgelearn_env.agents.configs.ppo import PPOConfig
+    from edgelearn_env.scripts.speed.timed_rollout import timed_rollout
+
+    threads = torch.get_num_threads()
+    config = PPOConfig(scenario=tiny, num_envs=8, rollout_steps=16, num_minibatches=2, epochs=2)
+    table = timed_rollout(config, Progress(disable=True), num_rollouts=4)
+    assert torch.get_num_threads() == threads
+    assert table.columns[0].header == "PPO, 8 environments, 16 steps"
+    rows = rows_of(table)
+    assert list(rows) == ROLLOUT_ROWS
+    shares = []
+    for _, _, share, spread in rows.values():
+        lowest, highest = numbers_of(spread)
+        shares.append(numbers_of(share)[0])
+        assert 0 < lowest <= shares[-1] <= highest < 100
+    assert shares[1] < shares[0]
+
+
+def test_without_stable_baselines3_the_sentence_names_the_extra():
+    code = (
+        "import sys; sys.modules['stable_baselines3'] = None\n"
+        "sys.argv = ['edgelearn', 'speed', '--only', 'rollouts']\n"
+        "from edgelearn_env.scripts.main import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    sentence = "edgelearn: Stable-Baselines3 is not installed: pip install 'edgelearn-env[agents]'"
+    assert (result.returncode, result.stderr.strip()) == (2, sentence)
+
+
+def test_a_part_that_does_not_exist_is_a_usage_error_that_names_those_that_do():
+    result = CliRunner().invoke(app, ["speed", "--only", "everything"], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    for part in ("environments", "rollouts", "decisions", "designs", "optimum"):
+        assert part in result.output

@@ -1,0 +1,51 @@
+"""Tapes read in lockstep are those that are sampled whole, whatever the batch, its resets, and given tapes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_scenarios import random_scenario, random_tape, seeds
+
+from edgelearn_env.tapes.reader import TapeReader
+from edgelearn_env.tapes.tape import sample_tape
+from edgelearn_env.two_stage.kernels import Kernel
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 130])
+@settings(max_examples=20)
+@given(seed=seeds, data=st.data())
+def test_each_episode_meets_the_rounds_of_its_own_tape(batch_size, seed, data):
+    rng = np.random.default_rng(seed)
+    scenario = random_scenario(rng)
+    reader = TapeReader(Kernel(scenario), batch_size)
+    played = [sample_tape(scenario, 0)] * batch_size
+    position = np.zeros(batch_size, dtype=int)
+
+    def begin(rows):
+        if data.draw(st.booleans()):
+            given = random_tape(rng, scenario)
+            reader.begin_given(rows, given)
+            tapes = [given] * len(rows)
+        else:
+            names = rng.integers(2**40, size=len(rows)), rng.integers(50, size=len(rows))
+            reader.begin(rows, *names)
+            tapes = [sample_tape(scenario, *which) for which in zip(*names, strict=True)]
+        for row, tape in zip(rows, tapes, strict=True):
+            played[row], position[row] = tape, 0
+
+    def check():
+        for row in rng.integers(batch_size, size=5):
+            for read, tape in zip(reader.conditions, played[row], strict=True):
+                np.testing.assert_array_equal(read[row], tape[position[row]])
+
+    begin(np.arange(batch_size))
+    for _ in range(data.draw(st.integers(1, 40))):
+        # An episode that stands still is over, at the latest with the last round of its tape.
+        standing = (rng.random(batch_size) < 0.2) | (position == scenario.budgets.max_rounds - 1)
+        reader.advance(standing)
+        position += ~standing
+        check()
+        again = standing | (rng.random(batch_size) < data.draw(st.sampled_from([0.0, 0.1, 1.0])))
+        if again.any():
+            begin(np.flatnonzero(again))
+        check()

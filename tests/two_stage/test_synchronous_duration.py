@@ -1,0 +1,50 @@
+"""The seams of the fine-tuning stage, and the round they make."""
+
+import numpy as np
+from hypothesis import given
+from random_scenarios import random_policy, random_scenario, random_tape, seeds
+
+from edgelearn_env.physics.federated import synchronous_duration_s
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.dynamics import DeviceRound, system_of
+
+
+def test_a_synchronous_round_lasts_as_long_as_its_slowest_device_plus_the_downlink():
+    finish_s = np.array([[1.0, 3.0, 2.0], [0.5, 0.25, 0.125]])
+    np.testing.assert_array_equal(synchronous_duration_s(finish_s, 0.02), [3.0 + 0.02, 0.5 + 0.02])
+
+
+def test_one_device_makes_a_round():
+    np.testing.assert_array_equal(synchronous_duration_s(np.array([[1.5]]), 0.5), [2.0])
+
+
+def test_the_work_of_each_device_is_the_model_s(tiny: Scenario):
+    uneven = tiny.replace(devices={"flops_per_cycle": [1.0, 2.0, 4.0]})
+    work = system_of(uneven).work
+    np.testing.assert_array_equal(work.cycles_per_sample, [3e7 / 1.0, 3e7 / 2.0, 3e7 / 4.0])
+    np.testing.assert_array_equal(work.upload_bit, [3.2e6] * 3)
+
+
+@given(seeds)
+def test_rounds_of_random_rollouts_last_and_cost_what_their_parts_say(seed):
+    rng = np.random.default_rng(seed)
+    scenario = random_scenario(rng)
+    trajectory = rollout(scenario, random_tape(rng, scenario), random_policy(rng, scenario, switch=0.5))
+    outcomes = trajectory.outcomes
+    devices, counted = DeviceRound(*(array[0] for array in outcomes.devices)), outcomes.counted[0]
+    tuned = counted & np.any(devices.compute_s > 0, axis=-1)
+    finish_s = devices.wait_s + devices.compute_s + devices.upload_s
+    np.testing.assert_allclose(
+        outcomes.duration_s[0][tuned], np.max(finish_s[tuned], axis=-1) + scenario.radio.downlink_s, rtol=1e-14
+    )
+    spent_j = np.sum(devices.compute_j + devices.upload_j, axis=-1)
+    np.testing.assert_allclose(
+        outcomes.energy_j[0],
+        outcomes.server_j[0] + spent_j + scenario.radio.downlink_j * tuned,
+        rtol=1e-13,
+    )
+    assert np.all(outcomes.server_j[0][tuned] == 0)
+    assert np.all(outcomes.server_j[0][counted & ~tuned] > 0)
+    assert np.all(finish_s[~tuned] == 0)
+    assert np.all(spent_j[~tuned] == 0)
