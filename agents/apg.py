@@ -27,13 +27,13 @@ from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.agents.actor.trimming import ready_together
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.runs.checkpoint import RECIPES, load
-from edgelearn_env.agents.runs.training_run import Progress, Result, TrainingRun, logged
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs.tensors import straight_through  # first of those that need the extra, since it says so
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, State, initial_state, step, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, State, constants_of, initial_state, step
 from edgelearn_env.two_stage.encoding import Codec
 
 import torch  # isort: skip
@@ -62,7 +62,7 @@ def train(
     directory: str | Path,
     *,
     fresh: bool = False,
-    on_progress: Callable[[Progress], object] = lambda progress: None,
+    on_progress: Callable[[CurvePoint], object] = lambda progress: None,
 ) -> Result:
     """Train, or go on with the run in `directory`; an interrupt (Ctrl-C) saves and returns.
 
@@ -92,17 +92,17 @@ class _Run:
         torch.manual_seed(config.seed)
         self._config = config
         self._kept = TrainingRun("apg", config, directory)
-        self._actor = ActorModule(starting_point(config.system), config.hidden)
+        self._actor = ActorModule(starting_point(config.loaded_scenario), config.hidden)
         if config.begin_with is not None:
             name = config.begin_with
-            file = f"{name}-{config.system.name}-{config.seed}" if name in RECIPES else name
+            file = f"{name}-{config.loaded_scenario.name}-{config.seed}" if name in RECIPES else name
             self._actor.take_networks(load(file).actor)
         self._average = AveragedModel(self._actor, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))
         self._optimizer = torch.optim.Adam(self._actor.parameters(), lr=config.learning_rate)
-        self._episodes = Episodes(config.system, config.num_tapes, config.seed)
+        self._episodes = GradientEpisodes(config.loaded_scenario, config.num_tapes, config.seed)
         self._update, self._steps, self._mean_return = 0, 0, float("nan")
 
-    def finish(self, on_progress: Callable[[Progress], object]) -> Result:
+    def finish(self, on_progress: Callable[[CurvePoint], object]) -> Result:
         """Train until the last update or an interrupt."""
 
         def improve() -> None:
@@ -167,7 +167,7 @@ class _Run:
 
 
 class Played(NamedTuple):
-    """Episodes, differentiable in the actor's parameters, (B,) each.
+    """GradientEpisodes, differentiable in the actor's parameters, (B,) each.
 
     Attributes:
         log_bound: log Phi, the round that passes a budget counted by its share.
@@ -183,8 +183,8 @@ class Played(NamedTuple):
     num_steps: int
 
 
-class Episodes:
-    """Episodes on training tapes, played with gradients.
+class GradientEpisodes:
+    """GradientEpisodes on training tapes, played with gradients.
 
     Args:
         scenario: the system.
@@ -197,7 +197,7 @@ class Episodes:
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes
         self._codec = Codec.of(scenario, torch_names)
-        self._system = system_of(scenario.replace(budgets=further), torch_names)
+        self._constants = constants_of(scenario.replace(budgets=further), torch_names)
         self._tapes = TensorTapes(scenario, num_tapes, "cpu")
         self._tapes.name_sequences(tape_seeds(seed, num_tapes))
         radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit
@@ -210,7 +210,7 @@ class Episodes:
     def play(self, actor: ActorModule) -> Played:
         """Play the next tape of each sequence to its end."""
         self._tapes.begin()
-        state = initial_state(self._system, self._num_tapes)
+        state = initial_state(self._constants, self._num_tapes)
         first = log_bound = self._log_bound(state)
         running = torch.ones(self._num_tapes, dtype=torch.bool)
         action = actor(self._codec.encode(state, self._tapes.conditions))
@@ -239,8 +239,8 @@ class Episodes:
     def _after(self, state: State, conditions: Any, allocation: Allocation) -> State:
         """The state after a round in which all are ready together, and every battery can be waited for."""
         bright = conditions._replace(harvest_w=torch.maximum(conditions.harvest_w, self._stand_in_w))
-        played = ready_together(self._system, Observed(state, bright), allocation)
-        after, outcome = step(self._system, state, bright, played)
+        played = ready_together(self._constants, Observed(state, bright), allocation)
+        after, outcome = step(self._constants, state, bright, played)
         lent_j = (bright.harvest_w - conditions.harvest_w) * outcome.duration_s[:, None]
         return after._replace(battery_j=(after.battery_j - lent_j).clamp(min=0.0))
 
@@ -265,12 +265,12 @@ class Episodes:
         dark = torch.where(conditions.harvest_w > 0, self._flip, 1 - self._flip)
         rest = 1 - self._correlation
         density = torch.exp(-self._correlation * conditions.channel_gain / self._mean_gain / rest) / rest
-        charge_j = torch.maximum(state.battery_j, _LEAST_CHARGE * self._system.battery_capacity_j)
-        deepest = self._least_upload_j * (dark / charge_j + (1 - dark) / self._system.battery_capacity_j)
+        charge_j = torch.maximum(state.battery_j, _LEAST_CHARGE * self._constants.battery_capacity_j)
+        deepest = self._least_upload_j * (dark / charge_j + (1 - dark) / self._constants.battery_capacity_j)
         return 1 - torch.exp(-(density * deepest).sum(dim=1))
 
     def _log_bound(self, state: State) -> torch.Tensor:
-        return torch.log(self._codec.bound.value(state.progress))
+        return torch.log(self._codec.bound.value(state.bound_terms))
 
 
 def tape_seeds(seed: int, count: int) -> np.ndarray:

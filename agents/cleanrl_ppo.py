@@ -3,7 +3,7 @@
     python -m edgelearn_env.agents.cleanrl_ppo --scenario tiny --steps 100000
 
 Written to be read from top to bottom and changed: nothing here is used by other recipes, and nothing of the learning
-comes from elsewhere. Episodes end by themselves and never by a time limit, so no value is bootstrapped at an end.
+comes from elsewhere. EpisodeLog end by themselves and never by a time limit, so no value is bootstrapped at an end.
 Within 100,000 steps on the tests' scenario of three devices, the mean learning bound falls to less than a third.
 """
 
@@ -16,11 +16,11 @@ from gymnasium.vector import AutoresetMode
 
 from edgelearn_env.agents.runs.one_file import (
     Choices,
-    Episodes,
+    CurvePoint,
+    EpisodeLog,
     NumEnvs,
     OnProgress,
     Out,
-    Progress,
     Result,
     ScenarioName,
     Seed,
@@ -81,7 +81,7 @@ class Rollout(NamedTuple):
 def train(choices: Choices, folder: Path, on_progress: OnProgress = lambda progress: None) -> Result:
     """Train, and write the weights and a report to `folder`. Seeds the global generator of torch."""
     torch.manual_seed(choices.seed)
-    envs = TwoStageVectorEnv(choices.num_envs, choices.system, autoreset_mode=AutoresetMode.SAME_STEP)
+    envs = TwoStageVectorEnv(choices.num_envs, choices.loaded_scenario, autoreset_mode=AutoresetMode.SAME_STEP)
     agent = Agent(envs.codec.observation_size, envs.codec.action_size)
     curve = []
     for progress in _learning(agent, envs, choices):
@@ -93,10 +93,10 @@ def train(choices: Choices, folder: Path, on_progress: OnProgress = lambda progr
     return Result(folder / "agent.pt", tuple(curve))
 
 
-def _learning(agent: Agent, envs: TwoStageVectorEnv, choices: Choices) -> Iterator[Progress]:
+def _learning(agent: Agent, envs: TwoStageVectorEnv, choices: Choices) -> Iterator[CurvePoint]:
     """Collect, update, and so on; yields after each update."""
     optimizer = torch.optim.Adam(agent.parameters(), lr=LEARNING_RATE, eps=1e-5)
-    collector, episodes = _Collector(envs, choices.seed), Episodes()
+    collector, episodes = _Collector(envs, choices.seed), EpisodeLog()
     steps = ROLLOUT_STEPS * envs.num_envs
     num_updates = -(-choices.total_steps // steps)
     for update in range(num_updates):
@@ -115,12 +115,12 @@ class _Collector:
         self._return = np.zeros(envs.num_envs)
 
     @torch.no_grad()
-    def rollout(self, agent: Agent, episodes: Episodes) -> tuple[Rollout, torch.Tensor]:
+    def rollout(self, agent: Agent, episodes: EpisodeLog) -> tuple[Rollout, torch.Tensor]:
         """The next steps of all environments, and the value of where they lead."""
         steps = [self._step(agent, episodes) for _ in range(ROLLOUT_STEPS)]
         return Rollout(*(torch.stack(parts) for parts in zip(*steps, strict=True))), agent.value(self._observation)
 
-    def _step(self, agent: Agent, episodes: Episodes) -> Rollout:
+    def _step(self, agent: Agent, episodes: EpisodeLog) -> Rollout:
         observation, policy = self._observation, agent.policy(self._observation)
         action = policy.sample()
         following, reward, ended, _, info = self._envs.step(action.numpy())

@@ -21,7 +21,7 @@ import numpy as np
 from edgelearn_env.agents.actor.actor import NUM_SERVER_ACTIONS
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.agents.configs.imitation import ImitationConfig
-from edgelearn_env.agents.runs.training_run import Progress, Result, TrainingRun, logged
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.scenarios.scenario import Scenario
@@ -77,7 +77,7 @@ def train(
     teachers: Teachers,
     *,
     fresh: bool = False,
-    on_progress: Callable[[Progress], object] = lambda progress: None,
+    on_progress: Callable[[CurvePoint], object] = lambda progress: None,
 ) -> Result:
     """Train, or go on with the run in `directory`; an interrupt (Ctrl-C) saves and returns.
 
@@ -108,10 +108,10 @@ class _Run:
         config: ImitationConfig,
         directory: Path,
         teachers: Teachers,
-        on_progress: Callable[[Progress], object],
+        on_progress: Callable[[CurvePoint], object],
     ) -> None:
         torch.manual_seed(config.seed)
-        self._config, self._scenario, self._codec = config, config.system, Codec.of(config.system)
+        self._config, self._scenario, self._codec = config, config.loaded_scenario, Codec.of(config.loaded_scenario)
         self._teachers, self._on_progress = teachers, on_progress
         self._kept = TrainingRun("imitation", config, directory)
         self._actor = ActorModule(starting_point(self._scenario), config.hidden)

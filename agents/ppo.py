@@ -16,7 +16,7 @@ from edgelearn_env.agents.runs.sb3_run import (  # first of those that need the 
     SB3Run,
     training_envs,
 )
-from edgelearn_env.agents.runs.training_run import Progress, Result
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result
 
 from stable_baselines3 import PPO  # isort: skip
 
@@ -29,7 +29,7 @@ def train(
     directory: str | Path,
     *,
     fresh: bool = False,
-    on_progress: Callable[[Progress], object] = lambda progress: None,
+    on_progress: Callable[[CurvePoint], object] = lambda progress: None,
 ) -> Result:
     """Train, or go on with the run in `directory`; an interrupt (Ctrl-C) saves and returns.
 
@@ -73,7 +73,7 @@ def algorithm(config: PPOConfig) -> PPO:
         target_kl=config.target_kl,
         ent_coef=0.0,
         policy_kwargs={
-            "scenario": config.system,
+            "scenario": config.loaded_scenario,
             "hidden": config.hidden,
             "critic_hidden": config.critic_hidden,
             "log_std_init": config.log_std,

@@ -16,10 +16,10 @@ import typer
 
 from edgelearn_env.agents.runs.one_file import (
     Choices,
+    CurvePoint,
     NumEnvs,
     OnProgress,
     Out,
-    Progress,
     Result,
     ScenarioName,
     Seed,
@@ -77,20 +77,20 @@ def train(
     return Result(checkpoint, tuple(curve))
 
 
-def _learning(algorithm: Algorithm, total_steps: int) -> Iterator[Progress]:
+def _learning(algorithm: Algorithm, total_steps: int) -> Iterator[CurvePoint]:
     """Collect, update, and so on; yields after each update."""
     steps = 0
     while steps < total_steps:
         seen = algorithm.train()["env_runners"]
         steps = int(seen["num_env_steps_sampled_lifetime"])
         means = (float(seen.get(name, float("nan"))) for name in ("episode_return_mean", "objective"))
-        yield Progress(steps, int(seen.get("num_episodes_lifetime", 0)), *means)
+        yield CurvePoint(steps, int(seen.get("num_episodes_lifetime", 0)), *means)
 
 
 def _config(choices: Choices, num_runners: int) -> PPOConfig:
     """The algorithm before its first step."""
     steps = ROLLOUT_STEPS * choices.num_envs * num_runners
-    environment = {"scenario": choices.system}
+    environment = {"scenario": choices.loaded_scenario}
     return (
         PPOConfig()
         # The name before the colon is imported in every process, which registers the environment there.

@@ -19,7 +19,7 @@ from edgelearn_env.agents.runs.sb3_run import (  # first of those that need the 
     SB3Run,
     training_envs,
 )
-from edgelearn_env.agents.runs.training_run import Progress, Result
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result
 
 from stable_baselines3 import SAC  # isort: skip
 
@@ -32,7 +32,7 @@ def train(
     directory: str | Path,
     *,
     fresh: bool = False,
-    on_progress: Callable[[Progress], object] = lambda progress: None,
+    on_progress: Callable[[CurvePoint], object] = lambda progress: None,
 ) -> Result:
     """Train, or go on with the run in `directory`; an interrupt (Ctrl-C) saves and returns.
 
@@ -112,7 +112,7 @@ def algorithm(config: SACConfig) -> SlowActorSAC:
         n_steps=config.return_steps,
         ent_coef=f"auto_{config.entropy_weight}",
         policy_kwargs={
-            "scenario": config.system,
+            "scenario": config.loaded_scenario,
             "hidden": config.hidden,
             "critic_hidden": config.critic_hidden,
             "log_std_init": config.log_std,

@@ -15,11 +15,11 @@ from gymnasium.vector import AutoresetMode
 
 from edgelearn_env.agents.runs.one_file import (
     Choices,
-    Episodes,
+    CurvePoint,
+    EpisodeLog,
     NumEnvs,
     OnProgress,
     Out,
-    Progress,
     Result,
     ScenarioName,
     Seed,
@@ -76,7 +76,7 @@ def environment(choices: Choices) -> EnvBase:
     envs = gymnasium.make_vec(
         "EdgeLearn/TwoStage-v0",
         num_envs=choices.num_envs,
-        scenario=choices.system,
+        scenario=choices.loaded_scenario,
         autoreset_mode=AutoresetMode.DISABLED,
     )
     objective = Unbounded((choices.num_envs,), dtype=torch.float64)
@@ -88,7 +88,7 @@ def environment(choices: Choices) -> EnvBase:
     return transformed
 
 
-def _learning(networks: nn.ModuleDict, envs: EnvBase, choices: Choices) -> Iterator[Progress]:
+def _learning(networks: nn.ModuleDict, envs: EnvBase, choices: Choices) -> Iterator[CurvePoint]:
     """Collect, update, and so on; yields after each update."""
     actor, critic = networks["actor"], networks["critic"]
     steps = ROLLOUT_STEPS * choices.num_envs
@@ -112,7 +112,7 @@ def _learning(networks: nn.ModuleDict, envs: EnvBase, choices: Choices) -> Itera
     )
     optimizer = torch.optim.Adam(loss.parameters(), lr=LEARNING_RATE, eps=1e-5)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, num_updates)
-    episodes = Episodes()
+    episodes = EpisodeLog()
     for update, rollout in enumerate(collector, start=1):
         _update(loss, optimizer, advantage, rollout)
         schedule.step()

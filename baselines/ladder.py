@@ -11,13 +11,13 @@ from edgelearn_env.baselines.two_stage.policies.tuned_lyapunov import tuned_lyap
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.dynamics import system_of
+from edgelearn_env.two_stage.dynamics import constants_of
 
 LADDER: Mapping[str, Callable[[Scenario], Policy]] = {
     "random": lambda scenario: RandomPlay(scenario, seed=TUNING),
     "fixed": fixed_plan,
     "equal": tuned_equal_split,
-    "myopic": lambda scenario: Myopic(system=system_of(scenario)),
+    "myopic": lambda scenario: Myopic(constants=constants_of(scenario)),
     "lyapunov": tuned_lyapunov,
     "mpc": MPC,
 }

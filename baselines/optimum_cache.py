@@ -48,9 +48,9 @@ def cached_optima(
 
 def optimum_digest(scenario: Scenario, tape: Tape) -> str:
     """Sixteen hexadecimal digits that differ wherever the optimum might."""
-    system = {name: part for name, part in scenario.to_dict().items() if name != "name"}
+    fields = {name: part for name, part in scenario.to_dict().items() if name != "name"}
     version = importlib.metadata.version("edgelearn-env")
-    content = hashlib.sha256(json.dumps([version, system], sort_keys=True).encode())
+    content = hashlib.sha256(json.dumps([version, fields], sort_keys=True).encode())
     for array in tape:
         content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()[:16]

@@ -13,13 +13,13 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.two_stage.dynamics import (
     Allocation,
+    Constants,
     DeviceRound,
     Outcome,
     State,
-    System,
+    constants_of,
     initial_state,
     step,
-    system_of,
 )
 
 
@@ -70,17 +70,17 @@ class Trajectory:
     @property
     def objective(self) -> np.ndarray:
         """Phi of each episode, (B,)."""
-        return self.scenario.bound.value(self.final_state.progress)
+        return self.scenario.bound.value(self.final_state.bound_terms)
 
     @property
     def num_pretrain_rounds(self) -> np.ndarray:
         """M of each episode, (B,)."""
-        return self.final_state.progress.num_pretrain_rounds
+        return self.final_state.bound_terms.num_pretrain_rounds
 
     @property
     def num_finetune_rounds(self) -> np.ndarray:
         """N of each episode, (B,)."""
-        return self.final_state.progress.num_finetune_rounds
+        return self.final_state.bound_terms.num_finetune_rounds
 
 
 def rollout(scenario: Scenario, tape: Tape, policy: Policy) -> Trajectory:
@@ -97,13 +97,13 @@ def rollout(scenario: Scenario, tape: Tape, policy: Policy) -> Trajectory:
     tape = tape.checked(scenario)
     if tape.channel_gain.ndim == 2:
         tape = Tape.stack([tape])
-    system = system_of(scenario)
-    state = initial_state(system, len(tape.channel_gain))
+    constants = constants_of(scenario)
+    state = initial_state(constants, len(tape.channel_gain))
     rounds = []
     while not np.all(state.ended):
         observed = Observed(state, tape.conditions(state.round_index))
-        allocation = checked_allocation(system, policy(observed), len(state.ended))
-        state, outcome = step(system, state, observed.conditions, allocation)
+        allocation = checked_allocation(constants, policy(observed), len(state.ended))
+        state, outcome = step(constants, state, observed.conditions, allocation)
         rounds.append((observed, allocation, outcome))
     return Trajectory.of_rounds(scenario, rounds, state)
 
@@ -117,7 +117,7 @@ def no_round(scenario: Scenario, state: State) -> tuple[Allocation, Outcome]:
         counted=no,
         end_reason=np.zeros_like(state.round_index),
         reward=one,
-        objective=scenario.bound.value(state.progress),
+        objective=scenario.bound.value(state.bound_terms),
         duration_s=one,
         energy_j=one,
         server_j=one,
@@ -126,16 +126,16 @@ def no_round(scenario: Scenario, state: State) -> tuple[Allocation, Outcome]:
     return allocation, outcome
 
 
-def checked_allocation(system: System, allocation: Allocation, batch_size: int) -> Allocation:
+def checked_allocation(constants: Constants, allocation: Allocation, batch_size: int) -> Allocation:
     """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
 
     Raises:
         InvalidInputError: it is not, or does not; the model has no meaning outside of the limits.
     """
-    server, devices = system.scenario.server, system.scenario.devices
+    server, devices = constants.scenario.server, constants.scenario.devices
     for name, value in allocation._asdict().items():
         of_devices = name in ("freq_hz", "power_w", "batch")
-        shape = (batch_size, system.scenario.num_devices) if of_devices else (batch_size,)
+        shape = (batch_size, constants.scenario.num_devices) if of_devices else (batch_size,)
         if np.shape(value) != shape:
             raise InvalidInputError(f"allocation.{name} must have shape {shape}, got {np.shape(value)}")
     if allocation.switch.dtype != bool:

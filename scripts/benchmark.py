@@ -36,7 +36,7 @@ _OPTIMA = "optima"
 
 
 def benchmark(
-    scenario: ScenarioName = "default",
+    scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
     policies: Annotated[
@@ -65,20 +65,20 @@ def benchmark(
     ),
 ) -> None:
     """Compare policies with the proven optimum on test tapes; print tables, write JSON and pictures."""
-    system = chosen_scenario(scenario, changes, objective)
+    scenario = chosen_scenario(scenario_name, changes, objective)
     seeds = test_seeds(episodes)
     console = Console()
     with episode_progress(console) as progress:
-        chosen = named_policies(system, policies, progress, transfer=transfer)
+        chosen = named_policies(scenario, policies, progress, transfer=transfer)
         _require_played(against, chosen)
-        tapes = Tape.stack([sample_tape(system, seed) for seed in seeds])
-        found = cached_optima(system, seeds, out / _OPTIMA, num_workers=workers)
+        tapes = Tape.stack([sample_tape(scenario, seed) for seed in seeds])
+        found = cached_optima(scenario, seeds, out / _OPTIMA, num_workers=workers)
         optima = list(progress.track(found, total=episodes, description="proving the optimum of each tape"))
-        played = {policy.name: _played(system, tapes, policy, workers, progress) for policy in chosen}
-        ablated = list(_ablated(system, tapes, workers, progress)) if ablations else []
-    plans = rollout(system, tapes, each_its_own([optimum.whole_plan for optimum in optima]))
+        played = {policy.name: _played(scenario, tapes, policy, workers, progress) for policy in chosen}
+        ablated = list(_ablated(scenario, tapes, workers, progress)) if ablations else []
+    plans = rollout(scenario, tapes, each_its_own([optimum.whole_plan for optimum in optima]))
     rows = [Played.of(policy.name, policy.kind, played[policy.name], policy.trained) for policy in chosen]
-    report = Report.of(system, seeds, optima, [Played.of("clairvoyant", "clairvoyant", [[plans]]), *rows, *ablated])
+    report = Report.of(scenario, seeds, optima, [Played.of("clairvoyant", "clairvoyant", [[plans]]), *rows, *ablated])
     for part in (_table(report), *_paired_table(report, against)):
         console.print(part)
     for line in _footnotes(report, optima):

@@ -10,7 +10,12 @@ from rich.progress import Progress
 
 from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.evaluation.offline import Episode, create_minari_dataset, recorded_episodes, require_new_dataset
+from edgelearn_env.evaluation.offline import (
+    RecordedEpisode,
+    create_minari_dataset,
+    recorded_episodes,
+    require_new_dataset,
+)
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.scripts.play import each_its_own, episode_progress, play
@@ -25,7 +30,7 @@ def dataset(
     policy: Annotated[
         str, typer.Option(help=f"clairvoyant, {', '.join(NAMES)}, or a file that `train` wrote.")
     ] = "clairvoyant",
-    scenario: ScenarioName = "default",
+    scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
     episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 100,
@@ -33,15 +38,15 @@ def dataset(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if left out.")] = None,
 ) -> None:
     """Write episodes of a policy, on training tapes, as a dataset that `minari.load_dataset` reads."""
-    system = chosen_scenario(scenario, changes, objective)
+    scenario = chosen_scenario(scenario_name, changes, objective)
     seeds = training_seeds(episodes, seed)
     require_new_dataset(name)
-    tapes = Tape.stack([sample_tape(system, number) for number in seeds])
+    tapes = Tape.stack([sample_tape(scenario, number) for number in seeds])
     console = Console()
     with episode_progress(console) as progress:
-        playing = _policy(policy, system, tapes, workers, progress)
-        recorded = list(_recorded(system, tapes, playing, workers, progress))
-        create_minari_dataset(name, system, seeds, recorded, policy)
+        playing = _policy(policy, scenario, tapes, workers, progress)
+        recorded = list(_recorded(scenario, tapes, playing, workers, progress))
+        create_minari_dataset(name, scenario, seeds, recorded, policy)
     rounds = sum(len(episode.rewards) for episode in recorded)
     mean = np.mean([np.sum(episode.rewards) for episode in recorded])
     console.print(f"Wrote {name}: {episodes} episodes, {rounds} rounds, mean return {mean:.4f}", highlight=False)
@@ -64,7 +69,7 @@ def _policy(name: str, scenario: Scenario, tapes: Tape, workers: int | None, pro
 
 def _recorded(
     scenario: Scenario, tapes: Tape, policy: Policy, workers: int | None, progress: Progress
-) -> Iterator[Episode]:
+) -> Iterator[RecordedEpisode]:
     batches, total = play(recorded_episodes, scenario, tapes, policy, workers)
     for batch in progress.track(batches, total=total, description="playing"):
         yield from batch

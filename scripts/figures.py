@@ -31,7 +31,7 @@ _CSV = "study.csv"
 
 
 def figures(
-    scenario: ScenarioName = "default",
+    scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
     points: Annotated[int, typer.Option(min=2, help="Values of each number that is varied.")] = 9,
@@ -42,20 +42,20 @@ def figures(
 
     An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.
     """
-    system, console = chosen_scenario(scenario, changes, objective), Console()
-    wanted = [(name, float(value)) for name, sweep in SWEEPS.items() for value in sweep.values(system, points)]
-    known = _known_points(system, out / _CSV)
+    scenario, console = chosen_scenario(scenario_name, changes, objective), Console()
+    wanted = [(name, float(value)) for name, sweep in SWEEPS.items() for value in sweep.values(scenario, points)]
+    known = _known_points(scenario, out / _CSV)
     missing = [each for each in wanted if each not in {(point.sweep, point.value) for point in known}]
     with Progress(console=console) as progress:
-        jobs = (delayed(study_points)(system, *each) for each in missing)
+        jobs = (delayed(study_points)(scenario, *each) for each in missing)
         solved = Parallel(n_jobs=workers or os.cpu_count() or 1, return_as="generator")(jobs)
         for found in progress.track(solved, total=len(missing), description="designing"):
             known += found
-            _write(system, known, out / _CSV)
+            _write(scenario, known, out / _CSV)
     shown = [point for point in known if (point.sweep, point.value) in set(wanted)]
-    for note in _notes(system, shown):
+    for note in _notes(scenario, shown):
         console.print(note, highlight=False, soft_wrap=True)
-    files = [out / _CSV, *_pictures(system, shown, out)]
+    files = [out / _CSV, *_pictures(scenario, shown, out)]
     console.print("Wrote " + ", ".join(str(file) for file in files), highlight=False, soft_wrap=True)
 
 
@@ -65,7 +65,7 @@ def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
         return []
     try:
         with file.open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.DictReader(lines) if row["system"] == _digest(scenario)]
+            rows = [row for row in csv.DictReader(lines) if row["scenario"] == _digest(scenario)]
         return [StudyPoint(*(kind(row[name]) for name, kind in StudyPoint.__annotations__.items())) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         sentence = f"{str(file)!r} is not a table that this command wrote: remove it, or name another --out"
@@ -73,11 +73,11 @@ def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
 
 
 def _write(scenario: Scenario, points: Sequence[StudyPoint], file: Path) -> None:
-    """The points so far, each with what names its system."""
+    """The points so far, each with what names its scenario."""
     order = {name: index for index, name in enumerate((*SWEEPS, *DESIGNS))}
     rows = sorted(points, key=lambda point: (order[point.sweep], point.value, order[point.design]))
     with written_atomically(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
-        csv.writer(lines).writerows([(*StudyPoint._fields, "system"), *((*row, _digest(scenario)) for row in rows)])
+        csv.writer(lines).writerows([(*StudyPoint._fields, "scenario"), *((*row, _digest(scenario)) for row in rows)])
 
 
 def _digest(scenario: Scenario) -> str:
@@ -109,7 +109,7 @@ def _pictures(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> li
             found[design] = tuple(np.array([[point.value, getattr(point, field)] for point in chosen], dtype=float).T)
         return found
 
-    system = f"{scenario.name}: {scenario.num_devices} devices, {scenario.learning.objective} bound, static channel"
+    subtitle = f"{scenario.name}: {scenario.num_devices} devices, {scenario.learning.objective} bound, static channel"
     bounds = [Panel(sweep.label, "learning bound Φ", curves(name, "phi")) for name, sweep in SWEEPS.items()]
     stages = {"pre-training, M": "num_pretrain_rounds", "fine-tuning, N": "num_finetune_rounds"}
     of_joint = {label: curves("gap", field)[JOINT] for label, field in stages.items()}
@@ -117,6 +117,6 @@ def _pictures(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> li
     files = []
     for name, panels in (("study-bound.png", bounds), ("study-rounds.png", rounds)):
         with written_atomically(out / name) as temporary:
-            study_figure(system, panels).savefig(temporary, dpi=150)
+            study_figure(subtitle, panels).savefig(temporary, dpi=150)
         files.append(out / name)
     return files

@@ -23,7 +23,7 @@ from edgelearn_env.trajectory import rollout
 
 
 def solve(
-    scenario: ScenarioName = "default",
+    scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
     seed: Annotated[int, typer.Option(help="Of the tape, if none is given.")] = 0,
@@ -36,19 +36,19 @@ def solve(
     """Solve one tape to proven optimality over all numbers of rounds."""
     from edgelearn_env.two_stage.rendering import episode_figure
 
-    system = chosen_scenario(scenario, changes, objective)
-    known = _tape(system, seed, tape, gains, harvest)
+    scenario = chosen_scenario(scenario_name, changes, objective)
+    known = _tape(scenario, seed, tape, gains, harvest)
     console = Console()
     start_s = time.perf_counter()
     with console.status("solving"):
-        optimum = clairvoyant(system, known, solver=solver)
-    console.print(_table(system, optimum, time.perf_counter() - start_s))
+        optimum = clairvoyant(scenario, known, solver=solver)
+    console.print(_table(scenario, optimum, time.perf_counter() - start_s))
     if not optimum.num_finetune_rounds:
-        _say_if_no_round_fits(system, console)
+        _say_if_no_round_fits(scenario, console)
     with written_atomically(out / "optimum.json") as temporary:
-        temporary.write_text(json.dumps(_as_dict(system, optimum), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(_as_dict(scenario, optimum), indent=1) + "\n", encoding="utf-8")
     with written_atomically(out / "optimum.png") as temporary:
-        episode_figure(rollout(system, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
+        episode_figure(rollout(scenario, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
     console.print(f"Wrote {out / 'optimum.json'}, {out / 'optimum.png'}", highlight=False, soft_wrap=True)
 
 

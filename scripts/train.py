@@ -28,7 +28,7 @@ from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Policy
 
 if TYPE_CHECKING:
-    from edgelearn_env.agents.runs.training_run import Progress as RunProgress
+    from edgelearn_env.agents.runs.training_run import CurvePoint
 
 
 class Recipe(StrEnum):
@@ -60,7 +60,7 @@ _CHOICES = {
 
 
 def train(
-    scenario: ScenarioName = "default",
+    scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
     recipe: Annotated[
@@ -82,7 +82,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard too.")] = False,
 ) -> None:
     """Train an agent; Ctrl-C saves, and the same command goes on. What is left out is the recipe's own choice."""
-    system = chosen_scenario(scenario, changes, objective)
+    scenario = chosen_scenario(scenario_name, changes, objective)
     options: dict[str, int | float | str | None] = {
         "steps": steps,
         "num_envs": num_envs,
@@ -93,18 +93,18 @@ def train(
         "learning_rate": learning_rate,
     }
     choices = _choices(recipe, {name: value for name, value in options.items() if value is not None})
-    config = CONFIGS[recipe](scenario=system, seed=seed, tensorboard=tensorboard, **choices)
-    folder = out or Path("runs") / f"{recipe}-{system.name}"
+    config = CONFIGS[recipe](scenario=scenario, seed=seed, tensorboard=tensorboard, **choices)
+    folder = out or Path("runs") / f"{recipe}-{scenario.name}"
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--out must name a folder, got the file {str(folder)!r}")
     # torch loads only once all choices are known to be right
     module = importlib.import_module(f"edgelearn_env.agents.{recipe}")
     run = functools.partial(module.train, config, folder, fresh=not resume)
     if recipe is Recipe.IMITATION:
-        run = functools.partial(run, teachers=module.Teachers(plans=_plans, expert=MPC(system)))
+        run = functools.partial(run, teachers=module.Teachers(plans=_plans, expert=MPC(scenario)))
     with _shown() as show, _asked_to_stop() as stop:
 
-        def go_on(progress: "RunProgress") -> None:
+        def go_on(progress: "CurvePoint") -> None:
             show(progress)
             if stop():
                 raise KeyboardInterrupt
@@ -158,14 +158,14 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _shown() -> Iterator[Callable[["RunProgress"], None]]:
+def _shown() -> Iterator[Callable[["CurvePoint"], None]]:
     """A progress bar, and the function that moves it."""
     text = "{task.fields[rate]:,.0f} steps/s  return {task.fields[mean_return]:.3f}  validation {task.fields[best]:.4f}"
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn(text))
     with Progress(*columns) as bar:
         task = bar.add_task("", total=1.0, rate=0.0, mean_return=float("nan"), best=float("nan"))
 
-        def show(progress: "RunProgress") -> None:
+        def show(progress: "CurvePoint") -> None:
             bar.update(
                 task,
                 completed=progress.share,

@@ -10,7 +10,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, no_round, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, initial_state, step, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, constants_of, initial_state, step
 
 
 def leaves(record):
@@ -85,8 +85,8 @@ def test_the_objective_is_the_bound_after_the_last_round_and_the_records_follow_
     scenario = random_scenario(rng)
     trajectory = rollout(scenario, random_tape(rng, scenario), random_policy(rng, scenario))
     np.testing.assert_array_equal(trajectory.objective, trajectory.outcomes.objective[:, -1])
-    np.testing.assert_array_equal(trajectory.objective, scenario.bound.value(trajectory.final_state.progress))
-    system, T = system_of(scenario), trajectory.outcomes.counted.shape[1]
+    np.testing.assert_array_equal(trajectory.objective, scenario.bound.value(trajectory.final_state.bound_terms))
+    system, T = constants_of(scenario), trajectory.outcomes.counted.shape[1]
     for before, start in zip(leaves(trajectory.observed.state), leaves(initial_state(system, 1)), strict=True):
         np.testing.assert_array_equal(before[:, 0], start)
     for t in range(T):
@@ -225,7 +225,7 @@ def test_limits_themselves_and_their_rounding_may_be_used(tiny, tiny_tape):
 
 
 def test_a_trajectory_without_rounds_shows_the_start(tiny):
-    state = initial_state(system_of(tiny), 2)
+    state = initial_state(constants_of(tiny), 2)
     trajectory = Trajectory.of_rounds(tiny, [], state)
     assert all(array.shape[:2] == (2, 0) for array in leaves((trajectory.observed, trajectory.outcomes)))
     np.testing.assert_array_equal(trajectory.objective, [2 * 2.3 / 0.1] * 2)
@@ -234,14 +234,14 @@ def test_a_trajectory_without_rounds_shows_the_start(tiny):
 
 def test_no_round_looks_like_a_round_in_which_nothing_happened(tiny, tiny_tape):
     played = rollout(tiny, tiny_tape, lambda observed: constant(tiny))
-    state = initial_state(system_of(tiny), 1)
+    state = initial_state(constants_of(tiny), 1)
     allocation, outcome = no_round(tiny, state)
     for nothing, something in zip(
         leaves((allocation, outcome)), leaves((played.allocations, played.outcomes)), strict=True
     ):
         assert nothing.shape == something[:, 0].shape
         assert nothing.dtype == something.dtype
-    np.testing.assert_array_equal(outcome.objective, tiny.bound.value(state.progress))
+    np.testing.assert_array_equal(outcome.objective, tiny.bound.value(state.bound_terms))
     assert sum(np.count_nonzero(array) for array in leaves((allocation, outcome._replace(objective=state.ended)))) == 0
 
 

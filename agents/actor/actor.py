@@ -8,7 +8,7 @@ from edgelearn_env.agents.actor.trimming import trimmed
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.trajectory import Observed, Policy
-from edgelearn_env.two_stage.dynamics import Allocation, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, constants_of
 from edgelearn_env.two_stage.encoding import Codec
 
 # An observation begins with entries that concern all devices; then follow three for each device, as in an action.
@@ -133,10 +133,10 @@ class Actor(NamedTuple):
             scenario: that is played.
             trims: whether its rounds are `trimmed` first.
         """
-        codec, system = Codec.of(scenario), system_of(scenario)
+        codec, constants = Codec.of(scenario), constants_of(scenario)
 
         def played(observed: Observed) -> Allocation:
             allocation = codec.decode(self.action(codec.encode(*observed)))
-            return trimmed(system, scenario.budgets, observed, allocation) if trims else allocation
+            return trimmed(constants, scenario.budgets, observed, allocation) if trims else allocation
 
         return played

@@ -16,7 +16,7 @@ from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_device
 from edgelearn_env.physics.compute import compute_energy_j
 from edgelearn_env.scenarios.scenario import Budgets
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, System, finetune_round
+from edgelearn_env.two_stage.dynamics import Allocation, Constants, finetune_round
 
 _LAST_ROUNDS = 3
 
@@ -28,36 +28,40 @@ _USED = 1 - 1e-9
 _LEAST_FACTOR, _LARGEST_FACTOR = 0.5, 1.5
 
 
-def trimmed(system: System, budgets: Budgets, observed: Observed, allocation: Allocation) -> Allocation:
+def trimmed(constants: Constants, budgets: Budgets, observed: Observed, allocation: Allocation) -> Allocation:
     """The round to play instead of the one decided; the part that concerns pre-training stays as it is.
 
     Args:
-        system: the scenario in the arrays' library.
+        constants: the scenario in the arrays' library.
         budgets: of a whole episode.
         observed: state and conditions before the round.
         allocation: what was decided.
     """
-    return _sharing_the_rest(system, budgets, observed, ready_together(system, observed, allocation))
+    return _sharing_the_rest(constants, budgets, observed, ready_together(constants, observed, allocation))
 
 
-def ready_together(system: System, observed: Observed, allocation: Allocation) -> Allocation:
+def ready_together(constants: Constants, observed: Observed, allocation: Allocation) -> Allocation:
     """The first half of `trimmed`: clocks as slow as the slowest device lets them be. Gradients pass through."""
-    xp, least_hz = namespace_of(allocation.freq_hz), system.scenario.devices.freq_min_hz
-    devices = finetune_round(system, observed.state.battery_j, observed.conditions, allocation)
+    xp, least_hz = namespace_of(allocation.freq_hz), constants.scenario.devices.freq_min_hz
+    devices = finetune_round(constants, observed.state.battery_j, observed.conditions, allocation)
     # Where somebody can never pay, a number in the place of infinity keeps derivatives finite.
     payable = xp.all(devices.wait_s < xp.inf, axis=-1)[:, None]
     idle_s = xp.where(payable, devices.wait_s, 0.0) + devices.upload_s
     ready_s = xp.max(idle_s + devices.compute_s, axis=-1, keepdims=True)
-    freq_hz = system.work.cycles_per_sample * allocation.batch / (ready_s - idle_s)
+    freq_hz = constants.work.cycles_per_sample * allocation.batch / (ready_s - idle_s)
     slowed_hz = xp.maximum(freq_hz, _as_array(least_hz, freq_hz))
     return allocation._replace(freq_hz=xp.where(payable, slowed_hz, allocation.freq_hz))
 
 
-def _sharing_the_rest(system: System, budgets: Budgets, observed: Observed, allocation: Allocation) -> Allocation:
+def _sharing_the_rest(constants: Constants, budgets: Budgets, observed: Observed, allocation: Allocation) -> Allocation:
     """The round with its share of what is left, if it is one of the last and that is possible; else as it is."""
-    xp, state, radio = namespace_of(allocation.freq_hz), observed.state, system.scenario.radio
-    limits, cycles, capacitance = system.scenario.devices, system.work.cycles_per_sample, system.capacitance_j_s2
-    devices = finetune_round(system, state.battery_j, observed.conditions, allocation)
+    xp, state, radio = namespace_of(allocation.freq_hz), observed.state, constants.scenario.radio
+    limits, cycles, capacitance = (
+        constants.scenario.devices,
+        constants.work.cycles_per_sample,
+        constants.capacitance_j_s2,
+    )
+    devices = finetune_round(constants, state.battery_j, observed.conditions, allocation)
     left_s, left_j = budgets.delay_s - state.elapsed_s, budgets.energy_j - state.spent_j
     round_s = xp.max(devices.compute_s + devices.upload_s, axis=-1) + radio.downlink_s
     round_j = sum_over_devices(devices.compute_j + devices.upload_j) + radio.downlink_j

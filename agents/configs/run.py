@@ -38,7 +38,7 @@ class RunConfig(Quantities):
         return field
 
     @property
-    def system(self) -> Scenario:
+    def loaded_scenario(self) -> Scenario:
         """The scenario that `scenario` and `objective` name."""
         return configured_scenario(self.scenario, self.objective, {})
 

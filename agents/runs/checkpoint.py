@@ -33,7 +33,7 @@ from edgelearn_env.trajectory import Policy
 RECIPES = ("apg", "ppo", "sac", "imitation")
 FORMAT, VERSION = "edgelearn-env checkpoint", 3
 _ABOUT = "checkpoint.json"
-_SHIPPED = Path(__file__).parent / "checkpoints"
+_SHIPPED = Path(__file__).parents[1] / "checkpoints"
 _LIBRARIES = ("edgelearn-env", "gymnasium", "numpy", "stable-baselines3", "torch")
 
 

@@ -11,8 +11,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edgelearn_env.agents.runs.checkpoint import installed_versions
 from edgelearn_env.envs.arguments import ScenarioSource
@@ -59,12 +58,12 @@ class Choices(Quantities):
         return field
 
     @property
-    def system(self) -> Scenario:
+    def loaded_scenario(self) -> Scenario:
         """The scenario that `scenario` names."""
         return Scenario.load(self.scenario)
 
 
-class Progress(NamedTuple):
+class CurvePoint(NamedTuple):
     """How far a run is.
 
     Attributes:
@@ -89,14 +88,14 @@ class Result(NamedTuple):
     """
 
     weights: Path
-    curve: tuple[Progress, ...]
+    curve: tuple[CurvePoint, ...]
 
 
-OnProgress = Callable[[Progress], object]
+OnProgress = Callable[[CurvePoint], object]
 Train = Callable[[Choices, Path, OnProgress], Result]
 
 
-class Episodes:
+class EpisodeLog:
     """Counts training episodes and remembers the latest."""
 
     def __init__(self) -> None:
@@ -111,10 +110,10 @@ class Episodes:
             self._returns.append(float(value))
             self._objectives.append(float(objective))
 
-    def progress(self, steps: int) -> Progress:
+    def progress(self, steps: int) -> CurvePoint:
         """Where the run is after that many steps."""
         means = [float(np.mean(kept)) if kept else float("nan") for kept in (self._returns, self._objectives)]
-        return Progress(steps, self._count, *means)
+        return CurvePoint(steps, self._count, *means)
 
 
 def missing(importer: str, library: str, extra: str) -> BaseException:
@@ -132,11 +131,11 @@ def missing(importer: str, library: str, extra: str) -> BaseException:
     return SystemExit(2)
 
 
-def write_report(folder: Path, choices: Choices, curve: Iterable[Progress], *libraries: str) -> None:
+def write_report(folder: Path, choices: Choices, curve: Iterable[CurvePoint], *libraries: str) -> None:
     """Write what decided a run and how it went beside its weights, as `run.json`."""
     report = {
         "choices": {name: getattr(choices, name) for name in ("total_steps", "seed", "num_envs")},
-        "scenario": choices.system.to_dict(),
+        "scenario": choices.loaded_scenario.to_dict(),
         "versions": installed_versions() | {name: metadata.version(name) for name in libraries},
         "curve": [point._asdict() for point in curve],
     }
@@ -149,10 +148,10 @@ def run(train: Train, choices: Choices, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--out must name a folder, got the file {str(folder)!r}")
     text = "{task.fields[episodes]:,} episodes  return {task.fields[mean]:.3f}  bound {task.fields[bound]:.4f}"
-    with ProgressBar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn(text)) as bar:
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn(text)) as bar:
         task = bar.add_task("", total=choices.total_steps, episodes=0, mean=float("nan"), bound=float("nan"))
 
-        def show(now: Progress) -> None:
+        def show(now: CurvePoint) -> None:
             bar.update(
                 task,
                 completed=min(now.steps, choices.total_steps),

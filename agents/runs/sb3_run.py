@@ -9,7 +9,7 @@ import numpy as np
 
 from edgelearn_env.agents.configs.ppo import PPOConfig
 from edgelearn_env.agents.configs.sac import SACConfig
-from edgelearn_env.agents.runs.training_run import Progress, Result, TrainingRun, require_tensorboard
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, require_tensorboard
 from edgelearn_env.envs.sb3 import NativeVecEnv  # first of those that need the extra, since it says so
 
 import torch  # isort: skip
@@ -45,7 +45,7 @@ class SB3Run(BaseCallback):
         config: PPOConfig | SACConfig,
         directory: Path,
         algorithm: BaseAlgorithm,
-        on_progress: Callable[[Progress], object],
+        on_progress: Callable[[CurvePoint], object],
         schedule: Callable[[float], object],
     ) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class SB3Run(BaseCallback):
 
 def training_envs(config: PPOConfig | SACConfig) -> NativeVecEnv:
     """The environments of a run, stepped together."""
-    scenario = config.system
+    scenario = config.loaded_scenario
     return NativeVecEnv([lambda: gymnasium.make("EdgeLearn/TwoStage-v0", scenario=scenario)] * config.num_envs)
 
 

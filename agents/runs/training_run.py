@@ -39,7 +39,7 @@ def require_tensorboard() -> None:
 
 
 @contextlib.contextmanager
-def logged(config: RunConfig, directory: Path) -> Iterator[Callable[["Progress"], None]]:
+def logged(config: RunConfig, directory: Path) -> Iterator[Callable[["CurvePoint"], None]]:
     """What writes progress to TensorBoard's files, if the run is to have them; else it does nothing."""
     if not config.tensorboard:
         yield lambda progress: None
@@ -49,14 +49,14 @@ def logged(config: RunConfig, directory: Path) -> Iterator[Callable[["Progress"]
 
     with SummaryWriter(str(directory / "tensorboard")) as writer:
 
-        def log(progress: Progress) -> None:
+        def log(progress: CurvePoint) -> None:
             for name in ("mean_return", "validation_objective"):
                 writer.add_scalar(name, getattr(progress, name), progress.steps)
 
         yield log
 
 
-class Progress(NamedTuple):
+class CurvePoint(NamedTuple):
     """A point of the training curve.
 
     Attributes:
@@ -89,7 +89,7 @@ class Result:
 
     checkpoint: Path
     best_objective: float
-    curve: tuple[Progress, ...]
+    curve: tuple[CurvePoint, ...]
     interrupted: bool
 
 
@@ -101,9 +101,9 @@ class TrainingRun:
     """
 
     def __init__(self, recipe: str, config: RunConfig, directory: Path) -> None:
-        self.curve: list[Progress] = []
+        self.curve: list[CurvePoint] = []
         self._recipe, self._config, self._directory = recipe, config, directory
-        self._scenario = config.system
+        self._scenario = config.loaded_scenario
         self._tapes = Tape.stack(
             [sample_tape(self._scenario, seed) for seed in validation_seeds(config.validation_tapes)]
         )
@@ -118,18 +118,20 @@ class TrainingRun:
         ).objective
         value = float(np.exp(np.mean(np.log(objective))))
         before = min((point.validation_objective for point in self.curve), default=np.inf)
-        point = Progress(share, steps, self._seconds(), mean_return, value, min(value, before))
+        point = CurvePoint(share, steps, self._seconds(), mean_return, value, min(value, before))
         if value < before:
             save(self._checkpoint(actor, point), self._directory / CHECKPOINT)
         self.curve.append(point)
         with written_atomically(self._directory / CURVE) as path, path.open("w", newline="") as file:
-            csv.writer(file).writerows([Progress._fields, *self.curve])
+            csv.writer(file).writerows([CurvePoint._fields, *self.curve])
         return value
 
-    def progress(self, share: float, steps: int, mean_return: float) -> Progress:
+    def progress(self, share: float, steps: int, mean_return: float) -> CurvePoint:
         """How far the run is, with what was judged last."""
         judged = self.curve[-1]
-        return Progress(share, steps, self._seconds(), mean_return, judged.validation_objective, judged.best_objective)
+        return CurvePoint(
+            share, steps, self._seconds(), mean_return, judged.validation_objective, judged.best_objective
+        )
 
     def remember(self, state: Mapping[str, Any]) -> None:
         """Take note of all that decides what comes next; `state` is what the recipe adds."""
@@ -186,7 +188,7 @@ class TrainingRun:
         path = self._directory / CHECKPOINT
         return Result(checkpoint=path, best_objective=best, curve=tuple(self.curve), interrupted=interrupted)
 
-    def _checkpoint(self, actor: Actor, point: Progress) -> Checkpoint:
+    def _checkpoint(self, actor: Actor, point: CurvePoint) -> Checkpoint:
         return Checkpoint(
             actor=actor,
             scenario=self._scenario,

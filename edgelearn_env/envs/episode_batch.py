@@ -35,7 +35,7 @@ class EpisodeBatch:
         self.started = False
         self._kernel = kernel_named(kernel, scenario)
         self.codec = self._kernel.codec
-        first = initial_state(self._kernel.system, 1)
+        first = initial_state(self._kernel.constants, 1)
         self._beginning = (first, *no_round(scenario, first))
         self.state, self.allocation, self.outcome = _repeated(self._beginning, num_episodes)
         self._tapes = TapeReader(self._kernel, num_episodes)

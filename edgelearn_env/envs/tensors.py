@@ -21,7 +21,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.tapes.tensor_reader import TensorTapes
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State, initial_state, step, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State, constants_of, initial_state, step
 from edgelearn_env.two_stage.encoding import Codec
 
 
@@ -89,9 +89,9 @@ class TwoStageTorch:
         self.device, self.autoreset = torch.device(device), autoreset
         self.scenario: Scenario = arguments.configured_scenario(scenario, objective, changes)
         self.codec = Codec.of(self.scenario, torch_names, device=self.device)
-        self._system = system_of(self.scenario, torch_names, device=self.device)
+        self._constants = constants_of(self.scenario, torch_names, device=self.device)
         self._tapes = TensorTapes(self.scenario, self.num_envs, self.device)
-        self._beginning = initial_state(self._system, 1)
+        self._beginning = initial_state(self._constants, 1)
         self._state: State | None = None
 
     @property
@@ -130,7 +130,7 @@ class TwoStageTorch:
         tape = arguments.checked_tape(tape, self.scenario, self.num_envs)
         self._tapes.name_sequences(seeds)
         self._tapes.begin(tape)
-        self._state = initial_state(self._system, self.num_envs)
+        self._state = initial_state(self._constants, self.num_envs)
         return self._observation(), self.observed
 
     def step(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]:
@@ -160,7 +160,7 @@ class TwoStageTorch:
         self, allocation: Allocation
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]:
         """Do one learning round that is decided in physical units, float64, within the scenario's limits."""
-        state, outcome = step(self._system, self._running(), self._tapes.conditions, allocation)
+        state, outcome = step(self._constants, self._running(), self._tapes.conditions, allocation)
         played = PlayedRound(mapped(torch.clone, state), allocation, outcome)
         self._state = _chosen(state.ended, self._beginning, state) if self.autoreset else state
         self._tapes.advance(self._state.round_index, state.ended, begin_next=self.autoreset)

@@ -71,8 +71,8 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.render_mode = arguments.checked_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        system = arguments.configured_scenario(scenario, objective, changes)
-        self._episodes = EpisodeBatch(system, self.num_envs, kernel=kernel, recording=render_mode is not None)
+        loaded = arguments.configured_scenario(scenario, objective, changes)
+        self._episodes = EpisodeBatch(loaded, self.num_envs, kernel=kernel, recording=render_mode is not None)
         self._all = np.ones(num_envs, dtype=bool)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.codec.action_size,), np.float32)
         self.single_observation_space = gymnasium.spaces.Box(0.0, 1.0, (self.codec.observation_size,), np.float32)

@@ -20,7 +20,7 @@ from edgelearn_env.two_stage.encoding import Codec
 ENVIRONMENT = "EdgeLearn/TwoStage-v0"
 
 
-class Episode(NamedTuple):
+class RecordedEpisode(NamedTuple):
     """What an agent would have seen and done in n rounds of `TwoStageEnv`.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Actions:
         return self._codec.decode(self.taken[-1])
 
 
-def recorded_episodes(scenario: Scenario, tapes: Tape, policy: Policy) -> list[Episode]:
+def recorded_episodes(scenario: Scenario, tapes: Tape, policy: Policy) -> list[RecordedEpisode]:
     """Episodes that a policy plays through the action space, number for number those of the environment.
 
     Args:
@@ -60,7 +60,7 @@ def recorded_episodes(scenario: Scenario, tapes: Tape, policy: Policy) -> list[E
     actions, observations = np.stack(acting.taken, axis=1), _observations(codec, tapes, trajectory)
     num_rounds = np.argmax(trajectory.outcomes.end_reason != RUNNING, axis=1) + 1
     return [
-        Episode(observations[i, : count + 1], actions[i, :count], trajectory.outcomes.reward[i, :count])
+        RecordedEpisode(observations[i, : count + 1], actions[i, :count], trajectory.outcomes.reward[i, :count])
         for i, count in enumerate(num_rounds)
     ]
 
@@ -84,7 +84,7 @@ def require_new_dataset(name: str) -> None:
 
 
 def create_minari_dataset(
-    name: str, scenario: Scenario, seeds: Sequence[int], episodes: Sequence[Episode], algorithm: str
+    name: str, scenario: Scenario, seeds: Sequence[int], episodes: Sequence[RecordedEpisode], algorithm: str
 ) -> None:
     """Write episodes as a Minari dataset, whole or not at all; `minari.load_dataset(name)` reads it.
 
@@ -128,7 +128,7 @@ def _observations(codec: Codec, tapes: Tape, trajectory: Trajectory) -> np.ndarr
     return np.stack([codec.encode(*observed) for observed in seen], axis=1)
 
 
-def _buffer(index: int, seed: int, episode: Episode) -> Any:
+def _buffer(index: int, seed: int, episode: RecordedEpisode) -> Any:
     from minari.data_collector import EpisodeBuffer
 
     ended = np.arange(len(episode.rewards)) == len(episode.rewards) - 1

@@ -9,19 +9,19 @@ import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.tapes import counter_random
-from edgelearn_env.tapes.law import ROWS_BEFORE, TapeLaw, Weather
+from edgelearn_env.tapes.law import ROWS_BEFORE, LawState, TapeLaw
 
 STEP, FIRST, SECOND = (
     np.uint64(number % 2**64) for number in (counter_random.STEP, counter_random.FIRST, counter_random.SECOND)
 )
 
 
-def before_first_round(law: TapeLaw, key: np.ndarray) -> Weather:
+def before_first_round(law: TapeLaw, key: np.ndarray) -> LawState:
     """As `tape_law.before_first_round`."""
     zero = np.zeros_like(key)
     (real, imaginary), uniform = _draws(law, key, zero, ROWS_BEFORE)
     shadowing_db = law.shadowing_std_db * math.sqrt(2) * real[1]
-    return Weather(
+    return LawState(
         key=key,
         round_index=zero,
         fading=np.stack([real[0], imaginary[0]]),
@@ -30,15 +30,15 @@ def before_first_round(law: TapeLaw, key: np.ndarray) -> Weather:
     )
 
 
-def next_rounds(law: TapeLaw, weather: Weather, num_rounds: int) -> tuple[Weather, np.ndarray, np.ndarray]:
+def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[LawState, np.ndarray, np.ndarray]:
     """As `tape_law.next_rounds`."""
-    (real, imaginary), uniform = _draws(law, weather.key, weather.round_index + ROWS_BEFORE, num_rounds)
-    fading, on = np.empty_like(weather.fading), np.empty_like(weather.on)
+    (real, imaginary), uniform = _draws(law, law_state.key, law_state.round_index + ROWS_BEFORE, num_rounds)
+    fading, on = np.empty_like(law_state.fading), np.empty_like(law_state.on)
     gain, harvest_w = np.empty_like(real), np.empty_like(real)
     correlation = law.fading_correlation
     numbers = (correlation, math.sqrt(1 - correlation**2), law.flip_probability)
-    write_rounds(numbers, law.on_w, tuple(weather[2:]), (real, imaginary, uniform), (fading, on), (gain, harvest_w))
-    after = weather._replace(round_index=weather.round_index + num_rounds, fading=fading, on=on)
+    write_rounds(numbers, law.on_w, tuple(law_state[2:]), (real, imaginary, uniform), (fading, on), (gain, harvest_w))
+    after = law_state._replace(round_index=law_state.round_index + num_rounds, fading=fading, on=on)
     return after, gain, harvest_w
 
 
@@ -94,7 +94,7 @@ def make_normal(log_radius, tangent):
 
 @compiled
 def write_rounds(numbers, on_w, before, draws, after, conditions):
-    """Write the weather after some rounds, and what each of them brings."""
+    """Write the law_state after some rounds, and what each of them brings."""
     correlation, innovation, flip_probability = numbers
     (fading, on, mean_gain), (real, imaginary, uniform) = before, draws
     (fading_after, on_after), (gain, harvest_w) = after, conditions

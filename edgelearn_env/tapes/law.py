@@ -1,6 +1,6 @@
 """The random law of tapes: fading, shadowing and harvest, round by round, for a batch of episodes at once.
 
-    key --before_first_round--> Weather --next_rounds--> Weather, gains and harvests of R rounds
+    key --before_first_round--> LawState --next_rounds--> LawState, gains and harvests of R rounds
 
 Arrays are device-major, (K, B): what one episode shares with its devices then broadcasts along memory.
 """
@@ -48,7 +48,7 @@ class TapeLaw(NamedTuple):
         )
 
 
-class Weather(NamedTuple):
+class LawState(NamedTuple):
     """Where the law stands in each of B episodes before a round.
 
     Attributes:
@@ -66,8 +66,8 @@ class Weather(NamedTuple):
     gain: Array
 
 
-def before_first_round(law: TapeLaw, key: Array) -> Weather:
-    """The weather before the first round: fading and harvest in their stationary law, shadowing drawn.
+def before_first_round(law: TapeLaw, key: Array) -> LawState:
+    """The law_state before the first round: fading and harvest in their stationary law, shadowing drawn.
 
     Args:
         law: of the scenario.
@@ -81,7 +81,7 @@ def before_first_round(law: TapeLaw, key: Array) -> Weather:
     normal = complex_normal(draws[:, :num_devices, :], draws[:, num_devices : 2 * num_devices, :])
     # The real part of a standard complex normal has variance 1/2.
     shadowing_db = law.shadowing_std_db * math.sqrt(2) * normal[num_rows - 1, 0, ...]
-    return Weather(
+    return LawState(
         key=key,
         round_index=zero,
         fading=normal[0, ...],
@@ -90,7 +90,7 @@ def before_first_round(law: TapeLaw, key: Array) -> Weather:
     )
 
 
-def next_rounds(law: TapeLaw, weather: Weather, num_rounds: int) -> tuple[Weather, Array, Array]:
+def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[LawState, Array, Array]:
     """Draw the next R rounds.
 
     Channel: g[t, k] = gain_k |c[t, k]|^2 with c[t] = r c[t-1] + sqrt(1 - r^2) z[t], z standard complex normal.
@@ -98,24 +98,24 @@ def next_rounds(law: TapeLaw, weather: Weather, num_rounds: int) -> tuple[Weathe
 
     Args:
         law: of the scenario.
-        weather: before these rounds.
+        law_state: before these rounds.
         num_rounds: R, at least 1. A round's numbers do not depend on how many are drawn together.
 
     Returns:
-        The weather after them; channel gains g; harvested powers h, W; both (R, K, B).
+        The law_state after them; channel gains g; harvested powers h, W; both (R, K, B).
     """
-    xp, num_devices = namespace_of(weather.key), law.mean_gain.shape[0]
-    draws = uniforms(weather.key, weather.round_index + ROWS_BEFORE, num_rounds, 3 * num_devices)
+    xp, num_devices = namespace_of(law_state.key), law.mean_gain.shape[0]
+    draws = uniforms(law_state.key, law_state.round_index + ROWS_BEFORE, num_rounds, 3 * num_devices)
     innovation = complex_normal(draws[:, :num_devices, :], draws[:, num_devices : 2 * num_devices, :])
     innovation = math.sqrt(1 - law.fading_correlation**2) * innovation
     flips = xp.astype(draws[:, 2 * num_devices :, :] < law.flip_probability, xp.float64)
-    fading, on = [weather.fading], [weather.on]
+    fading, on = [law_state.fading], [law_state.on]
     for index in range(num_rounds):
         fading.append(law.fading_correlation * fading[-1] + innovation[index, ...])
         on.append(xp.abs(on[-1] - flips[index, ...]))
-    after = weather._replace(round_index=weather.round_index + num_rounds, fading=fading[-1], on=on[-1])
+    after = law_state._replace(round_index=law_state.round_index + num_rounds, fading=fading[-1], on=on[-1])
     path = xp.stack(fading[1:])
-    return after, weather.gain * (path[:, 0, ...] ** 2 + path[:, 1, ...] ** 2), law.on_w * xp.stack(on[1:])
+    return after, law_state.gain * (path[:, 0, ...] ** 2 + path[:, 1, ...] ** 2), law.on_w * xp.stack(on[1:])
 
 
 def complex_normal(radius: Array, angle: Array) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgelearn_env.tapes.counter_random import stream_keys
-from edgelearn_env.tapes.law import Weather
+from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.two_stage.kernels import Kernel
 
@@ -25,7 +25,7 @@ class TapeReader:
         self._horizon = kernel.scenario.budgets.max_rounds
         self._length = int(np.clip(_NUMBERS_IN_A_BLOCK // num_episodes, 1, _LONGEST_BLOCK))
         shape = (kernel.scenario.num_devices, num_episodes)
-        self._weather = Weather(
+        self._law_state = LawState(
             key=np.zeros(num_episodes, dtype=np.int64),
             round_index=np.zeros(num_episodes, dtype=np.int64),
             fading=np.zeros((2, *shape)),
@@ -46,9 +46,9 @@ class TapeReader:
             rows: whose tape it is, indices, (R,).
             seed, episode: which tapes, (R,).
         """
-        weather = self._kernel.before_first_round(stream_keys(seed, episode))
+        law_state = self._kernel.before_first_round(stream_keys(seed, episode))
         self._is_given[rows] = False
-        self._write(rows, *self._kernel.next_rounds(weather, self._length - self._position))
+        self._write(rows, *self._kernel.next_rounds(law_state, self._length - self._position))
         self._show()
 
     def begin_given(self, rows: np.ndarray, tape: Tape) -> None:
@@ -59,7 +59,7 @@ class TapeReader:
         for array, given in zip(self._given, tape, strict=True):
             array[rows] = np.broadcast_to(given, shape)[rows]
         self._is_given[rows] = True
-        self._weather.round_index[rows] = self._length - self._position
+        self._law_state.round_index[rows] = self._length - self._position
         self._copy_given(self._position)
         self._show()
 
@@ -68,7 +68,7 @@ class TapeReader:
         before = self.conditions
         self._position += 1
         if self._position == self._length:
-            self._weather, self._gain, self._harvest_w = self._kernel.next_rounds(self._weather, self._length)
+            self._law_state, self._gain, self._harvest_w = self._kernel.next_rounds(self._law_state, self._length)
             self._position = 0
             self._copy_given(0)
         if standing.any():
@@ -76,8 +76,8 @@ class TapeReader:
             self._harvest_w[self._position][:, standing] = before.harvest_w.T[:, standing]
         self._show()
 
-    def _write(self, rows: np.ndarray, weather: Weather, gain: np.ndarray, harvest_w: np.ndarray) -> None:
-        for array, values in zip(self._weather, weather, strict=True):
+    def _write(self, rows: np.ndarray, law_state: LawState, gain: np.ndarray, harvest_w: np.ndarray) -> None:
+        for array, values in zip(self._law_state, law_state, strict=True):
             array[..., rows] = values
         self._gain[self._position :, :, rows] = gain
         self._harvest_w[self._position :, :, rows] = harvest_w
@@ -88,7 +88,7 @@ class TapeReader:
             return
         rows = np.flatnonzero(self._is_given)
         ahead = np.arange(position, self._length) - self._length
-        index = np.minimum(self._weather.round_index[rows] + ahead[:, None], self._horizon - 1)
+        index = np.minimum(self._law_state.round_index[rows] + ahead[:, None], self._horizon - 1)
         for block, given in zip((self._gain, self._harvest_w), self._given, strict=True):
             block[position:, :, rows] = given[rows, index].transpose(0, 2, 1)
 

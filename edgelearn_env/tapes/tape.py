@@ -124,8 +124,8 @@ def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
             raise InvalidInputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r}")
     law = TapeLaw.of(scenario)
-    weather = before_first_round(law, stream_keys(np.array([seed]), np.array([episode])))
-    _, gain, harvest_w = next_rounds(law, weather, scenario.budgets.max_rounds)
+    law_state = before_first_round(law, stream_keys(np.array([seed]), np.array([episode])))
+    _, gain, harvest_w = next_rounds(law, law_state, scenario.budgets.max_rounds)
     return Tape(gain[:, :, 0], harvest_w[:, :, 0])
 
 

@@ -72,7 +72,7 @@ class TensorTapes:
             self._take(tape)
         else:
             self._episode = self._episode + 1
-        self._weather = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
+        self._law_state = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
         self._read(torch.zeros_like(self._episode))
 
     def advance(self, round_index: torch.Tensor, ended: torch.Tensor, *, begin_next: bool) -> None:
@@ -94,12 +94,12 @@ class TensorTapes:
     def _restart(self, ended: torch.Tensor) -> None:
         self._episode = self._episode + ended
         first = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
-        self._weather = mapped(lambda new, old: torch.where(ended, new, old), first, self._weather)
+        self._law_state = mapped(lambda new, old: torch.where(ended, new, old), first, self._law_state)
         if self._is_given is not None:
             self._is_given = self._is_given & ~ended
 
     def _read(self, round_index: torch.Tensor) -> None:
-        self._weather, *drawn = next_rounds(self._law, self._weather, 1)
+        self._law_state, *drawn = next_rounds(self._law, self._law_state, 1)
         arrays = [array[0] for array in drawn]
         if self._is_given is not None:
             index = torch.clamp(round_index, max=self._last_round).expand(1, *self._shape)

@@ -26,7 +26,7 @@ class LearningConstants(Protocol):
     server_gradient_variance: float
 
 
-class Progress(NamedTuple):
+class BoundTerms(NamedTuple):
     """What has happened so far, as far as the bound is concerned; every array (B,).
 
     Attributes:
@@ -68,19 +68,19 @@ class LearningBound(Protocol):
 
     @property
     def pretrain_start(self) -> float:
-        """`Progress.pretrain_term` of a fresh episode."""
+        """`BoundTerms.pretrain_term` of a fresh episode."""
         ...
 
     def after_pretrain_round(self, term: Array, batch: Array) -> Array:
-        """`Progress.pretrain_term` after a server round of that batch size, (B,)."""
+        """`BoundTerms.pretrain_term` after a server round of that batch size, (B,)."""
         ...
 
-    def value(self, progress: Progress) -> Array:
+    def value(self, bound_terms: BoundTerms) -> Array:
         """Phi with what has happened so far, (B,)."""
         ...
 
     def batch_size_form(
-        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
+        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, bound_terms: BoundTerms | None = None
     ) -> BatchSizeForm:
         """Phi after (M, N) rounds more, from `progress` or from the start."""
         ...
@@ -125,18 +125,18 @@ class FinetuneBound:
         """G_{m+1} from G_m and the batch size b_m, (B,)."""
         return self.contraction * term + self.drift + self.server_noise / batch
 
-    def value(self, progress: Progress) -> Array:
+    def value(self, bound_terms: BoundTerms) -> Array:
         """Phi with what has happened so far, (B,)."""
-        noise = self.smoothness * self.device_step_size * progress.finetune_term
-        num_finetune_rounds = progress.num_finetune_rounds
+        noise = self.smoothness * self.device_step_size * bound_terms.finetune_term
+        num_finetune_rounds = bound_terms.num_finetune_rounds
         at_least_one = namespace_of(num_finetune_rounds).maximum(num_finetune_rounds, 1.0)
-        return (2 * progress.pretrain_term / self.device_step_size + noise) / at_least_one
+        return (2 * bound_terms.pretrain_term / self.device_step_size + noise) / at_least_one
 
     def batch_size_form(
-        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
+        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, bound_terms: BoundTerms | None = None
     ) -> BatchSizeForm:
         """Phi after (M, N) rounds more, from `progress` or from the start: the recursion unrolled."""
-        _, finetuned, gap, noise = progress or Progress(0.0, 0.0, self.pretrain_start, 0.0)
+        _, finetuned, gap, noise = bound_terms or BoundTerms(0.0, 0.0, self.pretrain_start, 0.0)
         num_finetune_rounds = np.maximum(finetuned + num_finetune_rounds, 1)
         per_gap = 2 / (self.device_step_size * num_finetune_rounds)
         decay = self.contraction ** np.arange(np.max(num_pretrain_rounds) + 1)
@@ -190,19 +190,19 @@ class TwoStageBound:
         """The numerator's pre-training part after a round of batch size b_m, (B,)."""
         return term + self.drift + self.server_noise / batch
 
-    def value(self, progress: Progress) -> Array:
+    def value(self, bound_terms: BoundTerms) -> Array:
         """Phi with what has happened so far, (B,)."""
         eta_0, eta = self.server_step_size, self.device_step_size
-        weight = eta_0 * progress.num_pretrain_rounds + eta * progress.num_finetune_rounds
+        weight = eta_0 * bound_terms.num_pretrain_rounds + eta * bound_terms.num_finetune_rounds
         # Any round weighs at least the smaller step size, so this maximum acts before the first round only.
         weight = namespace_of(weight).maximum(weight, min(eta_0, eta))
-        return (progress.pretrain_term + self.device_noise * progress.finetune_term) / weight
+        return (bound_terms.pretrain_term + self.device_noise * bound_terms.finetune_term) / weight
 
     def batch_size_form(
-        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, progress: Progress | None = None
+        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, bound_terms: BoundTerms | None = None
     ) -> BatchSizeForm:
         """Phi after (M, N) rounds more, from `progress` or from the start."""
-        pretrained, finetuned, term, noise = progress or Progress(0.0, 0.0, self.pretrain_start, 0.0)
+        pretrained, finetuned, term, noise = bound_terms or BoundTerms(0.0, 0.0, self.pretrain_start, 0.0)
         eta_0, eta = self.server_step_size, self.device_step_size
         weight = eta_0 * (pretrained + num_pretrain_rounds) + eta * (finetuned + num_finetune_rounds)
         weight = np.maximum(weight, min(eta_0, eta))

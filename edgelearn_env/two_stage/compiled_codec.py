@@ -24,7 +24,7 @@ def decode(codec: Codec, action: np.ndarray) -> Allocation:
 def encode(codec: Codec, state: State, conditions: Conditions) -> np.ndarray:
     """As `Codec.encode`; rows lie one after the other in memory."""
     budgets = codec.scenario.budgets
-    log_psi = np.log(codec.bound.value(state.progress))
+    log_psi = np.log(codec.bound.value(state.bound_terms))
     log_gain = np.maximum(conditions.channel_gain.T, TINY)
     # Columns to spare: at a distance of a power of two, entries would take each other's place in the cache.
     observed = np.empty((codec.observation_size, len(log_psi) + 16), dtype=np.float32)

@@ -4,10 +4,10 @@ import numpy as np
 
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.compiled_law import before_first_round, next_rounds
-from edgelearn_env.tapes.law import Weather
+from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.compiled_codec import decode, encode
-from edgelearn_env.two_stage.compiled_round import constants_of, step
+from edgelearn_env.two_stage.compiled_round import loop_constants_of, step
 from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State
 from edgelearn_env.two_stage.kernels import Kernel
 
@@ -17,7 +17,7 @@ class CompiledKernel(Kernel):
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario)
-        self._constants = constants_of(self.system)
+        self._loop_constants = loop_constants_of(self.constants)
 
     def decode(self, action: np.ndarray) -> Allocation:
         """As `Codec.decode`."""
@@ -25,16 +25,16 @@ class CompiledKernel(Kernel):
 
     def step(self, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
         """As `dynamics.step`."""
-        return step(self.system, self._constants, state, conditions, allocation)
+        return step(self.constants, self._loop_constants, state, conditions, allocation)
 
     def encode(self, state: State, conditions: Conditions) -> np.ndarray:
         """As `Codec.encode`, row by row in memory."""
         return encode(self.codec, state, conditions)
 
-    def before_first_round(self, key: np.ndarray) -> Weather:
+    def before_first_round(self, key: np.ndarray) -> LawState:
         """As `tape_law.before_first_round`."""
         return before_first_round(self.law, key)
 
-    def next_rounds(self, weather: Weather, num_rounds: int) -> tuple[Weather, np.ndarray, np.ndarray]:
+    def next_rounds(self, law_state: LawState, num_rounds: int) -> tuple[LawState, np.ndarray, np.ndarray]:
         """As `tape_law.next_rounds`."""
-        return next_rounds(self.law, weather, num_rounds)
+        return next_rounds(self.law, law_state, num_rounds)

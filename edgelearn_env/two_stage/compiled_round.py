@@ -13,7 +13,7 @@ import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.bounds import Progress
+from edgelearn_env.two_stage.bounds import BoundTerms
 from edgelearn_env.two_stage.dynamics import (
     BATTERY,
     DELAY,
@@ -21,25 +21,25 @@ from edgelearn_env.two_stage.dynamics import (
     LAST_ROUND,
     RUNNING,
     Allocation,
+    Constants,
     DeviceRound,
     Outcome,
     State,
-    System,
 )
 
 
-def constants_of(system: System) -> tuple[tuple[Any, ...], tuple[float, ...]]:
+def loop_constants_of(constants: Constants) -> tuple[tuple[Any, ...], tuple[float, ...]]:
     """What the loops read of a system: arrays with a number a device, (K,), and numbers."""
-    server, radio, budgets = system.scenario.server, system.scenario.radio, system.scenario.budgets
-    cycles, server_cycles = system.work.cycles_per_sample, system.scenario.server_cycles_per_sample
+    server, radio, budgets = constants.scenario.server, constants.scenario.radio, constants.scenario.budgets
+    cycles, server_cycles = constants.work.cycles_per_sample, constants.scenario.server_cycles_per_sample
     of_devices = (
-        radio.noise_w_per_hz * system.bandwidth_hz,
-        system.bandwidth_hz / math.log(2),
-        system.work.upload_bit,
+        radio.noise_w_per_hz * constants.bandwidth_hz,
+        constants.bandwidth_hz / math.log(2),
+        constants.work.upload_bit,
         cycles,
-        system.capacitance_j_s2 * cycles,
-        system.battery_capacity_j,
-        system.gradient_noise_weight,
+        constants.capacitance_j_s2 * cycles,
+        constants.battery_capacity_j,
+        constants.gradient_noise_weight,
     )
     numbers = (
         server_cycles,
@@ -55,20 +55,20 @@ def constants_of(system: System) -> tuple[tuple[Any, ...], tuple[float, ...]]:
 
 
 def step(
-    system: System,
-    constants: tuple[tuple[Any, ...], tuple[float, ...]],
+    constants: Constants,
+    loop_constants: tuple[tuple[Any, ...], tuple[float, ...]],
     state: State,
     conditions: Conditions,
     allocation: Allocation,
 ) -> tuple[State, Outcome]:
-    """As `dynamics.step`, with the system's `constants_of`; arrays (B, K) have to lie device by device in memory."""
-    of_devices, numbers = constants
+    """As `dynamics.step`, with `loop_constants_of` them; arrays (B, K) have to lie device by device in memory."""
+    of_devices, numbers = loop_constants
     gain, harvest_w = (array.T for array in conditions)
     decided = (*allocation[:3], *(array.T for array in allocation[3:]))
     snr = np.empty_like(gain)
     ratio_of(of_devices[0], decided[4], gain, snr)
-    pretrained = system.bound.after_pretrain_round(state.progress.pretrain_term, allocation.server_batch)
-    before = (*state[:5], state.battery_j.T, *state.progress, pretrained)
+    pretrained = constants.bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
+    before = (*state[:5], state.battery_j.T, *state.bound_terms, pretrained)
 
     num_devices, batch_size = gain.shape
     # Rows as arrays of their own, since the compiler does not tell rows of one array apart.
@@ -79,12 +79,12 @@ def step(
     (finetuning, ended, counted), (round_index, end_reason) = flags, counts
     elapsed_s, spent_j, *progress, duration_s, energy_j, server_j = totals
     battery_j, *devices = (array.T for array in of_each)
-    after = State(round_index, finetuning, ended, elapsed_s, spent_j, battery_j, Progress(*progress))
-    objective = system.bound.value(after.progress)
+    after = State(round_index, finetuning, ended, elapsed_s, spent_j, battery_j, BoundTerms(*progress))
+    objective = constants.bound.value(after.bound_terms)
     outcome = Outcome(
         counted=counted,
         end_reason=end_reason,
-        reward=np.log(system.bound.value(state.progress)) - np.log(objective),
+        reward=np.log(constants.bound.value(state.bound_terms)) - np.log(objective),
         objective=objective,
         duration_s=duration_s,
         energy_j=energy_j,

@@ -17,13 +17,13 @@ from edgelearn_env.physics.federated import DeviceWork, synchronous_duration_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.bounds import LearningBound, Progress
+from edgelearn_env.two_stage.bounds import BoundTerms, LearningBound
 
 END_REASONS = ("running", "delay budget", "energy budget", "battery", "last round")
 RUNNING, DELAY, ENERGY, BATTERY, LAST_ROUND = range(len(END_REASONS))
 
 
-class System(NamedTuple):
+class Constants(NamedTuple):
     """A scenario in the arrays of one library: what `step` reads besides plain numbers."""
 
     scenario: Scenario
@@ -46,7 +46,7 @@ class State(NamedTuple):
         elapsed_s: time used, s, (B,).
         spent_j: energy used by server, devices and overheads, J, (B,).
         battery_j: charge of each device, J, (B, K).
-        progress: of the learning bound.
+        bound_terms: of the learning bound.
     """
 
     round_index: Array
@@ -55,7 +55,7 @@ class State(NamedTuple):
     elapsed_s: Array
     spent_j: Array
     battery_j: Array
-    progress: Progress
+    bound_terms: BoundTerms
 
 
 class Allocation(NamedTuple):
@@ -112,13 +112,13 @@ class Outcome(NamedTuple):
     devices: DeviceRound
 
 
-def system_of(scenario: Scenario, xp: Any = np, **placement: Any) -> System:
+def constants_of(scenario: Scenario, xp: Any = np, **placement: Any) -> Constants:
     """The scenario as float64 arrays of the library `xp`; `placement` may hold its `device=`."""
 
     def array(values: Any) -> Array:
         return xp.asarray(np.array(values), dtype=xp.float64, **placement)
 
-    return System(
+    return Constants(
         scenario=scenario,
         bound=scenario.bound,
         work=DeviceWork(
@@ -133,9 +133,9 @@ def system_of(scenario: Scenario, xp: Any = np, **placement: Any) -> System:
     )
 
 
-def initial_state(system: System, batch_size: int) -> State:
+def initial_state(constants: Constants, batch_size: int) -> State:
     """B episodes before their first round."""
-    battery_j = system.battery_initial_j
+    battery_j = constants.battery_initial_j
     xp = namespace_of(battery_j)
     zero = xp.zeros(batch_size, dtype=battery_j.dtype, device=battery_j.device)
     count = xp.zeros(batch_size, dtype=xp.int64, device=battery_j.device)
@@ -147,18 +147,18 @@ def initial_state(system: System, batch_size: int) -> State:
         spent_j=zero + 0.0,
         # Device by device in memory, so that what an episode shares with its devices broadcasts along it.
         battery_j=(battery_j[:, None] + zero).T,
-        progress=Progress(zero + 0.0, zero + 0.0, zero + system.bound.pretrain_start, zero + 0.0),
+        bound_terms=BoundTerms(zero + 0.0, zero + 0.0, zero + constants.bound.pretrain_start, zero + 0.0),
     )
 
 
-def step(system: System, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
+def step(constants: Constants, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
     """Do one round in each of B episodes.
 
     A round that would pass a budget, or for which a battery can never pay, is not counted and ends the episode, as does
     the last round of the tape. An episode that has ended stays as it is.
 
     Args:
-        system: the scenario in the arrays' library.
+        constants: the scenario in the arrays' library.
         state: before the round.
         conditions: channel gains and harvested powers of this round, (B, K).
         allocation: what was decided, within the scenario's limits.
@@ -168,16 +168,16 @@ def step(system: System, state: State, conditions: Conditions, allocation: Alloc
     """
     xp = namespace_of(state.battery_j)
     finetuning = state.finetuning | allocation.switch
-    server_s, server_j = pretrain_round(system, allocation)
-    devices = finetune_round(system, state.battery_j, conditions, allocation)
-    radio = system.scenario.radio
+    server_s, server_j = pretrain_round(constants, allocation)
+    devices = finetune_round(constants, state.battery_j, conditions, allocation)
+    radio = constants.scenario.radio
     finish_s = devices.wait_s + devices.compute_s + devices.upload_s
     device_j = devices.compute_j + devices.upload_j
 
     server_j = xp.where(finetuning, 0.0, server_j)
     duration_s = xp.where(finetuning, synchronous_duration_s(finish_s, radio.downlink_s), server_s)
     energy_j = xp.where(finetuning, sum_over_devices(device_j) + radio.downlink_j, server_j)
-    reason = _reason_to_refuse(system, state, finetuning, duration_s, energy_j, device_j, finish_s)
+    reason = _reason_to_refuse(constants, state, finetuning, duration_s, energy_j, device_j, finish_s)
     counted = (reason == RUNNING) & ~state.ended
 
     duration_s, energy_j = xp.where(counted, duration_s, 0.0), xp.where(counted, energy_j, 0.0)
@@ -189,16 +189,16 @@ def step(system: System, state: State, conditions: Conditions, allocation: Alloc
         devices.compute_j + devices.upload_j,
         conditions.harvest_w,
         duration_s[:, None],
-        system.battery_capacity_j,
+        constants.battery_capacity_j,
     )
-    progress = _progress_after(system, state.progress, counted, finetuning, allocation)
+    bound_terms = _progress_after(constants, state.bound_terms, counted, finetuning, allocation)
     round_index = state.round_index + xp.astype(counted, state.round_index.dtype)
-    last = counted & (round_index >= system.scenario.budgets.max_rounds)
-    objective = system.bound.value(progress)
+    last = counted & (round_index >= constants.scenario.budgets.max_rounds)
+    objective = constants.bound.value(bound_terms)
     outcome = Outcome(
         counted=counted,
         end_reason=xp.where(last, LAST_ROUND, reason),
-        reward=xp.log(system.bound.value(state.progress)) - xp.log(objective),
+        reward=xp.log(constants.bound.value(state.bound_terms)) - xp.log(objective),
         objective=objective,
         duration_s=duration_s,
         energy_j=energy_j,
@@ -212,28 +212,32 @@ def step(system: System, state: State, conditions: Conditions, allocation: Alloc
         elapsed_s=state.elapsed_s + duration_s,
         spent_j=state.spent_j + energy_j,
         battery_j=battery_j,
-        progress=progress,
+        bound_terms=bound_terms,
     )
     return after, outcome
 
 
-def pretrain_round(system: System, allocation: Allocation) -> tuple[Array, Array]:
+def pretrain_round(constants: Constants, allocation: Allocation) -> tuple[Array, Array]:
     """Duration a_s b_s / f_s in s and energy rho kappa_s a_s b_s f_s^2 in J of a server round, each (B,)."""
-    server, cycles = system.scenario.server, system.scenario.server_cycles_per_sample
+    server, cycles = constants.scenario.server, constants.scenario.server_cycles_per_sample
     batch, freq_hz = allocation.server_batch, allocation.server_freq_hz
     computed_j = compute_energy_j(server.capacitance_j_s2, cycles, batch, freq_hz)
     return compute_time_s(cycles, batch, freq_hz), server.overhead_factor * computed_j
 
 
-def finetune_round(system: System, battery_j: Array, conditions: Conditions, allocation: Allocation) -> DeviceRound:
+def finetune_round(
+    constants: Constants, battery_j: Array, conditions: Conditions, allocation: Allocation
+) -> DeviceRound:
     """Wait, compute and upload of every device, as if no budget applied; arrays (B, K)."""
-    work, power_w = system.work, allocation.power_w
+    work, power_w = constants.work, allocation.power_w
     rate_bps = uplink_rate_bps(
-        power_w, conditions.channel_gain, system.bandwidth_hz, system.scenario.radio.noise_w_per_hz
+        power_w, conditions.channel_gain, constants.bandwidth_hz, constants.scenario.radio.noise_w_per_hz
     )
     upload_s = upload_time_s(work.upload_bit, rate_bps)
     upload_j = power_w * upload_s
-    compute_j = compute_energy_j(system.capacitance_j_s2, work.cycles_per_sample, allocation.batch, allocation.freq_hz)
+    compute_j = compute_energy_j(
+        constants.capacitance_j_s2, work.cycles_per_sample, allocation.batch, allocation.freq_hz
+    )
     return DeviceRound(
         wait_s=waiting_time_s(compute_j + upload_j, battery_j, conditions.harvest_w),
         compute_s=compute_time_s(work.cycles_per_sample, allocation.batch, allocation.freq_hz),
@@ -244,7 +248,7 @@ def finetune_round(system: System, battery_j: Array, conditions: Conditions, all
 
 
 def _reason_to_refuse(
-    system: System,
+    constants: Constants,
     state: State,
     finetuning: Array,
     duration_s: Array,
@@ -254,8 +258,8 @@ def _reason_to_refuse(
 ) -> Array:
     """Why the round cannot be counted, as an index into END_REASONS, (B,); RUNNING where it can."""
     xp = namespace_of(duration_s)
-    budgets = system.scenario.budgets
-    unpayable = (device_j > system.battery_capacity_j) | (finish_s == math.inf)
+    budgets = constants.scenario.budgets
+    unpayable = (device_j > constants.battery_capacity_j) | (finish_s == math.inf)
     reason = xp.zeros_like(state.round_index)
     for index, refused in (
         (ENERGY, ~(state.spent_j + energy_j <= budgets.energy_j)),
@@ -267,19 +271,19 @@ def _reason_to_refuse(
 
 
 def _progress_after(
-    system: System, progress: Progress, counted: Array, finetuning: Array, allocation: Allocation
-) -> Progress:
+    constants: Constants, bound_terms: BoundTerms, counted: Array, finetuning: Array, allocation: Allocation
+) -> BoundTerms:
     """The bound's progress after the round; only the stage that was played moves."""
-    xp = namespace_of(progress.pretrain_term)
-    dtype = progress.pretrain_term.dtype
+    xp = namespace_of(bound_terms.pretrain_term)
+    dtype = bound_terms.pretrain_term.dtype
     pretrained, finetuned = counted & ~finetuning, counted & finetuning
-    noise = sum_over_devices(system.gradient_noise_weight / allocation.batch)
-    pretrain_term = system.bound.after_pretrain_round(progress.pretrain_term, allocation.server_batch)
-    return Progress(
-        num_pretrain_rounds=progress.num_pretrain_rounds + xp.astype(pretrained, dtype),
-        num_finetune_rounds=progress.num_finetune_rounds + xp.astype(finetuned, dtype),
-        pretrain_term=xp.where(pretrained, pretrain_term, progress.pretrain_term),
-        finetune_term=progress.finetune_term + xp.where(finetuned, noise, 0.0),
+    noise = sum_over_devices(constants.gradient_noise_weight / allocation.batch)
+    pretrain_term = constants.bound.after_pretrain_round(bound_terms.pretrain_term, allocation.server_batch)
+    return BoundTerms(
+        num_pretrain_rounds=bound_terms.num_pretrain_rounds + xp.astype(pretrained, dtype),
+        num_finetune_rounds=bound_terms.num_finetune_rounds + xp.astype(finetuned, dtype),
+        pretrain_term=xp.where(pretrained, pretrain_term, bound_terms.pretrain_term),
+        finetune_term=bound_terms.finetune_term + xp.where(finetuned, noise, 0.0),
     )
 
 

@@ -12,7 +12,7 @@ from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.physics.units import db_to_ratio
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.bounds import LearningBound, Progress
+from edgelearn_env.two_stage.bounds import BoundTerms, LearningBound
 from edgelearn_env.two_stage.dynamics import Allocation, State
 
 # Fading power |c|^2 has unit mean: below -40 dB once in 10^4 rounds, above 13 dB once in 5 * 10^8.
@@ -141,7 +141,7 @@ class Codec:
         """
         xp, budgets = namespace_of(state.battery_j), self.scenario.budgets
         log_gain = xp.log(xp.maximum(conditions.channel_gain, TINY))
-        log_bound = xp.log(self.bound.value(state.progress))
+        log_bound = xp.log(self.bound.value(state.bound_terms))
         of_episode = (
             xp.astype(state.finetuning, xp.float64),
             1.0 - xp.astype(state.round_index, xp.float64) / budgets.max_rounds,
@@ -179,7 +179,9 @@ def _reachable_values(scenario: Scenario, server_batch: float, noise: float, hor
         terms.append(scenario.bound.after_pretrain_round(terms[-1], server_batch))
     rounds = np.arange(horizon + 1.0)
     num_pretrain, num_finetune = np.meshgrid(rounds, rounds, indexing="ij")
-    values = scenario.bound.value(Progress(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise))
+    values = scenario.bound.value(
+        BoundTerms(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise)
+    )
     return values[num_pretrain + num_finetune <= horizon]
 
 

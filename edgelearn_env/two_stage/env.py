@@ -130,8 +130,8 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         **changes: Any,
     ) -> None:
         self.render_mode = arguments.checked_render_mode(render_mode, self.metadata["render_modes"])
-        system = arguments.configured_scenario(scenario, objective, changes)
-        self._episodes = EpisodeBatch(system, 1, kernel=kernel, recording=render_mode is not None)
+        loaded = arguments.configured_scenario(scenario, objective, changes)
+        self._episodes = EpisodeBatch(loaded, 1, kernel=kernel, recording=render_mode is not None)
         self._window: Any = None
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.codec.action_size,), np.float32)
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (self.codec.observation_size,), np.float32)

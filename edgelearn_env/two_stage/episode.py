@@ -22,7 +22,7 @@ _HOW_IT_ENDED = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Episode:
+class PlayedEpisode:
     """T counted rounds of one episode; T is 0 before the first.
 
     Attributes:
@@ -73,7 +73,7 @@ class Episode:
         )
 
     @property
-    def system(self) -> str:
+    def heading(self) -> str:
         """The scenario's name and size, in words."""
         num_devices = self.scenario.num_devices
         return f"{self.scenario.name}: {num_devices} device{'s' if num_devices > 1 else ''}"
@@ -86,17 +86,17 @@ class Episode:
     @property
     def num_pretrain_rounds(self) -> int:
         """M."""
-        return int(self.states.progress.num_pretrain_rounds[-1])
+        return int(self.states.bound_terms.num_pretrain_rounds[-1])
 
     @property
     def num_finetune_rounds(self) -> int:
         """N."""
-        return int(self.states.progress.num_finetune_rounds[-1])
+        return int(self.states.bound_terms.num_finetune_rounds[-1])
 
     @property
     def objective(self) -> np.ndarray:
         """Psi before the first round and after each, (T + 1,); the last entry is Phi."""
-        return self.scenario.bound.value(self.states.progress)
+        return self.scenario.bound.value(self.states.bound_terms)
 
     @property
     def device_finish_s(self) -> np.ndarray:

@@ -13,7 +13,7 @@ def itemised(state: State, allocation: Allocation, outcome: Outcome) -> dict[str
         allocation: what was decided for it.
         outcome: what it did.
     """
-    progress, devices = state.progress, outcome.devices
+    progress, devices = state.bound_terms, outcome.devices
     return {
         "objective": outcome.objective,
         "counted": outcome.counted,

@@ -4,9 +4,9 @@ import numpy as np
 
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.tapes.law import TapeLaw, Weather, before_first_round, next_rounds
+from edgelearn_env.tapes.law import LawState, TapeLaw, before_first_round, next_rounds
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State, step, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State, constants_of, step
 from edgelearn_env.two_stage.encoding import Codec
 
 KERNELS = ("auto", "compiled", "numpy")
@@ -20,7 +20,7 @@ class Kernel:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self.system = system_of(scenario)
+        self.constants = constants_of(scenario)
         self.codec = Codec.of(scenario)
         self.law = TapeLaw.of(scenario)
 
@@ -30,19 +30,19 @@ class Kernel:
 
     def step(self, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
         """As `dynamics.step`."""
-        return step(self.system, state, conditions, allocation)
+        return step(self.constants, state, conditions, allocation)
 
     def encode(self, state: State, conditions: Conditions) -> np.ndarray:
         """As `Codec.encode`, row by row in memory."""
         return np.ascontiguousarray(self.codec.encode(state, conditions))
 
-    def before_first_round(self, key: np.ndarray) -> Weather:
+    def before_first_round(self, key: np.ndarray) -> LawState:
         """As `tape_law.before_first_round`."""
         return before_first_round(self.law, key)
 
-    def next_rounds(self, weather: Weather, num_rounds: int) -> tuple[Weather, np.ndarray, np.ndarray]:
+    def next_rounds(self, law_state: LawState, num_rounds: int) -> tuple[LawState, np.ndarray, np.ndarray]:
         """As `tape_law.next_rounds`."""
-        return next_rounds(self.law, weather, num_rounds)
+        return next_rounds(self.law, law_state, num_rounds)
 
 
 def kernel_named(name: str, scenario: Scenario) -> Kernel:

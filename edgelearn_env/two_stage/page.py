@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from edgelearn_env.two_stage.dynamics import RUNNING
-from edgelearn_env.two_stage.episode import Episode
+from edgelearn_env.two_stage.episode import PlayedEpisode
 
 SIZE_PIXELS = (1200, 800)
 _DPI = 100
@@ -27,11 +27,11 @@ _LEFTS, _WIDE, _NARROW = (0.062, 0.390, 0.720), 0.264, 0.208
 _FEWEST_ROUNDS_SHOWN, _MOST_DEVICES_NUMBERED, _MOST_TYPICAL_DURATIONS = 10, 5, 5.0
 
 
-def drawn(episode: Episode, title: str | None = None) -> Figure:
+def drawn(episode: PlayedEpisode, title: str | None = None) -> Figure:
     """The page of an episode, 1200 x 800 pixels; `title` replaces its first line."""
     figure = Figure(figsize=(SIZE_PIXELS[0] / _DPI, SIZE_PIXELS[1] / _DPI), dpi=_DPI)
     FigureCanvasAgg(figure)
-    first_line = title or f"{episode.system}, {episode.scenario.learning.objective} bound"
+    first_line = title or f"{episode.heading}, {episode.scenario.learning.objective} bound"
     second_line = (
         f"Φ = {episode.objective[-1]:.4g}    M = {episode.num_pretrain_rounds} pre-training and "
         f"N = {episode.num_finetune_rounds} fine-tuning rounds    {episode.how_it_ended}"
@@ -44,7 +44,7 @@ def drawn(episode: Episode, title: str | None = None) -> Figure:
     return figure
 
 
-def _draw_results(figure: Figure, episode: Episode) -> None:
+def _draw_results(figure: Figure, episode: PlayedEpisode) -> None:
     """First column: the bound, the budgets, and how long each round took."""
     bound, budgets, duration = panels = _column(figure, _LEFTS[0], _WIDE, 3)
     done, psi = np.arange(episode.num_rounds + 1), episode.objective
@@ -72,7 +72,7 @@ def _draw_results(figure: Figure, episode: Episode) -> None:
         bound.legend(loc="upper right", fontsize=_SMALL, framealpha=1.0)
 
 
-def _draw_durations(axes: Axes, episode: Episode) -> None:
+def _draw_durations(axes: Axes, episode: PlayedEpisode) -> None:
     """Stacks of the server's time, or of the times of the device that the round waited for."""
     parts = _parts_of_durations(episode)
     highest_s, longest_s = _highest_shown_s(episode), float(np.max(episode.outcomes.duration_s, initial=0.0))
@@ -95,7 +95,7 @@ def _draw_durations(axes: Axes, episode: Episode) -> None:
     _label(axes, heading, f"slowest device, {unit}")
 
 
-def _parts_of_durations(episode: Episode) -> dict[str, np.ndarray]:
+def _parts_of_durations(episode: PlayedEpisode) -> dict[str, np.ndarray]:
     """What adds up to the duration of each round, s, (T,)."""
     outcomes, rounds = episode.outcomes, np.arange(episode.num_rounds)
     slowest = np.argmax(episode.device_finish_s, axis=-1)
@@ -108,7 +108,7 @@ def _parts_of_durations(episode: Episode) -> dict[str, np.ndarray]:
     return {**parts, "downlink": outcomes.duration_s - sum(parts.values())}
 
 
-def _highest_shown_s(episode: Episode) -> float:
+def _highest_shown_s(episode: PlayedEpisode) -> float:
     """Longest duration drawn whole: a few rounds in a deep fade would flatten all others."""
     if not episode.num_rounds:
         return 1.0
@@ -117,7 +117,7 @@ def _highest_shown_s(episode: Episode) -> float:
     return float(min(np.max(episode.outcomes.duration_s), _MOST_TYPICAL_DURATIONS * typical_s))
 
 
-def _draw_conditions(figure: Figure, episode: Episode) -> None:
+def _draw_conditions(figure: Figure, episode: PlayedEpisode) -> None:
     """Second column: channel, harvest and battery of every device."""
     channel, harvest, battery = panels = _column(figure, _LEFTS[1], _NARROW, 3)
     gain, energy = episode.conditions.channel_gain, episode.scenario.energy
@@ -136,7 +136,7 @@ def _draw_conditions(figure: Figure, episode: Episode) -> None:
     _number_rounds(panels, episode, 0, _last_shown(episode, 0))
 
 
-def _draw_decisions(figure: Figure, episode: Episode) -> None:
+def _draw_decisions(figure: Figure, episode: PlayedEpisode) -> None:
     """Third column: the server's decisions while pre-training, the devices' while fine-tuning."""
     server, *panels = _column(figure, _LEFTS[2], _NARROW, 4)
     left, bottom, width, height = server.get_position().bounds
@@ -156,7 +156,7 @@ def _draw_decisions(figure: Figure, episode: Episode) -> None:
     _number_rounds(panels, episode, first, _last_shown(episode, first))
 
 
-def _draw_server(axes: Axes, episode: Episode) -> None:
+def _draw_server(axes: Axes, episode: PlayedEpisode) -> None:
     """Clock frequency and batch of the pre-training rounds, between 0 and the server's limits."""
     server, count = episode.scenario.server, episode.num_pretrain_rounds
     _label(axes, "Pre-training: server", "")
@@ -211,13 +211,13 @@ def _say_no_round(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no round", transform=axes.transAxes, ha="center", va="center", fontsize=_SMALL)
 
 
-def _last_shown(episode: Episode, first: int) -> int:
+def _last_shown(episode: PlayedEpisode, first: int) -> int:
     """Where the axis of rounds ends: at the last round, with some room ahead at the start of a running episode."""
     fewest = min(_FEWEST_ROUNDS_SHOWN, episode.scenario.budgets.max_rounds) if episode.end_reason == RUNNING else 1
     return max(episode.num_rounds, first + fewest)
 
 
-def _number_rounds(panels: list[Axes], episode: Episode, first: int, last: int) -> None:
+def _number_rounds(panels: list[Axes], episode: PlayedEpisode, first: int, last: int) -> None:
     """Give panels below one another the same axis of rounds, with the time elapsed, and mark the switch."""
     elapsed_s, switch = episode.states.elapsed_s, episode.num_pretrain_rounds
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.episode import Episode
+from edgelearn_env.two_stage.episode import PlayedEpisode
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -36,7 +36,7 @@ def episode_figure(trajectory: Trajectory, episode: int = 0, title: str | None =
     """
     from edgelearn_env.two_stage.page import drawn
 
-    return drawn(Episode.of(trajectory, episode), title)
+    return drawn(PlayedEpisode.of(trajectory, episode), title)
 
 
 def rgb_array(trajectory: Trajectory, episode: int = 0) -> np.ndarray:
@@ -51,7 +51,7 @@ def ansi(trajectory: Trajectory, episode: int = 0) -> str:
 
     Of many devices only the slowest of the last round are listed, or the emptiest while there is no such round.
     """
-    played = Episode.of(trajectory, episode)
+    played = PlayedEpisode.of(trajectory, episode)
     lines = [*_state_lines(played), "", *_device_lines(played)]
     return "\n".join(line[:TEXT_COLUMNS].rstrip() for line in lines) + "\n"
 
@@ -111,7 +111,7 @@ def _imported_pygame() -> ModuleType:
     return pygame
 
 
-def _state_lines(played: Episode) -> list[str]:
+def _state_lines(played: PlayedEpisode) -> list[str]:
     """Stage, rounds, bound, budgets, and what the last round cost."""
     limits, states, psi = played.scenario.budgets, played.states, played.objective
     elapsed_s, spent_j = float(states.elapsed_s[-1]), float(states.spent_j[-1])
@@ -119,7 +119,7 @@ def _state_lines(played: Episode) -> list[str]:
     where = f"{stage}, round {played.num_rounds} of at most {limits.max_rounds}"
     counts = f"M = {played.num_pretrain_rounds}   N = {played.num_finetune_rounds}"
     return [
-        f"{played.system}, {where}",
+        f"{played.heading}, {where}",
         f"Φ = {psi[-1]:.4g}   {counts}   {played.how_it_ended}",
         f"bound   {_sparkline(np.log(psi), _BAR_COLUMNS)}  {psi[0]:.4g} to {psi[-1]:.4g}",
         f"delay   {_bar(elapsed_s / limits.delay_s, _BAR_COLUMNS)}  {elapsed_s:.2f} of {limits.delay_s:g} s",
@@ -128,7 +128,7 @@ def _state_lines(played: Episode) -> list[str]:
     ]
 
 
-def _last_round_lines(played: Episode) -> list[str]:
+def _last_round_lines(played: PlayedEpisode) -> list[str]:
     if not played.num_rounds:
         return []
     outcomes, decided = played.outcomes, played.allocations
@@ -139,7 +139,7 @@ def _last_round_lines(played: Episode) -> list[str]:
     return [f"{cost}; server at {_short(freq_ghz)} GHz, batch {batch:.0f}"]
 
 
-def _device_lines(played: Episode) -> list[str]:
+def _device_lines(played: PlayedEpisode) -> list[str]:
     """A table of the devices: battery now; conditions, decisions and times of the last round."""
     num_devices, battery_j = played.scenario.num_devices, played.states.battery_j[-1]
     tuned = bool(played.states.finetuning[-1])
@@ -158,7 +158,7 @@ def _device_lines(played: Episode) -> list[str]:
     return lines
 
 
-def _device_line(played: Episode, device: int, tuned: bool) -> str:
+def _device_line(played: PlayedEpisode, device: int, tuned: bool) -> str:
     charge_j, capacity_j = (
         played.states.battery_j[-1, device],
         np.asarray(played.scenario.energy.battery_capacity_j)[device],

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.timing import seconds_of
-from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.dynamics import constants_of, initial_state
 from edgelearn_env.two_stage.encoding import Codec
 
 # Far more than any cache holds.
@@ -20,8 +20,8 @@ def least_step_bytes(scenario: Scenario) -> int:
     The state is read and written; the tape's row (gain and harvest of K devices, float64) and the float32 action are
     read; the float32 observation is written; each once.
     """
-    codec, state = Codec.of(scenario), initial_state(system_of(scenario), 1)
-    of_state = sum(array.nbytes for array in (*state[:-1], *state.progress))
+    codec, state = Codec.of(scenario), initial_state(constants_of(scenario), 1)
+    of_state = sum(array.nbytes for array in (*state[:-1], *state.bound_terms))
     of_row = 2 * scenario.num_devices * np.dtype(np.float64).itemsize
     return 2 * of_state + of_row + (codec.action_size + codec.observation_size) * np.dtype(np.float32).itemsize
 

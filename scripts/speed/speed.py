@@ -29,7 +29,7 @@ class Part(StrEnum):
 
 
 def speed(
-    scenario: ScenarioName = "default",
+    scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
     only: Annotated[Part | None, typer.Option(help="Time one part; all if left out.")] = None,
@@ -40,23 +40,23 @@ def speed(
 
     Each stands beside what it is compared with.
     """
-    system, console = chosen_scenario(scenario, changes, objective), Console()
+    scenario, console = chosen_scenario(scenario_name, changes, objective), Console()
     cores = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    console.print(f"{system.name}: {system.num_devices} devices; {cores}", highlight=False)
+    console.print(f"{scenario.name}: {scenario.num_devices} devices; {cores}", highlight=False)
     with Progress(transient=True, console=console) as progress:
         for part in _possible() if only is None else [only]:
             if part is Part.ENVIRONMENTS:
-                table = timed_environments(system, progress)
+                table = timed_environments(scenario, progress)
             elif part is Part.ROLLOUTS:
                 from edgelearn_env.scripts.speed.timed_rollout import timed_rollout  # which needs an extra
 
-                table = timed_rollout(PPOConfig(scenario=system), progress)
+                table = timed_rollout(PPOConfig(scenario=scenario), progress)
             elif part is Part.DECISIONS:
-                table = timed_decisions(system, progress)
+                table = timed_decisions(scenario, progress)
             elif part is Part.DESIGNS:
-                table = timed_designs(system, progress)
+                table = timed_designs(scenario, progress)
             else:
-                table = timed_optimum(system, tapes, pairs, progress)
+                table = timed_optimum(scenario, tapes, pairs, progress)
             console.print(table)
 
 

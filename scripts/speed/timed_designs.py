@@ -17,11 +17,11 @@ def timed_designs(scenario: Scenario, progress: Progress) -> Table:
     """Both designs of the scenario with each objective, side by side; the static one is the median of several runs."""
     table = table_of("design", "static, ms", "SCA, ms", "SCA / static", "Phi static / SCA - 1", "proven gap")
     for objective in progress.track(BOUNDS, description="designing"):
-        system = scenario.replace(learning={"objective": objective})
-        design = static_design(system)
-        times_s = [seconds_of(lambda system=system: static_design(system))[0] for _ in range(_REPEATS)]
+        variant = scenario.replace(learning={"objective": objective})
+        design = static_design(variant)
+        times_s = [seconds_of(lambda variant=variant: static_design(variant))[0] for _ in range(_REPEATS)]
         static_s = float(np.median(times_s))
-        sca_s, reference = seconds_of(lambda system=system: sca_design(system))
+        sca_s, reference = seconds_of(lambda variant=variant: sca_design(variant))
         table.add_row(
             objective,
             f"{1e3 * static_s:.1f}",

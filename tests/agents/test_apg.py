@@ -14,10 +14,10 @@ import torch
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.agents.actor.trimming import ready_together
-from edgelearn_env.agents.apg import Episodes, share_before_switch, tape_seeds, train
+from edgelearn_env.agents.apg import GradientEpisodes, share_before_switch, tape_seeds, train
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
-from edgelearn_env.agents.runs.training_run import Progress
+from edgelearn_env.agents.runs.training_run import CurvePoint
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.two_stage.model.hardware import uplinks
 from edgelearn_env.errors import InvalidInputError
@@ -25,7 +25,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.dynamics import constants_of, initial_state
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 
@@ -65,7 +65,7 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
 def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, after):
     seen = []
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: CurvePoint) -> None:
         seen.append(progress)
         if len(seen) == after:
             raise KeyboardInterrupt
@@ -76,7 +76,7 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
     assert len(stopped.curve) < len(whole.curve)
     resumed = train(small(), tmp_path / "parts")
     assert not resumed.interrupted
-    for name in Progress._fields:
+    for name in CurvePoint._fields:
         if name != "seconds":
             ours, theirs = ([getattr(point, name) for point in result.curve] for result in (resumed, whole))
             np.testing.assert_array_equal(ours, theirs)
@@ -137,9 +137,9 @@ def thrifty(tiny) -> Scenario:
 
 
 def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(thrifty):
-    actor, system = module(thrifty), system_of(thrifty)
+    actor, system = module(thrifty), constants_of(thrifty)
     decided = actor.actor().policy(thrifty, trims=False)
-    episodes = Episodes(thrifty, 6, seed=3)
+    episodes = GradientEpisodes(thrifty, 6, seed=3)
     for episode in range(2):  # the next play is on the next tapes of the same seeds
         with torch.no_grad():
             played = episodes.play(actor)
@@ -150,7 +150,7 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
         assert np.all(np.abs(gained) <= 2 * one_round)
         # Something of a round more fits than is counted, on every tape.
         assert np.min(gained / one_round) > 0.02
-        started = trajectory.observed.state.progress
+        started = trajectory.observed.state.bound_terms
         np.testing.assert_allclose(
             played.first_log_bound.numpy(), np.log(thrifty.bound.value(mapped(lambda array: array[:, 0], started)))
         )
@@ -162,7 +162,7 @@ def test_gradients_are_those_of_finite_differences(thrifty):
     actor = module(alone).double()
 
     def log_bound() -> torch.Tensor:
-        return Episodes(alone, 8, seed=5).play(actor).log_bound.sum()
+        return GradientEpisodes(alone, 8, seed=5).play(actor).log_bound.sum()
 
     for network in (actor.server, actor.device):
         bias = network.layer_3.bias
@@ -184,7 +184,7 @@ def test_a_switch_within_a_round_comes_where_its_action_crosses_zero():
 
 
 def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
-    episodes = Episodes(thrifty, 3, seed=0)
+    episodes = GradientEpisodes(thrifty, 3, seed=0)
     first = initial_state(episodes._system, 3)
     before = first._replace(
         elapsed_s=torch.tensor([7.0, 7.0, 2.0]).double(), spent_j=torch.tensor([1.0, 1.9, 1.0]).double()
@@ -192,7 +192,7 @@ def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
     after = before._replace(
         elapsed_s=before.elapsed_s + 2.0,
         spent_j=before.spent_j + 0.4,
-        progress=before.progress._replace(pretrain_term=before.progress.pretrain_term / 2),
+        progress=before.bound_terms._replace(pretrain_term=before.bound_terms.pretrain_term / 2),
     )
     passed, value = episodes._end(before, after)
     assert passed.tolist() == [True, True, False]
@@ -200,7 +200,7 @@ def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
 
 
 def test_the_hazard_is_the_chance_of_a_fade_that_the_battery_cannot_pay_for(rng, tiny):
-    episodes, num = Episodes(tiny, 5, seed=0), tiny.num_devices
+    episodes, num = GradientEpisodes(tiny, 5, seed=0), tiny.num_devices
     state = initial_state(episodes._system, 5)
     power = rng.exponential(size=(5, num))
     on = rng.random((5, num)) < 0.5
@@ -220,7 +220,7 @@ def test_the_hazard_is_the_chance_of_a_fade_that_the_battery_cannot_pay_for(rng,
 
 
 def test_a_device_in_the_dark_waits_for_what_it_is_lent_and_gives_it_back(thrifty):
-    episodes = Episodes(thrifty, 2, seed=0)
+    episodes = GradientEpisodes(thrifty, 2, seed=0)
     state = initial_state(episodes._system, 2)
     state = state._replace(battery_j=torch.zeros_like(state.battery_j), finetuning=torch.tensor([True, True]))
     shape = (2, thrifty.num_devices)
@@ -234,7 +234,7 @@ def test_a_device_in_the_dark_waits_for_what_it_is_lent_and_gives_it_back(thrift
     lent_w = 0.3 * np.broadcast_to(thrifty.energy.battery_capacity_j, shape[1:]) / thrifty.budgets.delay_s
     assert float(after.elapsed_s[0]) > spent_j / lent_w.sum()
     np.testing.assert_array_equal(after.battery_j.numpy(), 0.0)
-    assert int(after.progress.num_finetune_rounds[0]) == 1
+    assert int(after.bound_terms.num_finetune_rounds[0]) == 1
 
 
 @pytest.mark.slow

@@ -12,13 +12,13 @@ import torch
 from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.imitation import Teachers, lessons_of, train
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
-from edgelearn_env.agents.runs.training_run import Progress
+from edgelearn_env.agents.runs.training_run import CurvePoint
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import system_of
+from edgelearn_env.two_stage.dynamics import constants_of
 from edgelearn_env.two_stage.encoding import Codec
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
@@ -43,7 +43,7 @@ class Planned:
     """Stands for plans and expert: the myopic policy, after three rounds of pre-training. It counts its questions."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._myopic = Myopic(system=system_of(scenario))
+        self._myopic = Myopic(constants=constants_of(scenario))
         self.asked = 0
 
     def __call__(self, observed: Observed):
@@ -80,7 +80,7 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
 def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, teachers, after):
     seen = []
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: CurvePoint) -> None:
         seen.append(progress)
         if len(seen) == after:
             raise KeyboardInterrupt
@@ -90,7 +90,7 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
     assert stopped.interrupted
     assert len(stopped.curve) < len(whole.curve)
     resumed = train(small(), tmp_path / "parts", teachers)
-    for name in Progress._fields:
+    for name in CurvePoint._fields:
         if name != "seconds":
             ours, theirs = ([getattr(point, name) for point in result.curve] for result in (resumed, whole))
             np.testing.assert_array_equal(ours, theirs)

@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from edgelearn_env.agents.runs.one_file import Choices, Progress, Result
+from edgelearn_env.agents.runs.one_file import Choices, CurvePoint, Result
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.env import TwoStageEnv
@@ -65,7 +65,7 @@ def test_a_run_reports_every_rollout_with_its_episodes(recipe, tmp_path, tiny):
         assert math.isfinite(point.mean_objective)
     report = json.loads((tmp_path / "run.json").read_text())
     assert report["choices"] == {"total_steps": 4 * ROLLOUT, "seed": 0, "num_envs": 16}
-    assert [Progress(**point) for point in report["curve"]] == seen
+    assert [CurvePoint(**point) for point in report["curve"]] == seen
     assert report["scenario"]["name"] == tiny.name
     assert "torch" in report["versions"]
 

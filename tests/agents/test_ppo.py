@@ -13,7 +13,7 @@ import torch
 
 from edgelearn_env.agents.actor.ppo_policy import StartedPolicy
 from edgelearn_env.agents.actor.static_plan import static_plan
-from edgelearn_env.agents.ppo import PPOConfig, Progress, train
+from edgelearn_env.agents.ppo import CurvePoint, PPOConfig, train
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
@@ -43,10 +43,10 @@ def small(**changes) -> PPOConfig:
 
 
 def interrupting(after: int):
-    """Progress reports that stand in for Ctrl-C once there were `after` of them."""
+    """CurvePoint reports that stand in for Ctrl-C once there were `after` of them."""
     seen = []
 
-    def report(progress: Progress) -> None:
+    def report(progress: CurvePoint) -> None:
         seen.append(progress)
         if len(seen) == after:
             raise KeyboardInterrupt
@@ -92,7 +92,7 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
     load_policy(stopped.checkpoint, tiny)
     resumed = train(small(), tmp_path / "parts")
     assert not resumed.interrupted
-    compared = [name for name in Progress._fields if name != "seconds"]
+    compared = [name for name in CurvePoint._fields if name != "seconds"]
     for name in compared:
         ours, theirs = ([getattr(p, name) for p in r.curve] for r in (resumed, whole))
         np.testing.assert_array_equal(ours, theirs)

@@ -13,7 +13,7 @@ import numpy as np
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from edgelearn_env.agents.rllib_ppo import train
-from edgelearn_env.agents.runs.one_file import Choices, Progress
+from edgelearn_env.agents.runs.one_file import Choices, CurvePoint
 
 # Two runners of eight environments, 64 steps each: what an update learns from.
 ROLLOUT = 2 * 8 * 64
@@ -52,7 +52,7 @@ def test_a_run_reports_every_update_with_its_episodes(first):
         assert math.isfinite(point.mean_return)
         assert 0 < point.mean_objective < math.inf
     report = json.loads((folder / "run.json").read_text())
-    assert tuple(Progress(**point) for point in report["curve"]) == result.curve
+    assert tuple(CurvePoint(**point) for point in report["curve"]) == result.curve
     assert report["versions"].keys() >= {"ray", "torch", "gymnasium"}
 
 

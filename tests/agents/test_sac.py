@@ -13,7 +13,7 @@ from stable_baselines3.common.logger import configure
 
 from edgelearn_env.agents.configs.sac import SACConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
-from edgelearn_env.agents.runs.training_run import Progress
+from edgelearn_env.agents.runs.training_run import CurvePoint
 from edgelearn_env.agents.sac import algorithm, train
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import sample_tape
@@ -52,7 +52,7 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
 def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path):
     seen = []
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: CurvePoint) -> None:
         seen.append(progress)
         if len(seen) == 11:  # between two judgements, in the middle of learning
             raise KeyboardInterrupt
@@ -62,7 +62,7 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
     assert stopped.interrupted
     assert len(stopped.curve) < len(whole.curve)
     resumed = train(small(), tmp_path / "parts")
-    for name in Progress._fields:
+    for name in CurvePoint._fields:
         if name != "seconds":
             ours, theirs = ([getattr(point, name) for point in result.curve] for result in (resumed, whole))
             np.testing.assert_array_equal(ours, theirs)

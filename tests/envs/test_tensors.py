@@ -23,7 +23,7 @@ from edgelearn_env.envs.tensors import TwoStageTorch
 from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.two_stage.dynamics import Allocation, initial_state, step, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, constants_of, initial_state, step
 from edgelearn_env.two_stage.encoding import Codec
 
 SCENARIOS = {
@@ -63,7 +63,7 @@ def assert_close(tensor: torch.Tensor, array: np.ndarray, tolerance: float = ROU
 
 def assert_state_is_that_of(state, info: dict, rows=slice(None)):
     """As far as the vector environment's `info` tells."""
-    progress = state.progress
+    progress = state.bound_terms
     pairs = {
         "finetuning": state.finetuning,
         "elapsed_s": state.elapsed_s,
@@ -298,14 +298,15 @@ def worth(scenario, state, weight):
     """A number for each episode in which all has a part that actions move, (B,); numpy or torch."""
     batteries = (state.battery_j * weight).sum(-1) / float(np.sum(scenario.energy.battery_capacity_j))
     bound = (
-        scenario.bound.value(state.progress) / scenario.bound.value(initial_state(system_of(scenario), 1).progress)[0]
+        scenario.bound.value(state.bound_terms)
+        / scenario.bound.value(initial_state(constants_of(scenario), 1).bound_terms)[0]
     )
     return bound + state.elapsed_s / scenario.budgets.delay_s + state.spent_j / scenario.budgets.energy_j + batteries
 
 
 def played_in_numpy(scenario, tape, actions, weight):
     """The same number from the arrays' kernels with fractional batches, and every discrete event on the way."""
-    codec, system = Codec.of(scenario), system_of(scenario)
+    codec, system = Codec.of(scenario), constants_of(scenario)
     state, events = initial_state(system, B), []
     for action in actions:
         state, outcome = step(system, state, tape.conditions(state.round_index), codec.fractional(action))

@@ -13,7 +13,7 @@ from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.evaluation.offline import ENVIRONMENT, create_minari_dataset, recorded_episodes, require_new_dataset
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import system_of
+from edgelearn_env.two_stage.dynamics import constants_of
 
 NAME = "edgelearn/two-stage/tiny-random-v0"
 SEEDS = range(4)
@@ -36,7 +36,7 @@ def require_that_the_environment_plays(env, seed, episode) -> None:
         assert not truncated
 
 
-@pytest.mark.parametrize("policy", [lambda s: RandomPlay(s, seed=2), lambda s: Myopic(system=system_of(s))])
+@pytest.mark.parametrize("policy", [lambda s: RandomPlay(s, seed=2), lambda s: Myopic(constants=constants_of(s))])
 def test_recorded_episodes_are_those_of_the_environment_to_the_last_bit(tiny, policy):
     env = gymnasium.make(ENVIRONMENT, scenario=tiny)
     for seed, episode in zip(SEEDS, recorded_episodes(tiny, tapes_of(tiny), policy(tiny)), strict=True):

@@ -185,7 +185,7 @@ def test_a_missing_scenario_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", Scenario.presets())
 def test_a_shipped_file_lists_every_field_so_that_it_can_be_copied_as_a_template(name):
-    text = (resources.files("edgelearn_env") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("edgelearn_env.two_stage") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
     written, read = tomllib.loads(text), Scenario.preset(name).to_dict()
     assert {part: set(written[part]) for part in PARTS} == {part: set(read[part]) for part in PARTS}
 

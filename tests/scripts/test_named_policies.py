@@ -14,13 +14,13 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts import policies
 from edgelearn_env.scripts.policies import named_policies
 from edgelearn_env.tapes.seeds import TUNING
-from edgelearn_env.two_stage.dynamics import system_of
+from edgelearn_env.two_stage.dynamics import constants_of
 
 
 def trained(scenario, **about) -> Checkpoint:
     """A checkpoint whose actor plays like the myopic policy."""
     choices = {
-        "actor": SimpleNamespace(policy=lambda scenario, trims: Myopic(system=system_of(scenario))),
+        "actor": SimpleNamespace(policy=lambda scenario, trims: Myopic(constants=constants_of(scenario))),
         "scenario": scenario,
         "recipe": "ppo",
         "trims": False,

@@ -13,7 +13,7 @@ from random_scenarios import OBJECTIVES, random_policy, random_scenario, random_
 
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.bounds import BOUNDS, LearningBound, LearningConstants, Progress
+from edgelearn_env.two_stage.bounds import BOUNDS, BoundTerms, LearningBound, LearningConstants
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def bound_after(bound, server_batches, noises):
     for batch in server_batches:
         term = bound.after_pretrain_round(term, np.array([batch]))
     counts = np.array([[len(server_batches)], [len(noises)]], dtype=float)
-    return bound.value(Progress(*counts, term, np.array([float(np.sum(noises))])))[0]
+    return bound.value(BoundTerms(*counts, term, np.array([float(np.sum(noises))])))[0]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -67,7 +67,7 @@ def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size
     tape = Tape.stack([random_tape(rng, scenario) for _ in range(batch_size)])
     # A channel or a source that fails now and then.
     tape = Tape(*(array * (rng.random(array.shape) < 0.97) for array in tape))
-    state = initial_state(theirs.system, batch_size)
+    state = initial_state(theirs.constants, batch_size)
     # One round more than there are, for an episode that has ended.
     for _ in range(scenario.budgets.max_rounds + 1):
         conditions = device_by_device(tape.conditions(state.round_index))
@@ -90,12 +90,12 @@ def test_tapes_are_the_same(batch_size, num_rounds, seed):
     scenario = random_scenario(rng)
     ours, theirs = CompiledKernel(scenario), Kernel(scenario)
     key = stream_keys(rng.integers(2**63, size=batch_size), rng.integers(2**40, size=batch_size))
-    weather = theirs.before_first_round(key)
-    assert_same_records(ours.before_first_round(key), weather)
+    law_state = theirs.before_first_round(key)
+    assert_same_records(ours.before_first_round(key), law_state)
     for _ in range(3):
-        result = theirs.next_rounds(weather, num_rounds)
-        assert_same_records(ours.next_rounds(weather, num_rounds), result)
-        weather = result[0]
+        result = theirs.next_rounds(law_state, num_rounds)
+        assert_same_records(ours.next_rounds(law_state, num_rounds), result)
+        law_state = result[0]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
@@ -104,7 +104,7 @@ def test_stored_episodes_are_the_same(path):
     scenario = Scenario.from_dict(stored["system"])
     ours, theirs = CompiledKernel(scenario), Kernel(scenario)
     tape = Tape.stack([Tape(np.array(stored["channel_gain"]), np.array(stored["harvest_w"]))])
-    state = initial_state(theirs.system, 1)
+    state = initial_state(theirs.constants, 1)
     for table in stored["allocations"]:
         allocation = Allocation(**{name: np.array([value], dtype=_type_of(value)) for name, value in table.items()})
         conditions = device_by_device(tape.conditions(state.round_index))
@@ -189,19 +189,19 @@ def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
 
 def test_nothing_that_is_handed_in_is_written_to_or_comes_back(rng, tiny):
     kernel = CompiledKernel(tiny)
-    weather = kernel.before_first_round(stream_keys(np.arange(5), np.zeros(5, dtype=np.int64)))
-    _, gain, harvest_w = kernel.next_rounds(weather, 2)
-    state, conditions = initial_state(kernel.system, 5), Conditions(gain[0].T, harvest_w[0].T)
+    law_state = kernel.before_first_round(stream_keys(np.arange(5), np.zeros(5, dtype=np.int64)))
+    _, gain, harvest_w = kernel.next_rounds(law_state, 2)
+    state, conditions = initial_state(kernel.constants, 5), Conditions(gain[0].T, harvest_w[0].T)
     allocation = kernel.decode(random_actions(rng, (5, 12)))
-    given = (weather, state, conditions, allocation)
+    given = (law_state, state, conditions, allocation)
     before = mapped(np.copy, given)
     results = (
         kernel.step(state, conditions, allocation),
-        kernel.next_rounds(weather, 2),
+        kernel.next_rounds(law_state, 2),
         kernel.encode(state, conditions),
     )
     assert_same_records(given, before)
-    kept = [array for array in _arrays_of(given) if array is not weather.key and array is not weather.gain]
+    kept = [array for array in _arrays_of(given) if array is not law_state.key and array is not law_state.gain]
     shared = [1 for new in _arrays_of(results) for old in kept if np.shares_memory(new, old)]
     assert not shared
 

@@ -17,9 +17,9 @@ from edgelearn_env.two_stage.dynamics import (
     LAST_ROUND,
     RUNNING,
     Allocation,
+    constants_of,
     initial_state,
     step,
-    system_of,
 )
 
 
@@ -62,7 +62,7 @@ def middling(scenario: Scenario, *, switch: bool, **changes) -> Allocation:
 
 def played(scenario, allocation, *, gain=1e-9, harvest_w=0.005, state=None):
     """One step of a batch of one, under the same conditions for all devices."""
-    system = system_of(scenario)
+    system = constants_of(scenario)
     each = np.ones((1, scenario.num_devices))
     state = initial_state(system, 1) if state is None else state
     return step(system, state, Conditions(gain * each, harvest_w * each), allocation)
@@ -72,16 +72,16 @@ def played(scenario, allocation, *, gain=1e-9, harvest_w=0.005, state=None):
 
 
 def test_an_episode_starts_with_nothing_done_and_the_scenario_s_batteries(tiny):
-    state = initial_state(system_of(tiny), 2)
+    state = initial_state(constants_of(tiny), 2)
     assert not np.any(state.ended | state.finetuning)
-    for array in (state.round_index, state.elapsed_s, state.spent_j, *state.progress[:2], state.progress[3]):
+    for array in (state.round_index, state.elapsed_s, state.spent_j, *state.bound_terms[:2], state.bound_terms[3]):
         np.testing.assert_array_equal(array, [0, 0])
     np.testing.assert_array_equal(state.battery_j, np.full((2, 3), 0.3))
-    np.testing.assert_array_equal(state.progress.pretrain_term, [2.3, 2.3])
+    np.testing.assert_array_equal(state.bound_terms.pretrain_term, [2.3, 2.3])
 
 
 def test_the_arrays_of_a_fresh_state_are_all_its_own(tiny):
-    system = system_of(tiny)
+    system = constants_of(tiny)
     arrays = leaves(initial_state(system, 2))
     for i, first in enumerate(arrays):
         assert not any(np.shares_memory(first, second) for second in arrays[i + 1 :])
@@ -98,7 +98,7 @@ def test_a_server_round_takes_cycles_over_frequency_and_costs_the_server_alone(t
     assert outcome.duration_s[0] == pytest.approx(cycles / 1e9, rel=1e-14)
     assert outcome.energy_j[0] == outcome.server_j[0] == pytest.approx(1.2 * 2e-26 * cycles * 1e18, rel=1e-14)
     np.testing.assert_allclose(state.battery_j, 0.3 + 0.005 * cycles / 1e9, rtol=1e-14)
-    assert (state.progress.num_pretrain_rounds[0], state.progress.num_finetune_rounds[0]) == (1, 0)
+    assert (state.bound_terms.num_pretrain_rounds[0], state.bound_terms.num_finetune_rounds[0]) == (1, 0)
     assert all(np.all(array == 0) for array in outcome.devices)
 
 
@@ -112,8 +112,8 @@ def test_a_device_round_lasts_until_the_slowest_upload_and_the_downlink_and_the_
     assert outcome.energy_j[0] == pytest.approx(np.sum(device_j) + 0.01, rel=1e-13)
     assert outcome.server_j[0] == 0
     np.testing.assert_allclose(state.battery_j[0], 0.3 - device_j + 0.005 * outcome.duration_s[0], rtol=1e-13)
-    assert (state.progress.num_pretrain_rounds[0], state.progress.num_finetune_rounds[0]) == (0, 1)
-    assert state.progress.finetune_term[0] == pytest.approx(3 * (1 / 3) ** 2 * 50 / 8, rel=1e-13)
+    assert (state.bound_terms.num_pretrain_rounds[0], state.bound_terms.num_finetune_rounds[0]) == (0, 1)
+    assert state.bound_terms.finetune_term[0] == pytest.approx(3 * (1 / 3) ** 2 * 50 / 8, rel=1e-13)
     assert state.finetuning[0]
 
 
@@ -257,13 +257,13 @@ def test_an_episode_that_has_ended_stays_as_it_is(seed):
     scenario = random_scenario(rng)
     final = rollout(scenario, random_tape(rng, scenario), random_policy(rng, scenario)).final_state
     conditions = random_tapes(rng, scenario, 1).conditions(np.array([0]))
-    after, outcome = step(system_of(scenario), final, conditions, random_allocation(rng, scenario, 1, 0.5, 0.1))
+    after, outcome = step(constants_of(scenario), final, conditions, random_allocation(rng, scenario, 1, 0.5, 0.1))
     for frozen, still in zip(leaves(final), leaves(after), strict=True):
         np.testing.assert_array_equal(frozen, still)
     assert not outcome.counted[0]
     assert (outcome.reward[0], outcome.duration_s[0], outcome.energy_j[0], outcome.server_j[0]) == (0, 0, 0, 0)
     assert all(np.all(array == 0) for array in outcome.devices)
-    assert outcome.objective[0] == scenario.bound.value(final.progress)[0]
+    assert outcome.objective[0] == scenario.bound.value(final.bound_terms)[0]
 
 
 @given(seeds)
@@ -278,7 +278,7 @@ def test_every_number_is_finite_even_where_a_round_was_impossible(seed):
 def test_inputs_are_not_written_to_and_outputs_alias_none_of_them(seed):
     rng = np.random.default_rng(seed)
     scenario, B = random_scenario(rng), 3
-    system, tapes = system_of(scenario), random_tapes(rng, scenario, B)
+    system, tapes = constants_of(scenario), random_tapes(rng, scenario, B)
     state = initial_state(system, B)
     for _ in range(3):
         inputs = (state, tapes.conditions(state.round_index), random_allocation(rng, scenario, B))
@@ -306,7 +306,7 @@ def test_a_batch_of_ten_devices_is_bit_for_bit_the_same_as_its_episodes_one_by_o
 
 
 def assert_batch_equals_singles(rng, scenario, B):
-    system, tapes = system_of(scenario), random_tapes(rng, scenario, B)
+    system, tapes = constants_of(scenario), random_tapes(rng, scenario, B)
     together = initial_state(system, B)
     alone = [initial_state(system, 1) for _ in range(B)]
     while not np.all(together.ended):
@@ -329,7 +329,7 @@ def assert_library_agrees(xp, seed, rtol):
     rng = np.random.default_rng(seed)
     scenario, B = random_scenario(rng), 4
     tapes = random_tapes(rng, scenario, B)
-    reference, system = system_of(scenario), system_of(scenario, xp=xp)
+    reference, system = constants_of(scenario), constants_of(scenario, xp=xp)
     state, other = initial_state(reference, B), initial_state(system, B)
     while not np.all(state.ended):
         inputs = (tapes.conditions(state.round_index), random_allocation(rng, scenario, B, 0.3, 0.5))
@@ -358,7 +358,7 @@ def test_torch_episodes_carry_gradients_of_the_bound_without_nan(tiny):
     torch = pytest.importorskip("torch")
     from array_api_compat import torch as torch_namespace
 
-    system, K = system_of(tiny, xp=torch_namespace), tiny.num_devices
+    system, K = constants_of(tiny, xp=torch_namespace), tiny.num_devices
     batch = torch.full((1, K), 8.0, dtype=torch.float64, requires_grad=True)
     power_w = torch.full((1, K), 0.1, dtype=torch.float64, requires_grad=True)
     allocation = Allocation(

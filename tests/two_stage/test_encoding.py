@@ -11,7 +11,7 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import checked_allocation, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, initial_state, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, constants_of, initial_state
 from edgelearn_env.two_stage.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec, bound_value_range
 
 DECIDED = Allocation._fields[1:]
@@ -81,7 +81,7 @@ def test_every_action_decodes_to_an_allocation_within_the_limits_with_whole_batc
     scenario, B = random_scenario(rng), 6
     codec = Codec.of(scenario)
     allocation = codec.decode(rng.uniform(-1.2, 1.2, (B, codec.action_size)).astype(dtype))
-    assert checked_allocation(system_of(scenario), allocation, B) is allocation
+    assert checked_allocation(constants_of(scenario), allocation, B) is allocation
     for name, (low, high) in limits(scenario).items():
         value = getattr(allocation, name)
         assert value.dtype == np.float64
@@ -180,7 +180,7 @@ def test_an_observation_before_the_first_round_by_hand(tiny):
     codec = Codec.of(tiny)
     harvest_w = np.array([[0.0, 0.01, 0.005]])
     conditions = Conditions(tiny.mean_channel_gain[None], harvest_w)
-    observed = codec.encode(initial_state(system_of(tiny), 1), conditions)
+    observed = codec.encode(initial_state(constants_of(tiny), 1), conditions)
     log_gain = np.log(tiny.mean_channel_gain)
     low = np.min(log_gain) + np.log(10) * DEEPEST_FADE_DB / 10
     high = np.max(log_gain) + np.log(10) * HIGHEST_FADE_DB / 10
@@ -192,7 +192,7 @@ def test_an_observation_before_the_first_round_by_hand(tiny):
 
 
 def test_an_observation_shows_the_stage_and_the_shares_of_the_budgets_that_are_left(tiny):
-    state = initial_state(system_of(tiny), 1)
+    state = initial_state(constants_of(tiny), 1)
     state = state._replace(
         finetuning=np.array([True]),
         round_index=np.array([6]),
@@ -225,7 +225,7 @@ def test_observations_of_random_rollouts_stay_between_zero_and_one(seed):
 def test_channels_and_harvests_beyond_any_range_count_as_its_ends(tiny, fade, expected):
     codec = Codec.of(tiny)
     conditions = conditions_of(tiny, fade=fade, harvest_w=1e6 * fade)
-    observed = codec.encode(initial_state(system_of(tiny), 1), conditions)[0]
+    observed = codec.encode(initial_state(constants_of(tiny), 1), conditions)[0]
     np.testing.assert_array_equal(observed[8:], [expected] * 3 + [float(fade > 1)] * 3)
 
 
@@ -242,7 +242,7 @@ def test_the_range_of_gains_reaches_from_the_farthest_device_s_deep_fade_to_the_
 
 
 def test_observations_rise_with_gain_harvest_battery_and_bound_and_fall_with_use(tiny):
-    codec, start = Codec.of(tiny), initial_state(system_of(tiny), 1)
+    codec, start = Codec.of(tiny), initial_state(constants_of(tiny), 1)
 
     def observed(state=start, **conditions):
         return codec.encode(state, conditions_of(tiny, **conditions))[0]
@@ -257,7 +257,7 @@ def test_observations_rise_with_gain_harvest_battery_and_bound_and_fall_with_use
     only([3], observed() - observed(start._replace(spent_j=start.spent_j + 0.1)))
     only([2], observed() - observed(start._replace(elapsed_s=start.elapsed_s + 0.1)))
     only([1], observed() - observed(start._replace(round_index=start.round_index + 1)))
-    worse = start.progress._replace(pretrain_term=start.progress.pretrain_term - 0.5)
+    worse = start.bound_terms._replace(pretrain_term=start.bound_terms.pretrain_term - 0.5)
     only([4], observed() - observed(start._replace(progress=worse)))
     only([0], observed(start._replace(finetuning=~start.finetuning)) - observed())
 
@@ -266,7 +266,7 @@ def test_each_row_of_a_batch_is_encoded_and_decoded_as_if_alone(tiny, rng):
     codec, B = Codec.of(tiny), 4
     actions = rng.uniform(-1, 1, (B, codec.action_size)).astype(np.float32)
     together = codec.decode(actions)
-    state = initial_state(system_of(tiny), B)
+    state = initial_state(constants_of(tiny), B)
     state = state._replace(elapsed_s=rng.uniform(0, 15, B), battery_j=rng.uniform(0, 0.6, (B, 3)))
     conditions = Conditions(rng.uniform(1e-12, 1e-8, (B, 3)), rng.uniform(0, 0.01, (B, 3)))
     observed = codec.encode(state, conditions)
@@ -281,7 +281,7 @@ def test_each_row_of_a_batch_is_encoded_and_decoded_as_if_alone(tiny, rng):
 def test_a_device_that_never_harvests_is_observed_as_off(tiny):
     scenario = tiny.replace(energy={"harvest_mean_w": [0.005, 0.0, 0.005]})
     conditions = Conditions(tiny.mean_channel_gain[None], np.array([[0.01, 0.0, 0.0]]))
-    observed = Codec.of(scenario).encode(initial_state(system_of(scenario), 1), conditions)
+    observed = Codec.of(scenario).encode(initial_state(constants_of(scenario), 1), conditions)
     np.testing.assert_array_equal(observed[0, 11:], [1, 0, 0])
 
 
@@ -295,7 +295,7 @@ def test_every_bound_met_in_random_rollouts_lies_in_its_range(seed):
     low, high = Codec.of(scenario).log_bound_range
     for switch in (None, 0.0, 1.0):
         trajectory = rollout(scenario, random_tape(rng, scenario), random_policy(rng, scenario, switch))
-        start = scenario.bound.value(initial_state(system_of(scenario), 1).progress)
+        start = scenario.bound.value(initial_state(constants_of(scenario), 1).bound_terms)
         met = np.log(np.append(trajectory.outcomes.objective, start))
         assert low - 1e-12 <= np.min(met)
         assert np.max(met) <= high + 1e-12

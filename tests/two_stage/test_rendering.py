@@ -16,7 +16,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
 from edgelearn_env.two_stage import rendering
-from edgelearn_env.two_stage.dynamics import END_REASONS, Allocation, initial_state, system_of
+from edgelearn_env.two_stage.dynamics import END_REASONS, Allocation, constants_of, initial_state
 
 needs_pygame = pytest.mark.skipif(importlib.util.find_spec("pygame") is None, reason="pygame is an optional extra")
 FRAME = (800, 1200, 3)
@@ -51,7 +51,7 @@ def until(trajectory: Trajectory, num_rounds: int) -> Trajectory:
 
 
 def before_the_first_round(scenario: Scenario, batch_size: int = 1) -> Trajectory:
-    return Trajectory.of_rounds(scenario, [], initial_state(system_of(scenario), batch_size))
+    return Trajectory.of_rounds(scenario, [], initial_state(constants_of(scenario), batch_size))
 
 
 @pytest.fixture
@@ -223,10 +223,10 @@ def test_matplotlib_loads_with_the_first_figure_and_pyplot_never():
 import sys
 from edgelearn_env import Scenario
 from edgelearn_env.two_stage import rendering
-from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.dynamics import initial_state, constants_of
 from edgelearn_env.trajectory import Trajectory
 scenario = Scenario.preset("tiny")
-start = Trajectory.of_rounds(scenario, [], initial_state(system_of(scenario), 1))
+start = Trajectory.of_rounds(scenario, [], initial_state(constants_of(scenario), 1))
 rendering.ansi(start)
 assert "matplotlib" not in sys.modules
 rendering.rgb_array(start)

@@ -7,7 +7,7 @@ from random_scenarios import random_policy, random_scenario, random_tape, seeds
 from edgelearn_env.physics.federated import synchronous_duration_s
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import DeviceRound, system_of
+from edgelearn_env.two_stage.dynamics import DeviceRound, constants_of
 
 
 def test_a_synchronous_round_lasts_as_long_as_its_slowest_device_plus_the_downlink():
@@ -21,7 +21,7 @@ def test_one_device_makes_a_round():
 
 def test_the_work_of_each_device_is_the_model_s(tiny: Scenario):
     uneven = tiny.replace(devices={"flops_per_cycle": [1.0, 2.0, 4.0]})
-    work = system_of(uneven).work
+    work = constants_of(uneven).work
     np.testing.assert_array_equal(work.cycles_per_sample, [3e7 / 1.0, 3e7 / 2.0, 3e7 / 4.0])
     np.testing.assert_array_equal(work.upload_bit, [3.2e6] * 3)
 

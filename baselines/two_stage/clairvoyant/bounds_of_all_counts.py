@@ -96,7 +96,7 @@ def _round_cost(episode: PlannedEpisode, prices: Multipliers, joule: np.ndarray)
     return np.minimum(cost, psi_0 + prices.time * delay_s + prices.energy * scenario.budgets.energy_j)
 
 
-def pair_bounds(prices: TapePrices, num_pretrain: np.ndarray, num_finetune: np.ndarray) -> np.ndarray:
+def bounds_of_all_counts(prices: TapePrices, num_pretrain: np.ndarray, num_finetune: np.ndarray) -> np.ndarray:
     """Lower bounds on the learning bound of every plan with M and N rounds, for all M and N given.
 
     Args:

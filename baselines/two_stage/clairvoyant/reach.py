@@ -42,7 +42,7 @@ def within_reach(episode: PlannedEpisode) -> np.ndarray:
     reach &= between(np.any(device_j > energy.battery_capacity_j * _SLACK, axis=1).astype(float)) == 0
     strongest_w = np.concatenate([np.zeros_like(device_j[:1]), np.maximum.accumulate(episode.tape.harvest_w)])
     for device in range(scenario.num_devices):
-        available_j = energy.battery_initial_j[device] + budgets.delay_s * strongest_w[last, device]
+        available_j = np.asarray(energy.battery_initial_j)[device] + budgets.delay_s * strongest_w[last, device]
         reach &= between(device_j[:, device]) <= available_j * _SLACK
     return reach
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from edgelearn_env.baselines.solvers import checked_solver
-from edgelearn_env.baselines.two_stage.clairvoyant.bounds_of_all_counts import pair_bounds, prices_along_tape
+from edgelearn_env.baselines.two_stage.clairvoyant.bounds_of_all_counts import bounds_of_all_counts, prices_along_tape
 from edgelearn_env.baselines.two_stage.clairvoyant.held_rounds import held_plan
 from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
 from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import replayed_plan
@@ -247,7 +247,7 @@ class _Search:
         still_open = self._bounds < self._value
         rows, columns = np.flatnonzero(still_open.any(axis=1)), np.flatnonzero(still_open.any(axis=0))
         if len(rows) and len(columns):
-            bounds = pair_bounds(prices_along_tape(solved, multipliers), rows, columns)
+            bounds = bounds_of_all_counts(prices_along_tape(solved, multipliers), rows, columns)
             self._bounds[np.ix_(rows, columns)] = np.maximum(self._bounds[np.ix_(rows, columns)], bounds)
 
 

@@ -99,7 +99,7 @@ class EpisodeProgram:
         if overdraft_price is not None:
             self._data["overdraft_price"] = np.asarray(overdraft_price)
         if holds is not None:
-            self._data["lull"] = np.where(holds, 0.0, episode.start.delay_s / self._scales.second)
+            self._data["longest_idle"] = np.where(holds, 0.0, episode.start.delay_s / self._scales.second)
         self._recurring = recurring
         sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
         if recurring:
@@ -295,8 +295,8 @@ class _Form:
         self._constraints += [battery >= p["reserve"], battery <= p["capacity"], self.wait_s >= 0]
         if num_rounds > 1:
             self._constraints.append(self.store)
-        if "lull" in p:
-            self._constraints.append(duration <= compute_s + self.upload_s + p["lull"])
+        if "longest_idle" in p:
+            self._constraints.append(duration <= compute_s + self.upload_s + p["longest_idle"])
 
 
 @functools.lru_cache(maxsize=256)

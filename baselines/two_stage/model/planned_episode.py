@@ -11,23 +11,23 @@ from edgelearn_env.baselines.two_stage.model.hardware import device_processors, 
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.bounds import BatchSizeForm, Progress
+from edgelearn_env.two_stage.bounds import BatchSizeForm, BoundTerms
 
 
-class Standing(NamedTuple):
+class PlanStart(NamedTuple):
     """Where an episode stands: what is left, and how far the bound has come.
 
     Attributes:
         delay_s: time left, s.
         energy_j: energy left, J.
         battery_j: charge of each device, J, (K,).
-        progress: of the learning bound, plain numbers; None at the beginning.
+        bound_terms: of the learning bound, plain numbers; None at the beginning.
     """
 
     delay_s: float
     energy_j: float
     battery_j: np.ndarray
-    progress: Progress | None
+    bound_terms: BoundTerms | None
 
     @classmethod
     def at_start(cls, scenario: Scenario) -> Self:
@@ -45,7 +45,7 @@ class PlannedEpisode:
         tape: of shape (T, K) with T >= M + N; its first round is the next to be played.
         num_pretrain_rounds: M.
         num_finetune_rounds: N.
-        standing: where the episode stands; at its start if None.
+        given_start: where the episode stands; at its start if None.
         restriction: what the plan must keep to besides.
     """
 
@@ -53,13 +53,13 @@ class PlannedEpisode:
     tape: Tape
     num_pretrain_rounds: int
     num_finetune_rounds: int
-    standing: Standing | None = None
+    given_start: PlanStart | None = None
     restriction: Restriction = UNRESTRICTED
 
     @cached_property
-    def start(self) -> Standing:
+    def start(self) -> PlanStart:
         """Where the rounds begin."""
-        return self.standing or Standing.at_start(self.scenario)
+        return self.given_start or PlanStart.at_start(self.scenario)
 
     @cached_property
     def pretrain_repeats(self) -> np.ndarray:
@@ -80,7 +80,7 @@ class PlannedEpisode:
     def form(self) -> BatchSizeForm:
         """The learning bound as a function of the batch sizes."""
         num_pretrain, num_finetune = int(np.sum(self.pretrain_repeats)), int(np.sum(self.finetune_repeats))
-        return self.scenario.bound.batch_size_form(num_pretrain, num_finetune, self.start.progress)
+        return self.scenario.bound.batch_size_form(num_pretrain, num_finetune, self.start.bound_terms)
 
     @property
     def has_fixed_batches(self) -> bool:

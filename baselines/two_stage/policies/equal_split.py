@@ -13,7 +13,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, System, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, Constants, constants_of
 
 # Rounding must not make the last share more than what is left.
 _PRUDENCE = 1 - 1e-9
@@ -27,18 +27,18 @@ class EqualSplit:
     its battery, plus what it harvests in the round on average.
 
     Attributes:
-        system: the scenario as arrays.
+        constants: the scenario as arrays.
         num_pretrain_rounds: M, a number or one for each episode, (B,).
         num_finetune_rounds: N, likewise.
     """
 
-    system: System
+    constants: Constants
     num_pretrain_rounds: np.ndarray | int
     num_finetune_rounds: np.ndarray | int
 
     def __call__(self, observed: Observed) -> Allocation:
         """The largest batches within this round's share."""
-        state, scenario = observed.state, self.system.scenario
+        state, scenario = observed.state, self.constants.scenario
         planned = self.num_pretrain_rounds + np.maximum(self.num_finetune_rounds, 1)
         share = _PRUDENCE / np.maximum(planned - state.round_index, 1)
         duration_s = (scenario.budgets.delay_s - state.elapsed_s) * share
@@ -48,8 +48,8 @@ class EqualSplit:
         tuning_s = duration_s - scenario.radio.downlink_s
         return allocation_of(
             switch=state.round_index >= self.num_pretrain_rounds,
-            server=largest_pretrain_round(self.system, duration_s, energy_j),
-            devices=largest_finetune_round(self.system, observed, tuning_s, np.minimum(device_j, stored_j)),
+            server=largest_pretrain_round(self.constants, duration_s, energy_j),
+            devices=largest_finetune_round(self.constants, observed, tuning_s, np.minimum(device_j, stored_j)),
         )
 
 
@@ -74,7 +74,7 @@ def tuned_equal_split(scenario: Scenario) -> EqualSplit:
         high = np.array([max(n.max(), b) for n, b in zip(neighbours, best, strict=True)])
     num_pretrain, num_finetune = best
     return EqualSplit(
-        system=system_of(scenario), num_pretrain_rounds=int(num_pretrain), num_finetune_rounds=int(num_finetune)
+        constants=constants_of(scenario), num_pretrain_rounds=int(num_pretrain), num_finetune_rounds=int(num_finetune)
     )
 
 
@@ -83,6 +83,8 @@ def _mean_objective(scenario: Scenario, pairs: np.ndarray) -> np.ndarray:
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(_NUM_TUNING_TAPES)])
     every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))
     num_pretrain, num_finetune = np.tile(pairs, (_NUM_TUNING_TAPES, 1)).T
-    policy = EqualSplit(system=system_of(scenario), num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune)
+    policy = EqualSplit(
+        constants=constants_of(scenario), num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune
+    )
     objective = rollout(scenario, every, policy).objective
     return np.log(objective).reshape(_NUM_TUNING_TAPES, -1).mean(axis=0)

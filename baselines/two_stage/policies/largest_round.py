@@ -7,7 +7,7 @@ import numpy as np
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, System
+from edgelearn_env.two_stage.dynamics import Allocation, Constants
 
 Array = Any
 
@@ -33,15 +33,15 @@ class DevicesRound(NamedTuple):
     batch: np.ndarray
 
 
-def largest_pretrain_round(system: System, duration_s: np.ndarray, energy_j: np.ndarray) -> ServerRound:
+def largest_pretrain_round(constants: Constants, duration_s: np.ndarray, energy_j: np.ndarray) -> ServerRound:
     """argmax of b subject to a b / f <= duration and rho kappa a b f^2 <= energy, b rounded down; at least 1.
 
     Args:
-        system: the scenario as arrays.
+        constants: the scenario as arrays.
         duration_s: what the round may last, s, (B,).
         energy_j: what it may cost, J, (B,).
     """
-    server, cycles = system.scenario.server, system.scenario.server_cycles_per_sample
+    server, cycles = constants.scenario.server, constants.scenario.server_cycles_per_sample
     capacitance = server.overhead_factor * server.capacitance_j_s2
     freq_hz = _balanced_freq_hz(duration_s, energy_j, capacitance, server.freq_min_hz, server.freq_max_hz)
     batch = _batch(duration_s, energy_j, capacitance, cycles, freq_hz, server.batch_max)
@@ -49,7 +49,7 @@ def largest_pretrain_round(system: System, duration_s: np.ndarray, energy_j: np.
 
 
 def largest_finetune_round(
-    system: System, observed: Observed, duration_s: np.ndarray, energy_j: np.ndarray
+    constants: Constants, observed: Observed, duration_s: np.ndarray, energy_j: np.ndarray
 ) -> DevicesRound:
     """argmax of b_k over f_k and p_k subject to compute + upload <= duration and their energy <= energy_k.
 
@@ -57,18 +57,18 @@ def largest_finetune_round(
     not even one sample fits takes one at the slowest clock, and the highest power that its battery can pay for, if any.
 
     Args:
-        system: the scenario as arrays.
+        constants: the scenario as arrays.
         observed: batteries and channels now.
         duration_s: what the round may last without the downlink, s, (B,).
         energy_j: what each device may spend, J, (B, K).
     """
-    devices, radio = system.scenario.devices, system.scenario.radio
-    kappa, cycles = system.capacitance_j_s2, system.work.cycles_per_sample
+    devices, radio = constants.scenario.devices, constants.scenario.radio
+    kappa, cycles = constants.capacitance_j_s2, constants.work.cycles_per_sample
     share = np.geomspace(_LEAST_POWER_SHARE, 1.0, _NUM_POWERS)[:, None, None]
     power_w = np.maximum(share * devices.power_max_w, devices.power_min_w)
     gain = observed.conditions.channel_gain
-    rate = uplink_rate_bps(power_w, gain, system.bandwidth_hz, radio.noise_w_per_hz)
-    upload_s = upload_time_s(system.work.upload_bit, rate)
+    rate = uplink_rate_bps(power_w, gain, constants.bandwidth_hz, radio.noise_w_per_hz)
+    upload_s = upload_time_s(constants.work.upload_bit, rate)
     time_s = np.maximum(duration_s[:, None] - upload_s, 0.0)
     left_j = np.maximum(energy_j - power_w * upload_s, 0.0)
     freq_hz = _balanced_freq_hz(time_s, left_j, kappa, devices.freq_min_hz, devices.freq_max_hz)
@@ -90,11 +90,11 @@ def allocation_of(switch: np.ndarray, server: ServerRound, devices: DevicesRound
     return Allocation(switch, server.freq_hz, server.batch, devices.freq_hz, devices.power_w, devices.batch)
 
 
-def pretrain_cost(system: System, server: ServerRound) -> tuple[np.ndarray, np.ndarray]:
+def pretrain_cost(constants: Constants, server: ServerRound) -> tuple[np.ndarray, np.ndarray]:
     """Duration, s, and energy, J, of a pre-training round, each (B,)."""
-    constants, cycles = system.scenario.server, system.scenario.server_cycles_per_sample
-    joules = compute_energy_j(constants.capacitance_j_s2, cycles, server.batch, server.freq_hz)
-    return compute_time_s(cycles, server.batch, server.freq_hz), constants.overhead_factor * joules
+    hardware, cycles = constants.scenario.server, constants.scenario.server_cycles_per_sample
+    joules = compute_energy_j(hardware.capacitance_j_s2, cycles, server.batch, server.freq_hz)
+    return compute_time_s(cycles, server.batch, server.freq_hz), hardware.overhead_factor * joules
 
 
 def _balanced_freq_hz(seconds: Array, joules: Array, capacitance: Array, least_hz: Array, most_hz: Array) -> np.ndarray:

@@ -17,7 +17,7 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
 )
 from edgelearn_env.baselines.two_stage.policies.priced_round import RoundPrices, finetune_outcome, priced_finetune_round
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, System
+from edgelearn_env.two_stage.dynamics import Allocation, Constants
 
 # One for all episodes, or one for each, (B,).
 Number = Any
@@ -69,7 +69,7 @@ class Lyapunov:
     The switch comes after M rounds, or once another does not fit, but not into a round that cannot be done.
 
     Attributes:
-        system: the scenario as arrays.
+        constants: the scenario as arrays.
         num_pretrain_rounds: M, a number or one for each episode, (B,).
         num_finetune_rounds: N, at least 1, likewise; fine-tuning goes on after them while the budgets last.
         second_price: lambda, of a second, in units of the sum over rounds of sum_k omega_k^2 sigma_k^2 / b_k; likewise.
@@ -77,7 +77,7 @@ class Lyapunov:
         weight: V, what the penalty counts beside the drift; the larger, the less the queues move the prices.
     """
 
-    system: System
+    constants: Constants
     num_pretrain_rounds: Number
     num_finetune_rounds: Number
     second_price: Number
@@ -86,52 +86,52 @@ class Lyapunov:
 
     def __call__(self, observed: Observed) -> Allocation:
         """The round with the least drift plus penalty, of the stage that is on."""
-        state, devices = observed.state, self.system.scenario.devices
+        state, devices = observed.state, self.constants.scenario.devices
         server = self._server_round(state.round_index)
         due = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
         rows = np.flatnonzero(due & ~state.ended)
         shape = state.battery_j.shape
         chosen = DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 1.0)))
         now, at = (mapped(lambda array: array[rows], record) for record in (observed, self.round_prices(observed)))
-        write_rows(chosen, rows, priced_finetune_round(self.system, now, at))
+        write_rows(chosen, rows, priced_finetune_round(self.constants, now, at))
         # Another pre-training round is better than a switch into a round that cannot be done.
-        switch = due & (state.finetuning | finetune_outcome(self.system, observed, chosen).counted)
+        switch = due & (state.finetuning | finetune_outcome(self.constants, observed, chosen).counted)
         return allocation_of(switch, server, chosen)
 
     def round_prices(self, observed: Observed) -> RoundPrices:
         """Prices of a fine-tuning round, (B,) and (B, K): the queues over V."""
-        queues, budgets = self.queues(observed), self.system.scenario.budgets
+        queues, budgets = self.queues(observed), self.constants.scenario.budgets
         unit = np.broadcast_to(self._worth / self.weight, queues.delay.shape)
-        joule = (queues.energy / budgets.energy_j)[:, None] + queues.batteries / self.system.battery_capacity_j
-        noise = np.broadcast_to(self.system.gradient_noise_weight, joule.shape)
+        joule = (queues.energy / budgets.energy_j)[:, None] + queues.batteries / self.constants.battery_capacity_j
+        noise = np.broadcast_to(self.constants.gradient_noise_weight, joule.shape)
         return RoundPrices(noise, queues.delay / budgets.delay_s * unit, joule * unit[:, None])
 
     def queues(self, observed: Observed) -> Queues:
         """The virtual queues before a round."""
-        state, budgets, before = observed.state, self.system.scenario.budgets, self._pretraining
-        done = np.minimum(state.progress.num_finetune_rounds / self.num_finetune_rounds, 1.0)
+        state, budgets, before = observed.state, self.constants.scenario.budgets, self._pretraining
+        done = np.minimum(state.bound_terms.num_finetune_rounds / self.num_finetune_rounds, 1.0)
 
         def backlog(price: Number, used: np.ndarray, used_before: np.ndarray, budget: float) -> np.ndarray:
             ahead = used - used_before - done * (budget - used_before)
             first = self.weight * price * budget / self._worth
             return np.maximum(first + np.where(state.finetuning, ahead, 0.0) / budget, _LEAST_BACKLOG)
 
-        kept_j = _RESERVE * self.system.battery_capacity_j + (1 - done)[:, None] * before.charge_j
+        kept_j = _RESERVE * self.constants.battery_capacity_j + (1 - done)[:, None] * before.charge_j
         return Queues(
             delay=backlog(self.second_price, state.elapsed_s, before.seconds, budgets.delay_s),
             energy=backlog(self.joule_price, state.spent_j, before.joules, budgets.energy_j),
-            batteries=np.maximum(kept_j - state.battery_j, 0.0) / self.system.battery_capacity_j,
+            batteries=np.maximum(kept_j - state.battery_j, 0.0) / self.constants.battery_capacity_j,
         )
 
     @property
     def _worth(self) -> Number:
         """What both budgets are worth at the prices."""
-        budgets = self.system.scenario.budgets
+        budgets = self.constants.scenario.budgets
         return self.second_price * budgets.delay_s + self.joule_price * budgets.energy_j
 
     def _server_round(self, round_index: np.ndarray) -> ServerRound:
         """The pre-training round at the prices: b = sqrt(noise price / cost of a sample), rounded."""
-        server, one = server_processor(self.system.scenario), self.system.bound.batch_size_form(1, 1)
+        server, one = server_processor(self.constants.scenario), self.constants.bound.batch_size_form(1, 1)
         to_come = np.maximum(self.num_pretrain_rounds - 1 - round_index, 0)
         noise = one.pretrain_weight / one.finetune_weight * one.pretrain_decay**to_come
         sample = cheapest_sample(self.second_price, self.joule_price, server)
@@ -141,15 +141,15 @@ class Lyapunov:
 
     def _fits(self, observed: Observed, server: ServerRound) -> np.ndarray:
         """Whether the budgets allow that pre-training round, (B,)."""
-        state, budgets = observed.state, self.system.scenario.budgets
-        seconds, joules = pretrain_cost(self.system, server)
+        state, budgets = observed.state, self.constants.scenario.budgets
+        seconds, joules = pretrain_cost(self.constants, server)
         return (state.elapsed_s + seconds <= budgets.delay_s) & (state.spent_j + joules <= budgets.energy_j)
 
     @cached_property
     def _pretraining(self) -> Pretraining:
         """What is planned: all M rounds, and a harvest as on average."""
-        energy, index = self.system.scenario.energy, np.arange(self.system.scenario.budgets.max_rounds)[:, None]
-        costs = pretrain_cost(self.system, self._server_round(index))
+        energy, index = self.constants.scenario.energy, np.arange(self.constants.scenario.budgets.max_rounds)[:, None]
+        costs = pretrain_cost(self.constants, self._server_round(index))
         seconds, joules = (np.sum(np.where(index < self.num_pretrain_rounds, cost, 0.0), axis=0) for cost in costs)
         charge_j = energy.battery_initial_j + seconds[:, None] * energy.harvest_mean_w
         return Pretraining(seconds, joules, np.minimum(charge_j, energy.battery_capacity_j))

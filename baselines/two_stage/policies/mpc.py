@@ -11,15 +11,15 @@ from joblib import Parallel, delayed
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, RoundTimes
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, Standing
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.bounds import Progress
+from edgelearn_env.two_stage.bounds import BoundTerms
 from edgelearn_env.two_stage.dynamics import Allocation
 
-Pair = tuple[int, int]
+Counts = tuple[int, int]
 
 # Shares of the rounds left from which the first search starts.
 _STARTS = (0.1, 0.25, 0.45)
@@ -67,7 +67,7 @@ class BlockEpisode(PlannedEpisode):
 class _Outlook(NamedTuple):
     """A plan on a forecast: its numbers of rounds, what Phi it would end with, and its first round."""
 
-    pair: Pair
+    pair: Counts
     value: float
     first_round: Allocation
 
@@ -85,7 +85,7 @@ class MPC:
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._planned: dict[int, Pair] = {}
+        self._planned: dict[int, Counts] = {}
 
     def __call__(self, observed: Observed) -> Allocation:
         """The first round of a fresh plan for every episode."""
@@ -101,11 +101,11 @@ class MPC:
             rows[index], self._planned[index] = allocation, pair
         return mapped(lambda *arrays: np.stack(arrays), *rows)
 
-    def _remembered(self, index: int, episode: Observed) -> Pair | None:
+    def _remembered(self, index: int, episode: Observed) -> Counts | None:
         return self._planned.get(index) if episode.state.round_index else None
 
 
-def planned_round(scenario: Scenario, observed: Observed, planned: Pair | None) -> tuple[Allocation, Pair]:
+def planned_round(scenario: Scenario, observed: Observed, planned: Counts | None) -> tuple[Allocation, Counts]:
     """What to do in this round of one episode, and the numbers of rounds (M, N) planned after it.
 
     Args:
@@ -115,7 +115,7 @@ def planned_round(scenario: Scenario, observed: Observed, planned: Pair | None) 
     """
     outlooks = _Outlooks(scenario, observed)
     best = outlooks.search() if planned is None else outlooks.compare(planned)
-    now = float(scenario.bound.value(observed.state.progress))
+    now = float(scenario.bound.value(observed.state.bound_terms))
     if best is None or (observed.state.finetuning and best.value >= now):
         return stopping_round(scenario), (0, 0)
     num_pretrain, num_finetune = best.pair
@@ -128,7 +128,7 @@ class _Outlooks:
     def __init__(self, scenario: Scenario, observed: Observed) -> None:
         self._scenario, self._observed = scenario, observed
         self._most = scenario.budgets.max_rounds - int(observed.state.round_index)
-        self._found: dict[Pair, _Outlook | None] = {}
+        self._found: dict[Counts, _Outlook | None] = {}
 
     def search(self) -> _Outlook | None:
         """The best plan on the forecast, by a pattern search with ever smaller steps."""
@@ -141,7 +141,7 @@ class _Outlooks:
             best, step = (best, step // 2) if rival is best else (rival, step)
         return best
 
-    def compare(self, planned: Pair) -> _Outlook | None:
+    def compare(self, planned: Counts) -> _Outlook | None:
         """The plan of the last round or a neighbour of it, which take turns; shortened as long as neither fits.
 
         A switch into a round that no battery can pay for is put off.
@@ -158,11 +158,11 @@ class _Outlooks:
             best = self._best([(num_pretrain, num_finetune), (num_pretrain + 1, num_finetune)])
         return best
 
-    def _best(self, pairs: list[Pair]) -> _Outlook | None:
+    def _best(self, pairs: list[Counts]) -> _Outlook | None:
         outlooks = [outlook for outlook in map(self._outlook, pairs) if outlook is not None]
         return min(outlooks, key=lambda outlook: outlook.value, default=None)
 
-    def _outlook(self, pair: Pair) -> _Outlook | None:
+    def _outlook(self, pair: Counts) -> _Outlook | None:
         """The plan for one pair; None if it does not fit into what is left."""
         fits = pair[0] >= 0 and pair[1] >= 1 and sum(pair) <= self._most
         if not fits or (pair[0] and self._observed.state.finetuning):
@@ -171,7 +171,7 @@ class _Outlooks:
             self._found[pair] = self._solved(pair)
         return self._found[pair]
 
-    def _solved(self, pair: Pair) -> _Outlook | None:
+    def _solved(self, pair: Counts) -> _Outlook | None:
         episode = self._rest(*pair)
         if min(episode.finetune_delay_s, episode.finetune_energy_j) <= 0:
             return None
@@ -195,11 +195,11 @@ class _Outlooks:
             tape=expected_tape(self._scenario, self._observed.conditions, middle),
             num_pretrain_rounds=len(pretrain),
             num_finetune_rounds=len(finetune),
-            standing=Standing(
+            given_start=PlanStart(
                 delay_s=float(budgets.delay_s - state.elapsed_s),
                 energy_j=float(budgets.energy_j - state.spent_j),
                 battery_j=state.battery_j,
-                progress=Progress(*(float(term) for term in state.progress)),
+                bound_terms=BoundTerms(*(float(term) for term in state.bound_terms)),
             ),
             pretrain_blocks=pretrain,
             finetune_blocks=finetune,

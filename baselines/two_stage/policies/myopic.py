@@ -13,8 +13,8 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     pretrain_cost,
 )
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.bounds import Progress
-from edgelearn_env.two_stage.dynamics import Allocation, System
+from edgelearn_env.two_stage.bounds import BoundTerms
+from edgelearn_env.two_stage.dynamics import Allocation, Constants
 
 _NUM_PACES = 16
 
@@ -28,21 +28,21 @@ class Myopic:
     pre-training round of a pace first.
 
     Attributes:
-        system: the scenario as arrays.
+        constants: the scenario as arrays.
     """
 
-    system: System
+    constants: Constants
 
     def __call__(self, observed: Observed) -> Allocation:
         """Play the best pace of the better stage."""
-        state, budgets = observed.state, self.system.scenario.budgets
+        state, budgets = observed.state, self.constants.scenario.budgets
         rounds_left = budgets.max_rounds - state.round_index
         pace = np.maximum(np.geomspace(np.ones(len(rounds_left)), np.maximum(rounds_left, 1), _NUM_PACES), 1.0)
         duration_s = (budgets.delay_s - state.elapsed_s) * (1 - 1e-9) / pace
         energy_j = (budgets.energy_j - state.spent_j) * (1 - 1e-9) / pace
         devices, noise = self._finetune_rounds(observed, pace, duration_s, energy_j)
         server, after_pretrain = self._pretrain_rounds(observed, duration_s, energy_j)
-        ahead = self._bound_ahead(state.progress, pace, noise, np.ones_like(rounds_left))
+        ahead = self._bound_ahead(state.bound_terms, pace, noise, np.ones_like(rounds_left))
         switch_value, switch_pace = np.min(ahead, axis=0), np.argmin(ahead, axis=0)
         stay = [np.min(self._bound_ahead(progress, pace, noise, share), axis=0) for progress, share in after_pretrain]
         stay_value, stay_pace = np.min(stay, axis=0), np.argmin(stay, axis=0)
@@ -57,40 +57,40 @@ class Myopic:
         self, observed: Observed, pace: np.ndarray, duration_s: np.ndarray, energy_j: np.ndarray
     ) -> tuple[list[DevicesRound], np.ndarray]:
         """The largest fine-tuning round of each pace, and its sum of omega^2 sigma^2 / b, (paces, B)."""
-        radio, num_devices = self.system.scenario.radio, self.system.scenario.num_devices
+        radio, num_devices = self.constants.scenario.radio, self.constants.scenario.num_devices
         device_j = np.maximum(energy_j - radio.downlink_j, 0.0)[..., None] / num_devices
         stored_j = observed.state.battery_j / pace[..., None] + observed.conditions.harvest_w * duration_s[..., None]
         rounds = [
-            largest_finetune_round(self.system, observed, seconds - radio.downlink_s, joules)
+            largest_finetune_round(self.constants, observed, seconds - radio.downlink_s, joules)
             for seconds, joules in zip(duration_s, np.minimum(device_j, stored_j), strict=True)
         ]
-        weight = self.system.gradient_noise_weight
+        weight = self.constants.gradient_noise_weight
         return rounds, np.stack([np.sum(weight / chosen.batch, axis=1) for chosen in rounds])
 
     def _pretrain_rounds(
         self, observed: Observed, duration_s: np.ndarray, energy_j: np.ndarray
-    ) -> tuple[list[ServerRound], list[tuple[Progress, np.ndarray]]]:
+    ) -> tuple[list[ServerRound], list[tuple[BoundTerms, np.ndarray]]]:
         """The largest pre-training round of each pace; the bound's progress after it and the share of budgets left."""
-        state, bound, budgets = observed.state, self.system.bound, self.system.scenario.budgets
+        state, bound, budgets = observed.state, self.constants.bound, self.constants.scenario.budgets
         rounds, after = [], []
         for seconds, joules in zip(duration_s, energy_j, strict=True):
-            chosen = largest_pretrain_round(self.system, seconds, joules)
-            used_s, used_j = pretrain_cost(self.system, chosen)
+            chosen = largest_pretrain_round(self.constants, seconds, joules)
+            used_s, used_j = pretrain_cost(self.constants, chosen)
             share = np.minimum(
                 1 - used_s / (budgets.delay_s - state.elapsed_s), 1 - used_j / (budgets.energy_j - state.spent_j)
             )
-            term = bound.after_pretrain_round(state.progress.pretrain_term, chosen.batch)
-            progress = state.progress._replace(
-                num_pretrain_rounds=state.progress.num_pretrain_rounds + 1, pretrain_term=term
+            term = bound.after_pretrain_round(state.bound_terms.pretrain_term, chosen.batch)
+            progress = state.bound_terms._replace(
+                num_pretrain_rounds=state.bound_terms.num_pretrain_rounds + 1, pretrain_term=term
             )
             rounds.append(chosen)
             after.append((progress, np.maximum(share, 0.0)))
         return rounds, after
 
-    def _bound_ahead(self, progress: Progress, pace: np.ndarray, noise: np.ndarray, share: np.ndarray) -> np.ndarray:
+    def _bound_ahead(self, progress: BoundTerms, pace: np.ndarray, noise: np.ndarray, share: np.ndarray) -> np.ndarray:
         """Phi if `share` of `pace` rounds with that noise followed, (paces, B)."""
         num_rounds = pace * share
-        return self.system.bound.value(
+        return self.constants.bound.value(
             progress._replace(
                 num_finetune_rounds=progress.num_finetune_rounds + num_rounds,
                 num_pretrain_rounds=progress.num_pretrain_rounds + np.zeros_like(num_rounds),

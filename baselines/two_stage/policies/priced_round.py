@@ -15,7 +15,7 @@ from edgelearn_env.baselines.two_stage.model.hardware import device_processors, 
 from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound, ServerRound, allocation_of
 from edgelearn_env.physics.compute import compute_energy_j
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Outcome, System, finetune_round, step
+from edgelearn_env.two_stage.dynamics import Allocation, Constants, Outcome, finetune_round, step
 
 # Steps of the ascent, and how strongly finish times move their prices: times fall about as price^(-1/2) to ^(-2/3).
 _NUM_STEPS, _STEP = 10, 1.5
@@ -48,7 +48,7 @@ class RoundPrices(NamedTuple):
     joule: np.ndarray
 
 
-class Room(NamedTuple):
+class RoundLimits(NamedTuple):
     """What a round may use at most, downlink apart.
 
     Attributes:
@@ -62,9 +62,9 @@ class Room(NamedTuple):
     charge_j: np.ndarray
 
     @classmethod
-    def of(cls, system: System, observed: Observed) -> "Room":
+    def of(cls, constants: Constants, observed: Observed) -> "RoundLimits":
         """What is left, a rounding error less."""
-        budgets, radio, state = system.scenario.budgets, system.scenario.radio, observed.state
+        budgets, radio, state = constants.scenario.budgets, constants.scenario.radio, observed.state
         seconds = budgets.delay_s - state.elapsed_s - radio.downlink_s
         joules = budgets.energy_j - state.spent_j - radio.downlink_j
         limits = (seconds, joules, state.battery_j)
@@ -81,7 +81,7 @@ class Parts(NamedTuple):
     finish_s: np.ndarray
 
 
-def priced_finetune_round(system: System, observed: Observed, prices: RoundPrices) -> DevicesRound:
+def priced_finetune_round(constants: Constants, observed: Observed, prices: RoundPrices) -> DevicesRound:
     """argmin over b, f, p of sum_k noise_k / b_k + second D + sum_k joule_k e_k, D = max_k (compute + upload).
 
     The round keeps within what is left of both budgets and in every battery: nobody waits for harvest. Batches are
@@ -89,49 +89,54 @@ def priced_finetune_round(system: System, observed: Observed, prices: RoundPrice
     a single sample, and wait if they must, unless that would raise Phi: then it is better that the episode ends.
 
     Args:
-        system: the scenario as arrays.
+        constants: the scenario as arrays.
         observed: batteries, channels and harvest now.
         prices: of this round.
     """
-    parts = priced_parts(system, observed, prices)
+    parts = priced_parts(constants, observed, prices)
     chosen = DevicesRound(parts.freq_hz, parts.power_w, np.floor(parts.batch * (1 + _NUDGE)))
-    rows = np.flatnonzero(~finetune_outcome(system, observed, chosen).counted)
+    rows = np.flatnonzero(~finetune_outcome(constants, observed, chosen).counted)
     now, at, refused = (mapped(lambda array: array[rows], record) for record in (observed, prices, chosen))
-    write_rows(chosen, rows, _rescued(system, now, at, refused))
+    write_rows(chosen, rows, _rescued(constants, now, at, refused))
     return chosen
 
 
-def _rescued(system: System, observed: Observed, prices: RoundPrices, refused: DevicesRound) -> DevicesRound:
+def _rescued(constants: Constants, observed: Observed, prices: RoundPrices, refused: DevicesRound) -> DevicesRound:
     """The refused round with single samples of the devices to blame, where that can be done and lowers Phi."""
-    energy_j, finish_s = used_by(system, observed, refused)
-    to_blame = (finish_s > Room.of(system, observed).seconds[:, None]) | (energy_j > system.battery_capacity_j)
-    single = single_samples(system, observed, prices)
+    energy_j, finish_s = used_by(constants, observed, refused)
+    to_blame = (finish_s > RoundLimits.of(constants, observed).seconds[:, None]) | (
+        energy_j > constants.battery_capacity_j
+    )
+    single = single_samples(constants, observed, prices)
     tried = DevicesRound(*(np.where(to_blame, one, part) for one, part in zip(single, refused, strict=True)))
-    helps = finetune_outcome(system, observed, tried).reward > 0
+    helps = finetune_outcome(constants, observed, tried).reward > 0
     return DevicesRound(*(np.where(helps[:, None], new, old) for new, old in zip(tried, refused, strict=True)))
 
 
-def priced_parts(system: System, observed: Observed, prices: RoundPrices, num_steps: int = _NUM_STEPS) -> Parts:
+def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices, num_steps: int = _NUM_STEPS) -> Parts:
     """The same with real-valued batches, by multiplicative ascent on the round's dual function.
 
     Its variables are the price of each device's finish and that of its joules. The prices of finishing sum to that of a
     second; whoever is late pays for it, until all finish together. They rise above the prices given where the round
     would pass a limit.
     """
-    room, joule, num_devices = Room.of(system, observed), prices.joule, system.scenario.num_devices
+    limits, joule, num_devices = RoundLimits.of(constants, observed), prices.joule, constants.scenario.num_devices
     finish = np.repeat(prices.second[:, None] / num_devices, num_devices, axis=1)
     for _ in range(num_steps):
-        parts = _cheapest_parts(system, observed, prices.noise, finish, joule)
-        joule = _risen_joule(prices, room, parts, joule)
-        finish = _shared_second(prices, room, parts, finish)
-    return _cheapest_parts(system, observed, prices.noise, finish, joule)
+        parts = _cheapest_parts(constants, observed, prices.noise, finish, joule)
+        joule = _risen_joule(prices, limits, parts, joule)
+        finish = _shared_second(prices, limits, parts, finish)
+    return _cheapest_parts(constants, observed, prices.noise, finish, joule)
 
 
 def _cheapest_parts(
-    system: System, observed: Observed, noise: np.ndarray, finish: np.ndarray, joule: np.ndarray
+    constants: Constants, observed: Observed, noise: np.ndarray, finish: np.ndarray, joule: np.ndarray
 ) -> Parts:
     """argmin of noise / b + finish (compute + upload) + joule e for each device by itself: the closed forms, (B, K)."""
-    devices, uplink = device_processors(system.scenario), uplinks(system.scenario, observed.conditions.channel_gain)
+    devices, uplink = (
+        device_processors(constants.scenario),
+        uplinks(constants.scenario, observed.conditions.channel_gain),
+    )
     sample, freq_hz = cheapest_sample(finish, joule, devices), cheapest_frequency_hz(finish, joule, devices)
     compute_s = cheapest_batch(noise, sample, devices.batch_max).seconds
     upload_s = cheapest_upload(finish, joule, uplink).seconds
@@ -141,46 +146,48 @@ def _cheapest_parts(
     return Parts(batch, freq_hz, power_w, compute_j + power_w * upload_s, compute_s + upload_s)
 
 
-def _risen_joule(prices: RoundPrices, room: Room, parts: Parts, joule: np.ndarray) -> np.ndarray:
+def _risen_joule(prices: RoundPrices, limits: RoundLimits, parts: Parts, joule: np.ndarray) -> np.ndarray:
     """The price of a joule after a step: up where a battery or the energy budget is short, else down to its least."""
-    of_budget = np.sum(parts.energy_j, axis=1, keepdims=True) / room.joules[:, None]
-    beyond = np.maximum(parts.energy_j / room.charge_j, of_budget)
+    of_budget = np.sum(parts.energy_j, axis=1, keepdims=True) / limits.joules[:, None]
+    beyond = np.maximum(parts.energy_j / limits.charge_j, of_budget)
     return np.clip(joule * np.minimum(beyond, _MOST_BEYOND), prices.joule, _DEAREST * prices.joule)
 
 
-def _shared_second(prices: RoundPrices, room: Room, parts: Parts, finish: np.ndarray) -> np.ndarray:
+def _shared_second(prices: RoundPrices, limits: RoundLimits, parts: Parts, finish: np.ndarray) -> np.ndarray:
     """The prices of finishing after a step, (B, K); together they rise where the round would be too long."""
     duration_s = np.max(parts.finish_s, axis=1)
-    beyond = np.minimum(duration_s / room.seconds, _MOST_BEYOND)
+    beyond = np.minimum(duration_s / limits.seconds, _MOST_BEYOND)
     second = np.clip(np.sum(finish, axis=1) * beyond**_STEP, prices.second, _DEAREST * prices.second)
     share = finish * np.maximum(parts.finish_s / duration_s[:, None], 1 / _MOST_BEYOND) ** _STEP
     return share * (second / np.sum(share, axis=1))[:, None]
 
 
-def single_samples(system: System, observed: Observed, prices: RoundPrices) -> DevicesRound:
+def single_samples(constants: Constants, observed: Observed, prices: RoundPrices) -> DevicesRound:
     """One sample a device, waits included, at the clock and power of a grid that cost least and are in time."""
-    devices = system.scenario.devices
+    devices = constants.scenario.devices
     clock, power = np.linspace(0, 1, _NUM_CLOCKS), np.geomspace(_LEAST_POWER_SHARE, 1, _NUM_POWERS)
     clock, power = (share.reshape(-1, 1, 1) for share in np.meshgrid(clock, power))
     shape = (len(power), *observed.state.battery_j.shape)
     freq_hz = np.broadcast_to(devices.freq_min_hz + clock * (devices.freq_max_hz - devices.freq_min_hz), shape)
     ways = DevicesRound(freq_hz, np.broadcast_to(power * devices.power_max_w, shape), np.ones(shape))
-    energy_j, finish_s = used_by(system, observed, ways)
-    fits = (finish_s <= Room.of(system, observed).seconds[:, None]) & (energy_j <= system.battery_capacity_j)
+    energy_j, finish_s = used_by(constants, observed, ways)
+    fits = (finish_s <= RoundLimits.of(constants, observed).seconds[:, None]) & (
+        energy_j <= constants.battery_capacity_j
+    )
     cost = prices.second[:, None] * np.where(fits, finish_s, np.inf) + prices.joule * energy_j
     least = np.argmin(cost, axis=0)[None]
     return DevicesRound(*(np.take_along_axis(array, least, axis=0)[0] for array in ways))
 
 
-def used_by(system: System, observed: Observed, devices: DevicesRound) -> tuple[np.ndarray, np.ndarray]:
+def used_by(constants: Constants, observed: Observed, devices: DevicesRound) -> tuple[np.ndarray, np.ndarray]:
     """Energy of each device in J, and when it is done in s, its wait included, (..., B, K)."""
-    done = finetune_round(system, observed.state.battery_j, observed.conditions, _finetuning(devices))
+    done = finetune_round(constants, observed.state.battery_j, observed.conditions, _finetuning(devices))
     return done.compute_j + done.upload_j, done.wait_s + done.compute_s + done.upload_s
 
 
-def finetune_outcome(system: System, observed: Observed, devices: DevicesRound) -> Outcome:
+def finetune_outcome(constants: Constants, observed: Observed, devices: DevicesRound) -> Outcome:
     """What a fine-tuning round would do."""
-    return step(system, observed.state, observed.conditions, _finetuning(devices))[1]
+    return step(constants, observed.state, observed.conditions, _finetuning(devices))[1]
 
 
 def _finetuning(devices: DevicesRound) -> Allocation:

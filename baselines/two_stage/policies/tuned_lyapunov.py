@@ -3,13 +3,13 @@
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
-from edgelearn_env.baselines.two_stage.static.round_counts import Pair, Prices, solve_pair
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, solve_pair
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import system_of
+from edgelearn_env.two_stage.dynamics import constants_of
 
 # Points of each grid along M and N, and tapes that it is judged on: each is finer than the one before, and surer.
 _GRIDS = ((9, 8), (5, 16), (5, 32))
@@ -52,7 +52,7 @@ def _policy(scenario: Scenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov
     prices = np.tile(_static_prices(scenario, pairs), (repeats, 1))
     num_pretrain, num_finetune = np.tile(pairs, (repeats, 1)).T
     return Lyapunov(
-        system=system_of(scenario),
+        constants=constants_of(scenario),
         num_pretrain_rounds=num_pretrain,
         num_finetune_rounds=num_finetune,
         second_price=prices[:, 0],
@@ -65,12 +65,12 @@ def _static_prices(scenario: Scenario, pairs: np.ndarray) -> np.ndarray:
 
     Where the budgets forbid so many rounds, prices at which single samples are the best that can be had.
     """
-    system, budgets, num_devices = StaticSystem.of(scenario), scenario.budgets, scenario.num_devices
+    constants, budgets, num_devices = StaticConstants.of(scenario), scenario.budgets, scenario.num_devices
     found = []
     for num_pretrain, num_finetune in pairs.tolist():
-        pair = Pair(system, num_pretrain, num_finetune)
-        weight, count = system.server_rounds(num_pretrain)
-        single_samples = weight @ count + num_finetune * np.sum(system.device_noise)
+        pair = RoundCounts(constants, num_pretrain, num_finetune)
+        weight, count = constants.server_rounds(num_pretrain)
+        single_samples = weight @ count + num_finetune * np.sum(constants.device_noise)
         first = Prices(np.full(num_devices, pair.start / budgets.delay_s / num_devices), pair.start / budgets.energy_j)
         prices, _ = solve_pair(pair, first, stop=float(single_samples))
         found.append((np.sum(prices.finish), prices.energy))

@@ -14,7 +14,7 @@ from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages
 from edgelearn_env.baselines.two_stage.static.relaxation import real_rounds_bound
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem, average_tape
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants, average_tape
 from edgelearn_env.baselines.two_stage.static.search import Best, best_rounds
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
@@ -103,14 +103,14 @@ def static_design(
     Raises:
         InvalidInputError: the budgets cannot pay for one fine-tuning round of single samples on the mean channel.
     """
-    system = StaticSystem.of(scenario, restriction)
-    best = best_rounds(system, stages)
+    constants = StaticConstants.of(scenario, restriction)
+    best = best_rounds(constants, stages)
     if not best.has_finetuned and stages != "pretrain":
         require_one_round(scenario, restriction)
     bound = best.bound
     if isinstance(scenario.bound, TwoStageBound) and stages == "both" and not restriction.is_any:
-        bound = min(bound, real_rounds_bound(system, scenario.bound, best.prices))
-    return _design(system, best, bound)
+        bound = min(bound, real_rounds_bound(constants, scenario.bound, best.prices))
+    return _design(constants, best, bound)
 
 
 def with_ample_batteries(scenario: Scenario) -> Scenario:
@@ -119,9 +119,9 @@ def with_ample_batteries(scenario: Scenario) -> Scenario:
     return scenario.replace(energy={"battery_initial_j": charge_j, "battery_capacity_j": charge_j})
 
 
-def _design(system: StaticSystem, best: Best, bound: float) -> StaticDesign:
-    rounds, scenario = best.rounds, system.scenario
-    uplink, downlink_s = system.uplink, scenario.radio.downlink_s
+def _design(constants: StaticConstants, best: Best, bound: float) -> StaticDesign:
+    rounds, scenario = best.rounds, constants.scenario
+    uplink, downlink_s = constants.uplink, scenario.radio.downlink_s
     server_freq_hz = np.full(len(rounds.server_batch), rounds.server_freq_hz)
     return StaticDesign(
         scenario=scenario,
@@ -129,7 +129,7 @@ def _design(system: StaticSystem, best: Best, bound: float) -> StaticDesign:
         num_finetune_rounds=best.num_finetune_rounds,
         server_batch=rounds.server_batch,
         server_freq_hz=server_freq_hz,
-        server_duration_s=system.server.cycles_per_sample * rounds.server_batch / server_freq_hz,
+        server_duration_s=constants.server.cycles_per_sample * rounds.server_batch / server_freq_hz,
         batch=rounds.batch,
         freq_hz=rounds.freq_hz,
         power_w=np.minimum(uplink.noise_w * np.expm1(uplink.nats_s / rounds.upload_s), uplink.power_max_w),
@@ -137,7 +137,7 @@ def _design(system: StaticSystem, best: Best, bound: float) -> StaticDesign:
         value=best.value,
         bound=bound * (1 - _ROUNDING),
         num_solved=best.num_solved,
-        restriction=system.restriction,
+        restriction=constants.restriction,
     )
 
 
@@ -151,23 +151,27 @@ def require_one_round(scenario: Scenario, restriction: Restriction = UNRESTRICTE
     Raises:
         InvalidInputError: they cannot; the sentence says which is too small, and by how much.
     """
-    system, share = StaticSystem.of(scenario, restriction), restriction.pretrain_share
-    system = system if share is None else system.with_share(1 - share)
+    constants, share = StaticConstants.of(scenario, restriction), restriction.pretrain_share
+    constants = constants if share is None else constants.with_share(1 - share)
     whose = "" if share is None else f"{1 - share:.3g} of "
-    radio, devices = scenario.radio, system.devices
-    least_s = radio.downlink_s + float(np.max(devices.cycles_per_sample / devices.freq_max_hz + system.least_upload_s))
-    _require(system.delay_s, least_s, f"{whose}budgets.delay_s", "s", "")
-    low, high = np.full(len(system.device_noise), _LEAST_POWER_W), np.full(len(system.device_noise), _MOST_POWER_W)
+    radio, devices = scenario.radio, constants.devices
+    finish_s = devices.cycles_per_sample / devices.freq_max_hz + constants.least_upload_s
+    least_s = radio.downlink_s + float(np.max(finish_s))
+    _require(constants.delay_s, least_s, f"{whose}budgets.delay_s", "s", "")
+    low, high = (
+        np.full(len(constants.device_noise), _LEAST_POWER_W),
+        np.full(len(constants.device_noise), _MOST_POWER_W),
+    )
     for _ in range(_HALVINGS):
         # Seconds are worth as many joules as make every device finish just in time.
         worth_w = np.sqrt(low * high)
         compute = cheapest_compute(0.0, worth_w, 1.0, devices)
-        upload = cheapest_upload(worth_w, 1.0, system.uplink)
-        late = compute.seconds + upload.seconds > system.delay_s - radio.downlink_s
+        upload = cheapest_upload(worth_w, 1.0, constants.uplink)
+        late = compute.seconds + upload.seconds > constants.delay_s - radio.downlink_s
         low, high = np.where(late, worth_w, low), np.where(late, high, worth_w)
     spent_j = compute.cost + upload.cost - worth_w * (compute.seconds + upload.seconds)
     least_j = radio.downlink_j + float(np.sum(spent_j))
-    _require(system.energy_j, least_j, f"{whose}budgets.energy_j", "J", f" within {system.delay_s:g} s")
+    _require(constants.energy_j, least_j, f"{whose}budgets.energy_j", "J", f" within {constants.delay_s:g} s")
 
 
 # Between these worths of a second lie all that matter: nobody hurries, everybody hurries.

@@ -3,13 +3,13 @@
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.static.round_counts import MARGIN, Prices, Rounds
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 
 _HALVINGS, _LEAST_LEVEL = 80, 1e-30
 
 
 def solve_pretraining(
-    system: StaticSystem, num_rounds: int, shares: np.ndarray, stop: float
+    constants: StaticConstants, num_rounds: int, shares: np.ndarray, stop: float
 ) -> tuple[Prices, Rounds | None]:
     """Best prices and rounds for (M, 0); no rounds if the budgets cannot pay for single samples.
 
@@ -18,14 +18,14 @@ def solve_pretraining(
     limits, with the level at which they sum to B: the price of a sample.
 
     Args:
-        system: the scenario's constants.
+        constants: the scenario's constants.
         num_rounds: M > 0.
         shares: how the price of time is split among the devices, which have nothing to do here, (K,).
         stop: a value of X that is not worth reaching; where there are no rounds, the prices prove that it is exceeded.
     """
-    server, devices = system.server, system.devices
-    weight, count = system.server_rounds(num_rounds)
-    clocked, by_time, by_energy = _samples_and_slopes(system)
+    server, devices = constants.server, constants.devices
+    weight, count = constants.server_rounds(num_rounds)
+    clocked, by_time, by_energy = _samples_and_slopes(constants)
     samples = clocked * (1 - MARGIN)
     if samples < num_rounds:
         # At this price single samples are cheapest, and those beyond the budgets cost more than `stop`.
@@ -33,22 +33,22 @@ def solve_pretraining(
         return Prices(shares * (level * by_time), level * by_energy), None
     level, batch = _level(weight, count, samples, float(server.batch_max))
     prices = Prices(shares * (level * by_time), level * by_energy)
-    cubed = system.energy_j / (server.capacitance_j_s2 * system.delay_s)
+    cubed = constants.energy_j / (server.capacitance_j_s2 * constants.delay_s)
     rounds = Rounds(
         server_batch=np.repeat(batch, count.astype(int))[::-1],
         server_freq_hz=float(np.clip(np.cbrt(cubed), server.freq_min_hz, server.freq_max_hz)),
         batch=np.ones_like(shares),
         freq_hz=devices.freq_min_hz,
-        upload_s=system.least_upload_s,
+        upload_s=constants.least_upload_s,
         duration_s=0.0,
         noise=float(count @ (weight / batch)),
     )
     return prices, rounds
 
 
-def _samples_and_slopes(system: StaticSystem) -> tuple[float, float, float]:
+def _samples_and_slopes(constants: StaticConstants) -> tuple[float, float, float]:
     """Samples that both budgets allow together, and their derivatives in the delay and the energy budget."""
-    server, delay_s, energy_j = system.server, system.delay_s, system.energy_j
+    server, delay_s, energy_j = constants.server, constants.delay_s, constants.energy_j
     freq_hz = np.cbrt(energy_j / (server.capacitance_j_s2 * delay_s))
     if freq_hz >= server.freq_max_hz:
         by_time = float(server.freq_max_hz / server.cycles_per_sample)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.static.round_counts import Prices
-from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticSystem, device_costs, server_costs
+from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
 from edgelearn_env.two_stage.bounds import TwoStageBound
 
 # Of a maximum: relative gap, most points, first move from the first point, and how near shares come to 0 and 1.
@@ -46,15 +46,15 @@ class _Peak(NamedTuple):
     by_rounds: float
 
 
-def real_rounds_bound(system: StaticSystem, bound: TwoStageBound, prices: Prices) -> float:
+def real_rounds_bound(constants: StaticConstants, bound: TwoStageBound, prices: Prices) -> float:
     """No two-stage design has a smaller Phi, even with real-valued numbers of rounds.
 
     Args:
-        system: the scenario's constants.
+        constants: the scenario's constants.
         bound: its learning bound.
         prices: to begin with; those of the best whole-numbered design are near.
     """
-    relaxation = _Relaxation(system, bound, prices)
+    relaxation = _Relaxation(constants, bound, prices)
     without_price = relaxation.peak(0.0)
     if without_price.by_rounds <= 0:
         return without_price.value
@@ -69,10 +69,10 @@ def real_rounds_bound(system: StaticSystem, bound: TwoStageBound, prices: Prices
 class _Relaxation:
     """The dual function of the real-valued design, in units of X; it remembers where the last peak was."""
 
-    def __init__(self, system: StaticSystem, bound: TwoStageBound, prices: Prices) -> None:
-        budgets, time = system.scenario.budgets, float(np.sum(prices.finish))
+    def __init__(self, constants: StaticConstants, bound: TwoStageBound, prices: Prices) -> None:
+        budgets, time = constants.scenario.budgets, float(np.sum(prices.finish))
         worth = time * budgets.delay_s + prices.energy * budgets.energy_j
-        self._system, self._bound, self._budgets = system, bound, budgets
+        self._constants, self._bound, self._budgets = constants, bound, budgets
         self._time_share = time * budgets.delay_s / worth if worth > 0 else 0.5
         even = np.full(len(prices.finish), 1.0 / len(prices.finish))
         self._split = prices.finish / time if time > 0 else even
@@ -85,12 +85,12 @@ class _Relaxation:
 
     def _tangents(self, share: float, rounds_share: float) -> list[_Line]:
         """(A_i + xi) / eta_i of both stages, with their slopes."""
-        system, bound, radio, budgets = self._system, self._bound, self._system.scenario.radio, self._budgets
+        constants, bound, radio, budgets = self._constants, self._bound, self._constants.scenario.radio, self._budgets
         start = 2 * bound.initial_gap / bound.device_noise
         worth, a_round = start * (1 - rounds_share), start * rounds_share / budgets.max_rounds
         time, energy = worth * share / budgets.delay_s, worth * (1 - share) / budgets.energy_j
-        server = server_costs(system, (np.array([system.server_noise]), np.ones(1)), time, energy)
-        finish, devices = _finishing_together(system, time * self._split, energy)
+        server = server_costs(constants, (np.array([constants.server_noise]), np.ones(1)), time, energy)
+        finish, devices = _finishing_together(constants, time * self._split, energy)
         self._split = finish / time
         drift = bound.drift / bound.device_noise
         downlink = time * radio.downlink_s + energy * radio.downlink_j
@@ -107,14 +107,14 @@ class _Relaxation:
         return lines
 
 
-def _finishing_together(system: StaticSystem, finish: np.ndarray, energy: float) -> tuple[np.ndarray, LeastCost]:
+def _finishing_together(constants: StaticConstants, finish: np.ndarray, energy: float) -> tuple[np.ndarray, LeastCost]:
     """Prices of a second of each device with the same sum, at which the round's least cost is greatest.
 
     There all devices take equally long. Newton's method on the logarithms of prices and of times, damped where the cost
     would not rise; as any split proves a bound, a step too few only loosens it.
     """
     time, damping = float(np.sum(finish)), 0.0
-    devices = device_costs(system, finish, energy)
+    devices = device_costs(constants, finish, energy)
     for _ in range(_MOST_SPLITS):
         seconds = devices.seconds
         mean_s = float(finish @ seconds) / time
@@ -125,7 +125,7 @@ def _finishing_together(system: StaticSystem, finish: np.ndarray, energy: float)
         common = np.sum(finish * logarithm / elasticity) / np.sum(finish / elasticity)
         tried = finish * np.exp(np.clip((common - logarithm) / elasticity, -3.0, 3.0))
         tried *= time / np.sum(tried)
-        tried_devices = device_costs(system, tried, energy)
+        tried_devices = device_costs(constants, tried, energy)
         if np.sum(tried_devices.cost) >= np.sum(devices.cost) * (1 - _ROUNDING):
             finish, devices, damping = tried, tried_devices, damping / 5
         else:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticSystem, device_costs, server_costs
+from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
 
 # Prices may change by this much (in logarithm) in a step; the ascent stops when it could gain less than this, relative.
 _LARGEST_STEP, _GAIN = 3.0, 1e-11
@@ -71,27 +71,27 @@ class Rounds(NamedTuple):
     noise: float
 
 
-class Pair(NamedTuple):
+class RoundCounts(NamedTuple):
     """M pre-training and N > 0 fine-tuning rounds of a system."""
 
-    system: StaticSystem
+    constants: StaticConstants
     num_pretrain_rounds: int
     num_finetune_rounds: int
 
     @property
     def start(self) -> float:
         """Phi without noise, in units of X."""
-        return float(self.system.start[self.num_pretrain_rounds, self.num_finetune_rounds])
+        return float(self.constants.start[self.num_pretrain_rounds, self.num_finetune_rounds])
 
     @property
     def delay_s(self) -> float:
         """What the rounds are planned to last."""
-        return self.system.delay_s * (1 - MARGIN)
+        return self.constants.delay_s * (1 - MARGIN)
 
     @property
     def energy_j(self) -> float:
         """What the rounds are planned to cost."""
-        return self.system.energy_j * (1 - MARGIN)
+        return self.constants.energy_j * (1 - MARGIN)
 
 
 class _Point(NamedTuple):
@@ -108,7 +108,7 @@ class _Point(NamedTuple):
     server: LeastCost
 
 
-def solve_pair(pair: Pair, prices: Prices, stop: float) -> tuple[Prices, Rounds | None]:
+def solve_pair(pair: RoundCounts, prices: Prices, stop: float) -> tuple[Prices, Rounds | None]:
     """Best prices and rounds for (M, N); no rounds where budgets forbid so many, or X is certainly above `stop`.
 
     Newton's method on the logarithms of prices and of what they pay for, nearly straight lines to each other. Steps
@@ -135,11 +135,11 @@ def solve_pair(pair: Pair, prices: Prices, stop: float) -> tuple[Prices, Rounds 
     return point.prices, _affordable(pair, point)
 
 
-def _at(pair: Pair, prices: Prices) -> _Point:
-    system, num_finetune = pair.system, pair.num_finetune_rounds
-    radio, time = system.scenario.radio, float(np.sum(prices.finish))
-    devices = device_costs(system, prices.finish, prices.energy)
-    server = server_costs(system, system.server_rounds(pair.num_pretrain_rounds), time, prices.energy)
+def _at(pair: RoundCounts, prices: Prices) -> _Point:
+    constants, num_finetune = pair.constants, pair.num_finetune_rounds
+    radio, time = constants.scenario.radio, float(np.sum(prices.finish))
+    devices = device_costs(constants, prices.finish, prices.energy)
+    server = server_costs(constants, constants.server_rounds(pair.num_pretrain_rounds), time, prices.energy)
     downlink = time * radio.downlink_s + prices.energy * radio.downlink_j
     value = server.cost + num_finetune * (float(np.sum(devices.cost)) + downlink)
     return _Point(
@@ -152,16 +152,16 @@ def _at(pair: Pair, prices: Prices) -> _Point:
     )
 
 
-def _least_energy_price(pair: Pair) -> float:
+def _least_energy_price(pair: RoundCounts) -> float:
     return _LOOSE * pair.start / pair.energy_j
 
 
-def _is_loose(pair: Pair, point: _Point) -> bool:
+def _is_loose(pair: RoundCounts, point: _Point) -> bool:
     """Whether energy is left although it has (nearly) no price."""
     return point.prices.energy <= 1.01 * _least_energy_price(pair) and point.energy_j < pair.energy_j
 
 
-def _done(pair: Pair, point: _Point) -> bool:
+def _done(pair: RoundCounts, point: _Point) -> bool:
     """Whether the prices are as good as optimal, and what they lead to is within the budgets."""
     prices, late_s, dear_j = point.prices, point.finish_s - pair.delay_s, point.energy_j - pair.energy_j
     gain = float(prices.finish @ np.abs(late_s))
@@ -170,7 +170,7 @@ def _done(pair: Pair, point: _Point) -> bool:
     return bool(affordable) and gain <= _GAIN * pair.start
 
 
-def _moved(pair: Pair, prices: Prices, step: tuple[np.ndarray, float]) -> Prices:
+def _moved(pair: RoundCounts, prices: Prices, step: tuple[np.ndarray, float]) -> Prices:
     """Prices after a step in their logarithms."""
     by, energy = (np.exp(np.clip(change, -_LARGEST_STEP, _LARGEST_STEP)) for change in step)
     finish = prices.finish * by
@@ -178,7 +178,7 @@ def _moved(pair: Pair, prices: Prices, step: tuple[np.ndarray, float]) -> Prices
     return Prices(finish, max(float(prices.energy * energy), _least_energy_price(pair)))
 
 
-def _ascent_step(pair: Pair, point: _Point, damping: float) -> tuple[np.ndarray, float]:
+def _ascent_step(pair: RoundCounts, point: _Point, damping: float) -> tuple[np.ndarray, float]:
     """Changes of ln finish, (K,), and ln energy that solve (Hessian - damping) step = -gradient.
 
     For each budget, used - budget is replaced by used ln(used / budget): alike where they are equal, but straight in
@@ -213,18 +213,18 @@ def _ascent_step(pair: Pair, point: _Point, damping: float) -> tuple[np.ndarray,
     return per_slope + per_total * total + per_rise * rise, float(rise)
 
 
-def _affordable(pair: Pair, point: _Point) -> Rounds | None:
+def _affordable(pair: RoundCounts, point: _Point) -> Rounds | None:
     """What the Lagrangian's minimum does, made to finish in time and cut until the energy budget is kept."""
-    system, num_finetune = pair.system, pair.num_finetune_rounds
-    radio, devices, server = system.scenario.radio, system.devices, system.server
-    weight, count = system.server_rounds(pair.num_pretrain_rounds)
+    constants, num_finetune = pair.constants, pair.num_finetune_rounds
+    radio, devices, server = constants.scenario.radio, constants.devices, constants.server
+    weight, count = constants.server_rounds(pair.num_pretrain_rounds)
     server_batch, server_hz = point.server.batch, point.server.freq_hz
     batch, freq_hz = point.devices.batch, point.devices.freq_hz
     for _ in range(_CUTS):
         samples = float(count @ server_batch)
         server_s = samples * server.cycles_per_sample / server_hz if samples else 0.0
-        duration_s = (system.delay_s * (1 - MARGIN / 2) - server_s) / num_finetune - radio.downlink_s
-        most_s = duration_s - system.least_upload_s
+        duration_s = (constants.delay_s * (1 - MARGIN / 2) - server_s) / num_finetune - radio.downlink_s
+        most_s = duration_s - constants.least_upload_s
         if np.any(most_s <= 0):
             return None
         # Where energy has next to no price, a device may be late at next to no cost: a faster clock makes up for it.
@@ -233,15 +233,15 @@ def _affordable(pair: Pair, point: _Point) -> Rounds | None:
         if np.any(batch < 1 - 1e-12):
             return None
         upload_s = duration_s - devices.cycles_per_sample * batch / freq_hz
-        if system.restriction.power_w is not None:
-            upload_s = system.least_upload_s
-        upload_j = upload_s * system.uplink.noise_w * np.expm1(system.uplink.nats_s / upload_s)
+        if constants.restriction.power_w is not None:
+            upload_s = constants.least_upload_s
+        upload_j = upload_s * constants.uplink.noise_w * np.expm1(constants.uplink.nats_s / upload_s)
         compute_j = num_finetune * np.sum(devices.capacitance_j_s2 * devices.cycles_per_sample * batch * freq_hz**2)
         compute_j += server.capacitance_j_s2 * server.cycles_per_sample * samples * server_hz**2 if samples else 0.0
         used_j = compute_j + num_finetune * (np.sum(upload_j) + radio.downlink_j)
-        excess_j = used_j - system.energy_j * (1 - MARGIN / 2)
+        excess_j = used_j - constants.energy_j * (1 - MARGIN / 2)
         if excess_j <= 0:
-            noise = count @ (weight / server_batch) + num_finetune * np.sum(system.device_noise / batch)
+            noise = count @ (weight / server_batch) + num_finetune * np.sum(constants.device_noise / batch)
             server_batch = np.repeat(server_batch, count.astype(int))[::-1]
             return Rounds(server_batch, server_hz, batch, freq_hz, upload_s, float(duration_s), float(noise))
         cut = 1 - excess_j / compute_j * (1 + 1e-3)

@@ -34,7 +34,7 @@ def average_tape(scenario: Scenario) -> Tape:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class StaticSystem:
+class StaticConstants:
     """What the static design reads from a scenario.
 
     Attributes:
@@ -131,29 +131,29 @@ class _Sample(NamedTuple):
     inside: Array
 
 
-def device_costs(system: StaticSystem, time_price: np.ndarray, energy_price: float) -> LeastCost:
+def device_costs(constants: StaticConstants, time_price: np.ndarray, energy_price: float) -> LeastCost:
     """Least cost of each device's part of a fine-tuning round, (K,), for prices above 0.
 
     A sample costs q = time_price a / f + energy_price kappa a f^2, which inside the clock's limits is proportional to
     time_price^(2/3) energy_price^(1/3); whence the derivatives. Those of the upload follow from
     time_price / energy_price = noise (e^x (x - 1) + 1) with x = ln(1 + SNR).
     """
-    sample = _sample(time_price, energy_price, system.devices)
+    sample = _sample(time_price, energy_price, constants.devices)
     q = sample.time_cost + sample.energy_cost
-    ideal = np.sqrt(system.device_noise / q)
-    batch = np.clip(ideal, 1.0, system.devices.batch_max)
+    ideal = np.sqrt(constants.device_noise / q)
+    batch = np.clip(ideal, 1.0, constants.devices.batch_max)
     kink = batch * q * (2 / 9 * sample.inside)
     bend = np.where(ideal == batch, batch / (2 * q), 0.0)
-    uplink = system.uplink
+    uplink = constants.uplink
     upload_s = cheapest_upload(time_price, energy_price, uplink).seconds
     x = uplink.nats_s / upload_s
     upload_j = upload_s * uplink.noise_w * np.expm1(x)
-    below_full_power = upload_s > system.least_upload_s * (1 + 1e-12)
+    below_full_power = upload_s > constants.least_upload_s * (1 + 1e-12)
     slowing = np.where(
         below_full_power, time_price**2 * upload_s / (x**2 * np.exp(x) * uplink.noise_w * energy_price), 0.0
     )
     return LeastCost(
-        cost=system.device_noise / batch + batch * q + time_price * upload_s + energy_price * upload_j,
+        cost=constants.device_noise / batch + batch * q + time_price * upload_s + energy_price * upload_j,
         seconds=batch * sample.time_cost / time_price + upload_s,
         joules=batch * sample.energy_cost / energy_price + upload_j,
         time_time=-kink - bend * sample.time_cost**2 - slowing,
@@ -165,16 +165,16 @@ def device_costs(system: StaticSystem, time_price: np.ndarray, energy_price: flo
 
 
 def server_costs(
-    system: StaticSystem, rounds: tuple[np.ndarray, np.ndarray], time_price: float, energy_price: float
+    constants: StaticConstants, rounds: tuple[np.ndarray, np.ndarray], time_price: float, energy_price: float
 ) -> LeastCost:
     """Least cost of all pre-training rounds together, for prices above 0; `batch` is that of each weight."""
     weight, count = rounds
     if not len(weight):
         return NO_SERVER_ROUND
-    sample = _sample(time_price, energy_price, system.server)
+    sample = _sample(time_price, energy_price, constants.server)
     q = float(sample.time_cost + sample.energy_cost)
     ideal = np.sqrt(weight / q)
-    batch = np.clip(ideal, 1.0, system.server.batch_max)
+    batch = np.clip(ideal, 1.0, constants.server.batch_max)
     samples = float(count @ batch)
     kink = 2 / 9 * samples * q if sample.inside else 0.0
     bend = float(count @ (batch * (ideal == batch))) / (2 * q)

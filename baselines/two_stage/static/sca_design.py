@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.static.sca_program import Approximation, Point, terms_at
 from edgelearn_env.scenarios.scenario import Scenario
 
@@ -87,19 +87,19 @@ class _Search:
     """Pairs that were looked at, the best of them, and the program that is solved for each."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._system = StaticSystem.of(scenario)
-        self._program = Approximation(len(self._system.device_noise))
+        self._constants = StaticConstants.of(scenario)
+        self._program = Approximation(len(self._constants.device_noise))
         self._values: dict[tuple[int, int], float] = {}
-        self._best = _first_point(self._system)
+        self._best = _first_point(self._constants)
         self.best_pair = (0, 0)
 
     def value(self, num_pretrain: int, num_finetune: int) -> float:
         """Phi of one pair by successive approximation, infinite if the budgets do not allow it."""
         pair = (num_pretrain, num_finetune)
         if pair not in self._values:
-            start, best = float(self._system.start[pair]), self._best
-            noise, point = _solve_pair(self._program, self._system, pair, best) if sum(pair) else (0.0, best)
-            self._values[pair] = float(self._system.unit[pair]) * (start + noise)
+            start, best = float(self._constants.start[pair]), self._best
+            noise, point = _solve_pair(self._program, self._constants, pair, best) if sum(pair) else (0.0, best)
+            self._values[pair] = float(self._constants.unit[pair]) * (start + noise)
             if self._values[pair] <= self._values.get(self.best_pair, np.inf):
                 self.best_pair, self._best = pair, point
         return self._values[pair]
@@ -121,35 +121,35 @@ class _Search:
         )
 
 
-def _first_point(system: StaticSystem) -> Point:
+def _first_point(constants: StaticConstants) -> Point:
     """Single samples, middling clocks, full power."""
-    server, devices = system.server, system.devices
+    server, devices = constants.server, constants.devices
     return Point(
         server_batch=np.ones(1),
         server_freq_hz=np.sqrt([server.freq_min_hz * server.freq_max_hz]),
-        batch=np.ones(len(system.device_noise)),
+        batch=np.ones(len(constants.device_noise)),
         freq_hz=np.sqrt(devices.freq_min_hz * devices.freq_max_hz),
-        power_w=np.array(system.uplink.power_max_w),
-        upload_s=system.least_upload_s,
+        power_w=np.array(constants.uplink.power_max_w),
+        upload_s=constants.least_upload_s,
     )
 
 
 def _solve_pair(
-    program: Approximation, system: StaticSystem, pair: tuple[int, int], point: Point
+    program: Approximation, constants: StaticConstants, pair: tuple[int, int], point: Point
 ) -> tuple[float, Point]:
     """X of a pair, infinite if the budgets do not allow it, and the point that the approximations end at."""
-    start = float(system.start[pair])
+    start = float(constants.start[pair])
     noise = np.inf
     for _ in range(_MOST_PROGRAMS):
-        ratios, excess = program.solve(terms_at(system, pair, point), start)
+        ratios, excess = program.solve(terms_at(constants, pair, point), start)
         point = Point(*(values * ratio for values, ratio in zip(point, ratios, strict=True)))
-        before, noise = noise, _noise(system, pair, point)
+        before, noise = noise, _noise(constants, pair, point)
         if excess <= _EXCESS and abs(before - noise) <= _IMPROVEMENT * (start + noise):
             return noise, point
     return (noise if excess <= _EXCESS else np.inf), point
 
 
-def _noise(system: StaticSystem, pair: tuple[int, int], point: Point) -> float:
+def _noise(constants: StaticConstants, pair: tuple[int, int], point: Point) -> float:
     """X with the same batch in all rounds of a stage."""
-    weight, count = system.server_rounds(pair[0])
-    return float(count @ weight / point.server_batch[0] + pair[1] * np.sum(system.device_noise / point.batch))
+    weight, count = constants.server_rounds(pair[0])
+    return float(count @ weight / point.server_batch[0] + pair[1] * np.sum(constants.device_noise / point.batch))

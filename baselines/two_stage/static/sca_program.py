@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import cvxpy as cp
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.errors import SolverError
 
 # Numbers at a point, or the parameters of a program that stand for them.
@@ -67,19 +67,19 @@ class Terms(NamedTuple):
     high: Array
 
 
-def terms_at(system: StaticSystem, pair: tuple[int, int], point: Point) -> Terms:
+def terms_at(constants: StaticConstants, pair: tuple[int, int], point: Point) -> Terms:
     """The parameters of the program around a point, for a pair (M, N)."""
     num_pretrain, num_finetune = pair
-    budgets, radio = system.scenario.budgets, system.scenario.radio
-    server, devices, uplink = system.server, system.devices, system.uplink
-    weight, count = system.server_rounds(num_pretrain)
+    budgets, radio = constants.scenario.budgets, constants.scenario.radio
+    server, devices, uplink = constants.server, constants.devices, constants.uplink
+    weight, count = constants.server_rounds(num_pretrain)
     server_cycles = num_pretrain * server.cycles_per_sample * point.server_batch
     cycles = num_finetune * devices.cycles_per_sample * point.batch
     most = (server.batch_max, server.freq_max_hz, devices.batch_max, devices.freq_max_hz, uplink.power_max_w, np.inf)
     least = (1.0, server.freq_min_hz, 1.0, devices.freq_min_hz, 0.0, 0.0)
     return Terms(
         server_noise=count @ weight / point.server_batch,
-        device_noise=num_finetune * system.device_noise / point.batch,
+        device_noise=num_finetune * constants.device_noise / point.batch,
         server_time=server_cycles / point.server_freq_hz / budgets.delay_s,
         device_time=cycles / point.freq_hz / budgets.delay_s,
         upload_time=num_finetune * point.upload_s / budgets.delay_s,

@@ -15,8 +15,8 @@ import numpy as np
 from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_compute, cheapest_upload
 from edgelearn_env.baselines.two_stage.model.restriction import Stages, pairs_of
 from edgelearn_env.baselines.two_stage.static.pretraining import solve_pretraining
-from edgelearn_env.baselines.two_stage.static.round_counts import Pair, Prices, Rounds, solve_pair
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem
+from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, Rounds, solve_pair
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 
 # Relative improvement not worth looking for.
 _GAP = 1e-8
@@ -48,52 +48,52 @@ class Best(NamedTuple):
     has_finetuned: bool
 
 
-def best_rounds(system: StaticSystem, stages: Stages = "both") -> Best:
+def best_rounds(constants: StaticConstants, stages: Stages = "both") -> Best:
     """The best numbers of rounds and what to do in them, by best-first search as in `clairvoyant`.
 
     Args:
-        system: the scenario's constants.
+        constants: the scenario's constants.
         stages: `pretrain` or `finetune` to play only that one.
     """
-    search = _Search(system, stages)
+    search = _Search(constants, stages)
     while (pair := search.next_pair()) is not None:
         search.solve(*pair)
     return search.best
 
 
-def pair_bounds(system: StaticSystem, prices: Prices) -> np.ndarray:
+def pair_bounds(constants: StaticConstants, prices: Prices) -> np.ndarray:
     """Lower bounds on Phi for all pairs (M, N), (T + 1, T + 1), from any prices of at least 0."""
-    radio, share = system.scenario.radio, system.restriction.pretrain_share or 0.0
-    time, rounds = float(np.sum(prices.finish)), np.arange(len(system.unit))
-    devices = cheapest_compute(system.device_noise, prices.finish, prices.energy, system.devices).cost
-    devices = devices + cheapest_upload(prices.finish, prices.energy, system.uplink).cost
+    radio, share = constants.scenario.radio, constants.restriction.pretrain_share or 0.0
+    time, rounds = float(np.sum(prices.finish)), np.arange(len(constants.unit))
+    devices = cheapest_compute(constants.device_noise, prices.finish, prices.energy, constants.devices).cost
+    devices = devices + cheapest_upload(prices.finish, prices.energy, constants.uplink).cost
     finetune_round = float(np.sum(devices)) + time * radio.downlink_s + prices.energy * radio.downlink_j
-    weight = system.server_noise * system.decay ** rounds[:-1]
+    weight = constants.server_noise * constants.decay ** rounds[:-1]
     server_time, server_energy = prices.in_pretraining
-    server = cheapest_compute(weight, np.float64(server_time), np.float64(server_energy), system.server).cost
+    server = cheapest_compute(weight, np.float64(server_time), np.float64(server_energy), constants.server).cost
     pretraining = np.concatenate([[0.0], np.cumsum(server)])
     second, joule = (1 - share) * time + share * server_time, (1 - share) * prices.energy + share * server_energy
-    worth = second * system.delay_s + joule * system.energy_j
-    bounds = system.start + pretraining[:, None]
+    worth = second * constants.delay_s + joule * constants.energy_j
+    bounds = constants.start + pretraining[:, None]
     bounds += rounds * finetune_round - worth
-    bounds *= system.unit
+    bounds *= constants.unit
     return bounds
 
 
 class _Search:
     """The pair with the least lower bound is solved next, until none could be better than the best."""
 
-    def __init__(self, system: StaticSystem, stages: Stages) -> None:
-        self._system, num_devices = system, system.scenario.num_devices
+    def __init__(self, constants: StaticConstants, stages: Stages) -> None:
+        self._constants, num_devices = constants, constants.scenario.num_devices
         self._nothing = nothing = Prices(np.zeros(num_devices), 0.0)
-        fits = pairs_of(stages, system.scenario.budgets.max_rounds)
-        self._bounds = np.where(fits, pair_bounds(system, nothing), np.inf)
-        self._bounds[0, 0] = value = float(system.unit[0, 0] * system.start[0, 0])
+        fits = pairs_of(stages, constants.scenario.budgets.max_rounds)
+        self._bounds = np.where(fits, pair_bounds(constants, nothing), np.inf)
+        self._bounds[0, 0] = value = float(constants.unit[0, 0] * constants.start[0, 0])
         self._solved = np.zeros_like(fits)
         self._solved[0, 0] = True
-        worth = _FIRST_WORTH * float(np.median(system.start[fits]))
-        self._prices = Prices(np.full(num_devices, worth / system.delay_s / num_devices), worth / system.energy_j)
-        self._no_round: Rounds | None = Rounds(np.zeros(0), system.server.freq_min_hz, *_idle(system), 0.0, 0.0)
+        worth = _FIRST_WORTH * float(np.median(constants.start[fits]))
+        self._prices = Prices(np.full(num_devices, worth / constants.delay_s / num_devices), worth / constants.energy_j)
+        self._no_round: Rounds | None = Rounds(np.zeros(0), constants.server.freq_min_hz, *_idle(constants), 0.0, 0.0)
         self.best = Best(0, 0, self._no_round, nothing, value, value, 0, False)
 
     def next_pair(self) -> tuple[int, int] | None:
@@ -111,16 +111,16 @@ class _Search:
 
     def solve(self, num_pretrain: int, num_finetune: int) -> None:
         """Solve one pair; update the best design and the lower bounds of all pairs."""
-        system, best, pair = self._system, self.best, (num_pretrain, num_finetune)
-        stop = float(best.value / system.unit[pair] - system.start[pair])
-        if system.restriction.pretrain_share is None:
-            prices, rounds = self._solved_together(system, *pair, stop)
+        constants, best, pair = self._constants, self.best, (num_pretrain, num_finetune)
+        stop = float(best.value / constants.unit[pair] - constants.start[pair])
+        if constants.restriction.pretrain_share is None:
+            prices, rounds = self._solved_together(constants, *pair, stop)
         else:
-            prices, rounds = self._solved_apart(system.restriction.pretrain_share, *pair, stop)
+            prices, rounds = self._solved_apart(constants.restriction.pretrain_share, *pair, stop)
         self._solved[pair] = True
-        np.maximum(self._bounds, pair_bounds(system, prices), out=self._bounds)
+        np.maximum(self._bounds, pair_bounds(constants, prices), out=self._bounds)
         if rounds is not None:
-            value = float(system.unit[pair] * (system.start[pair] + rounds.noise))
+            value = float(constants.unit[pair] * (constants.start[pair] + rounds.noise))
             if value < best.value:
                 best = Best(*pair, rounds, prices, value, 0.0, 0, best.has_finetuned)
             best = best._replace(has_finetuned=best.has_finetuned or num_finetune > 0)
@@ -128,13 +128,13 @@ class _Search:
         self.best = best._replace(bound=bound, num_solved=int(np.sum(self._solved)) - 1)
 
     def _solved_together(
-        self, system: StaticSystem, num_pretrain: int, num_finetune: int, stop: float
+        self, constants: StaticConstants, num_pretrain: int, num_finetune: int, stop: float
     ) -> tuple[Prices, Rounds | None]:
         """Prices and rounds of one pair on the same budgets."""
         if not num_finetune:
             shares = self._prices.finish / np.sum(self._prices.finish)
-            return solve_pretraining(system, num_pretrain, shares, stop)
-        prices, rounds = solve_pair(Pair(system, num_pretrain, num_finetune), self._prices, stop)
+            return solve_pretraining(constants, num_pretrain, shares, stop)
+        prices, rounds = solve_pair(RoundCounts(constants, num_pretrain, num_finetune), self._prices, stop)
         self._prices = self._prices if rounds is None else prices
         return prices, rounds
 
@@ -145,9 +145,9 @@ class _Search:
         server, devices = self._nothing, self._nothing
         pretraining = finetuning = self._no_round
         if num_pretrain:
-            server, pretraining = self._solved_together(self._system.with_share(share), num_pretrain, 0, stop)
+            server, pretraining = self._solved_together(self._constants.with_share(share), num_pretrain, 0, stop)
         if num_finetune:
-            devices, finetuning = self._solved_together(self._system.with_share(1 - share), 0, num_finetune, stop)
+            devices, finetuning = self._solved_together(self._constants.with_share(1 - share), 0, num_finetune, stop)
         prices = devices._replace(of_server=server.in_pretraining)
         if pretraining is None or finetuning is None:
             return prices, None
@@ -155,6 +155,6 @@ class _Search:
         return prices, finetuning._replace(noise=pretraining.noise + finetuning.noise, **of_server)
 
 
-def _idle(system: StaticSystem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _idle(constants: StaticConstants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Batches, clocks and upload times of devices that have nothing to do."""
-    return np.ones_like(system.device_noise), np.asarray(system.devices.freq_min_hz), system.least_upload_s
+    return np.ones_like(constants.device_noise), np.asarray(constants.devices.freq_min_hz), constants.least_upload_s

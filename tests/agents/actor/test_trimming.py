@@ -9,14 +9,22 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import BATTERY, Allocation, State, finetune_round, initial_state, step, system_of
+from edgelearn_env.two_stage.dynamics import (
+    BATTERY,
+    Allocation,
+    State,
+    constants_of,
+    finetune_round,
+    initial_state,
+    step,
+)
 
 SIZE = 50
 
 
 @pytest.fixture
 def system(tiny: Scenario):
-    return system_of(tiny)
+    return constants_of(tiny)
 
 
 @pytest.fixture
@@ -142,7 +150,7 @@ def test_tensors_are_ready_together_alike_and_have_finite_gradients(tiny, system
     observed, allocation = mapped(torch.tensor, Observed(state, conditions)), mapped(torch.tensor, decided)
     for array in (allocation.freq_hz, allocation.power_w, allocation.batch):
         array.requires_grad_()
-    got = ready_together(system_of(tiny, torch_names), observed, allocation)
+    got = ready_together(constants_of(tiny, torch_names), observed, allocation)
     assert namespace_of(got.freq_hz) is torch_names
     np.testing.assert_allclose(got.freq_hz.detach().numpy(), expected.freq_hz, rtol=1e-12)
     (got.freq_hz / 1e9).sum().backward()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from edgelearn_env.scripts.main import app
 from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
-from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.dynamics import constants_of, initial_state
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 ROLLOUT_ROWS = ["rollout", "rollout and updates"]
@@ -91,8 +91,8 @@ def test_a_play_steps_every_environment_once_an_action_and_goes_on_after_an_end(
 
 
 def test_a_step_moves_at_least_its_state_twice_and_row_action_and_observation_once(tiny):
-    env, state = TwoStageEnv(tiny), initial_state(system_of(tiny), 1)
-    of_state = np.concatenate([np.asarray(array).view(np.uint8).ravel() for array in (*state[:-1], *state.progress)])
+    env, state = TwoStageEnv(tiny), initial_state(constants_of(tiny), 1)
+    of_state = np.concatenate([np.asarray(array).view(np.uint8).ravel() for array in (*state[:-1], *state.bound_terms)])
     of_row = 2 * 8 * tiny.num_devices
     spaces = env.action_space.shape[0] * 4 + env.observation_space.shape[0] * 4
     assert least_step_bytes(tiny) == 2 * of_state.size + of_row + spaces

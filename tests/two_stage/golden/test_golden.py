@@ -15,8 +15,8 @@ from two_stage.golden.transcription import bound, episode
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.bounds import Progress
-from edgelearn_env.two_stage.dynamics import END_REASONS, Allocation, DeviceRound, initial_state, step, system_of
+from edgelearn_env.two_stage.bounds import BoundTerms
+from edgelearn_env.two_stage.dynamics import END_REASONS, Allocation, DeviceRound, constants_of, initial_state, step
 
 # Both sides round differently: a battery is a difference of larger numbers.
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}
@@ -51,7 +51,7 @@ def assert_same_round(state, outcome, expected):
 @pytest.mark.parametrize("path", STORED)
 def test_step_plays_every_stored_episode_as_written(path):
     stored = json.loads(path.read_text(encoding="utf-8"))
-    system = system_of(Scenario.from_dict(stored["system"]))
+    system = constants_of(Scenario.from_dict(stored["system"]))
     tape = Tape.stack([Tape(np.array(stored["channel_gain"]), np.array(stored["harvest_w"]))])
     state = initial_state(system, 1)
     for table, expected in zip(stored["allocations"], stored["rounds"], strict=True):
@@ -113,7 +113,7 @@ def test_rollouts_of_random_systems_match_the_transcription(seed):
     trajectory = rollout(scenario, tape, random_policy(rng, scenario))
     expected = transcribed(scenario, tape, trajectory.allocations)
     assert len(expected) == trajectory.outcomes.counted.shape[1]
-    system = system_of(scenario)
+    system = constants_of(scenario)
     state = initial_state(system, 1)
     for t, played in enumerate(expected):
         allocation = Allocation(*(array[:, t] for array in trajectory.allocations))
@@ -134,7 +134,7 @@ def test_bound_values_of_random_batch_sizes_match_the_transcription(seed):
     for batch in server:
         term = scenario.bound.after_pretrain_round(term, np.array([batch]))
     noise = np.array([sum(float(np.sum(scenario.gradient_noise_weight / batches)) for batches in devices)])
-    progress = Progress(np.array([float(pretrained)]), np.array([float(tuned)]), term, noise)
+    progress = BoundTerms(np.array([float(pretrained)]), np.array([float(tuned)]), term, noise)
     np.testing.assert_allclose(scenario.bound.value(progress), bound(scenario.to_dict(), server, devices), rtol=1e-12)
 
 

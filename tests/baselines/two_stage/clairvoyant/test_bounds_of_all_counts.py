@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_systems import copies, many_ways, pairs_of, planned, random_multipliers, random_system
 
-from edgelearn_env.baselines.two_stage.clairvoyant.bounds_of_all_counts import pair_bounds, prices_along_tape
+from edgelearn_env.baselines.two_stage.clairvoyant.bounds_of_all_counts import bounds_of_all_counts, prices_along_tape
 from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
 from edgelearn_env.baselines.two_stage.conic.dual import Multipliers, dual_bound, made_valid
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
@@ -47,7 +47,7 @@ def solved_systems():
 
 def all_bounds(episode, multipliers):
     every = np.arange(episode.scenario.budgets.max_rounds + 1)
-    return pair_bounds(prices_along_tape(episode, multipliers), every, every)
+    return bounds_of_all_counts(prices_along_tape(episode, multipliers), every, every)
 
 
 # Bounds.
@@ -135,7 +135,7 @@ def test_every_pair_s_bound_is_the_dual_function_at_the_prices_of_its_own_rounds
     episode = planned(scenario, tape, 1, int(rng.integers(1, T)))
     prices = prices_along_tape(episode, random_multipliers(rng, episode))
     every = np.arange(T + 1)
-    bounds = pair_bounds(prices, every, every)
+    bounds = bounds_of_all_counts(prices, every, every)
     end_of_prices = 1 + episode.num_finetune_rounds
     for num_pretrain, num_finetune in pairs_of(T):
         rounds = slice(num_pretrain, num_pretrain + num_finetune)
@@ -159,9 +159,9 @@ def test_many_pairs_at_once_are_bounded_by_chords_just_below_what_each_gets_alon
         episode = planned(scenario, tape, 8, 8)
         prices = prices_along_tape(episode, random_multipliers(rng, episode))
         every = np.arange(21)
-        together = pair_bounds(prices, every, every)
+        together = bounds_of_all_counts(prices, every, every)
         for pair in rng.permutation(pairs_of(20))[:40]:
-            alone = pair_bounds(prices, pair[:1], pair[1:])[0, 0]
+            alone = bounds_of_all_counts(prices, pair[:1], pair[1:])[0, 0]
             magnitude = abs(alone) + abs(together[tuple(pair)])
             assert together[tuple(pair)] <= alone + 1e-12 * magnitude
             assert together[tuple(pair)] >= alone - 1e-2 * magnitude
@@ -172,7 +172,7 @@ def test_many_pairs_at_once_are_bounded_by_chords_just_below_what_each_gets_alon
 def test_pairs_beyond_the_tape_get_infinity(solved_systems):
     scenario, tape, solved = solved_systems[0]
     pair, (_, multipliers) = next(iter(solved.items()))
-    bounds = pair_bounds(
+    bounds = bounds_of_all_counts(
         prices_along_tape(planned(scenario, tape, *pair), multipliers), np.array([0, 3]), np.array([2, 3, 5])
     )
     np.testing.assert_array_equal(np.isinf(bounds), [[False, False, False], [False, True, True]])
@@ -183,8 +183,8 @@ def test_bounds_do_not_depend_on_what_else_is_asked_for(solved_systems):
         pair, (value, multipliers) = next(iter(solved.items()))
         prices = prices_along_tape(planned(scenario, tape, *pair), multipliers)
         every = np.arange(6)
-        whole = pair_bounds(prices, every, every)
-        part = pair_bounds(prices, every[1:4:2], every[:3])
+        whole = bounds_of_all_counts(prices, every, every)
+        part = bounds_of_all_counts(prices, every[1:4:2], every[:3])
         np.testing.assert_allclose(part, whole[1:4:2, :3], rtol=1e-9, atol=1e-9 * value)
 
 
@@ -325,11 +325,11 @@ def test_a_fade_changes_no_bound_of_pairs_without_it():
         scenario, tape = random_system(seed, shortest=6, longest=6)
         multipliers = random_multipliers(rng, planned(scenario, tape, 1, 4))
         every = np.arange(7)
-        clear = pair_bounds(prices_along_tape(planned(scenario, tape, 1, 4), multipliers), every, every)
+        clear = bounds_of_all_counts(prices_along_tape(planned(scenario, tape, 1, 4), multipliers), every, every)
         for fade in FADES:
             gain = tape.channel_gain.copy()
             gain[0, 0] = fade
             faded = planned(scenario, Tape(gain, tape.harvest_w), 1, 4)
-            bounds = pair_bounds(prices_along_tape(faded, multipliers), every, every)
+            bounds = bounds_of_all_counts(prices_along_tape(faded, multipliers), every, every)
             np.testing.assert_allclose(bounds[1:], clear[1:], rtol=1e-9)
             assert np.all(np.isfinite(bounds[0]))

@@ -16,7 +16,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import Allocation, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, constants_of
 
 GAP = 1.1e-5
 
@@ -187,15 +187,15 @@ def disturbed(rng, scenario: Scenario, allocations: Allocation, batch_size: int)
 
 def assert_no_policy_is_below_the_bound(solved: Solved, seed: int):
     scenario, tape, optimum = solved
-    rng, system = np.random.default_rng(seed), system_of(scenario)
+    rng, system = np.random.default_rng(seed), constants_of(scenario)
     pairs = np.array(pairs_of(scenario.budgets.max_rounds))
     policies = [
         (16, many_ways(rng, scenario, 16)),
         (16, many_ways(rng, scenario, 16, whole=False)),
         (16, disturbed(rng, scenario, optimum.plan.allocations, 16)),
         (16, disturbed(rng, scenario, optimum.whole_plan.allocations, 16)),
-        (len(pairs), EqualSplit(system=system, num_pretrain_rounds=pairs[:, 0], num_finetune_rounds=pairs[:, 1])),
-        (1, Myopic(system=system)),
+        (len(pairs), EqualSplit(constants=system, num_pretrain_rounds=pairs[:, 0], num_finetune_rounds=pairs[:, 1])),
+        (1, Myopic(constants=system)),
     ]
     for batch_size, policy in policies:
         assert np.min(rollout(scenario, copies(tape, batch_size), policy).objective) >= optimum.bound

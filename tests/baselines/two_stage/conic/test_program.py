@@ -12,11 +12,11 @@ from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
 from edgelearn_env.baselines.two_stage.conic.dual import dual_bound
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, Standing
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.bounds import Progress
+from edgelearn_env.two_stage.bounds import BoundTerms
 from edgelearn_env.two_stage.dynamics import Allocation
 
 # What the program's margins and tolerances may make it worse than the best that can be played.
@@ -282,7 +282,7 @@ def test_the_rest_of_an_optimal_plan_is_the_optimal_plan_of_the_rest():
                 tape=Tape(*(array[done:] for array in tape)),
                 num_pretrain_rounds=max(2 - done, 0),
                 num_finetune_rounds=min(5 - done, 3),
-                standing=Standing(*left, state.battery_j, Progress(*map(float, state.progress))),
+                given_start=PlanStart(*left, state.battery_j, BoundTerms(*map(float, state.bound_terms))),
             )
             from_here = EpisodeProgram(rest).solve()
             value = rest.learning_bound(from_here.times.server_batch, from_here.times.batch)

@@ -23,14 +23,14 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import VALIDATION, tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import BATTERY, initial_state, pretrain_round, system_of
+from edgelearn_env.two_stage.dynamics import BATTERY, constants_of, initial_state, pretrain_round
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
 
 
 def lyapunov(scenario: Scenario, num_pretrain=2, num_finetune=6, second=0.1, joule=0.5, **choices) -> Lyapunov:
     return Lyapunov(
-        system=system_of(scenario),
+        constants=constants_of(scenario),
         num_pretrain_rounds=num_pretrain,
         num_finetune_rounds=num_finetune,
         second_price=second,
@@ -41,14 +41,14 @@ def lyapunov(scenario: Scenario, num_pretrain=2, num_finetune=6, second=0.1, jou
 
 def finetuning(scenario: Scenario, done, elapsed_s, spent_j, battery_j=None) -> Observed:
     """One episode after `done` fine-tuning rounds."""
-    state = initial_state(system_of(scenario), 1)
+    state = initial_state(constants_of(scenario), 1)
     each = np.ones_like(state.battery_j)
     state = state._replace(
         finetuning=np.ones(1, dtype=bool),
         elapsed_s=np.full(1, float(elapsed_s)),
         spent_j=np.full(1, float(spent_j)),
         battery_j=state.battery_j if battery_j is None else battery_j * each,
-        progress=state.progress._replace(num_finetune_rounds=np.full(1, float(done))),
+        progress=state.bound_terms._replace(num_finetune_rounds=np.full(1, float(done))),
     )
     return Observed(state, Conditions(1e-9 * each, 0.005 * each))
 
@@ -82,7 +82,7 @@ def test_a_queue_stands_still_at_the_even_rate_and_rises_by_what_is_used_beyond_
 
 def test_queues_stand_still_while_pretraining(tiny):
     policy = lyapunov(tiny)
-    state = initial_state(policy.system, 1)
+    state = initial_state(policy.constants, 1)
     start = finetuning(tiny, 0, *cost_of_pretraining(tiny, policy))
     for elapsed_s in (0.0, 5.0):
         queues = policy.queues(start._replace(state=state._replace(elapsed_s=np.full(1, elapsed_s))))
@@ -121,7 +121,9 @@ def test_a_device_whose_battery_is_behind_pays_more_for_its_joules_and_spends_le
     behind = finetuning(tiny, 3, 9.0, 5.0, battery_j=np.array([0.5, 0.08, 0.5]))
     dearer = policy.round_prices(behind).joule > policy.round_prices(full).joule
     np.testing.assert_array_equal(dearer, [[False, True, False]])
-    batches = [priced_finetune_round(policy.system, at, policy.round_prices(at)).batch[0, 1] for at in (full, behind)]
+    batches = [
+        priced_finetune_round(policy.constants, at, policy.round_prices(at)).batch[0, 1] for at in (full, behind)
+    ]
     assert batches[1] < batches[0]
 
 
@@ -150,7 +152,7 @@ def test_no_other_pretraining_round_is_cheaper_at_its_prices(tiny, objective):
         def cost(batch, freq_hz, weight=noise):
             allocation = mapped(lambda array: np.repeat(array[0, :1], len(batch), axis=0), played)
             seconds, joules = pretrain_round(
-                policy.system, allocation._replace(server_batch=batch * 1.0, server_freq_hz=freq_hz)
+                policy.constants, allocation._replace(server_batch=batch * 1.0, server_freq_hz=freq_hz)
             )
             return weight / batch + 1.0 * seconds + 3.0 * joules
 
@@ -196,13 +198,13 @@ def test_no_episode_ends_by_a_round_that_cannot_be_done_while_single_samples_wou
             devices.power_max_w * 10 ** rng.uniform(-5, 0, shape),
             np.ones(shape),
         )
-        energy_j, finish_s = used_by(policy.system, last, tried)
+        energy_j, finish_s = used_by(policy.constants, last, tried)
         left_s = 0.9 * (scenario.budgets.delay_s - last.state.elapsed_s[0] - scenario.radio.downlink_s)
-        in_time = (finish_s <= left_s) & (energy_j <= 0.9 * policy.system.battery_capacity_j)
+        in_time = (finish_s <= left_s) & (energy_j <= 0.9 * policy.constants.battery_capacity_j)
         # Of each device the thriftiest way that is in time.
         best = np.argmin(np.where(in_time, energy_j, np.inf), axis=0)[None]
         thriftiest = DevicesRound(*(np.take_along_axis(array, best, axis=0)[0] for array in tried))
-        assert finetune_outcome(policy.system, last, thriftiest).reward[0] <= 0
+        assert finetune_outcome(policy.constants, last, thriftiest).reward[0] <= 0
     assert refused > 20
     assert nearly_spent > 5
 
@@ -310,7 +312,7 @@ def test_at_its_first_prices_the_rounds_take_up_both_budgets_on_an_average_chann
     before_s, before_j = cost_of_pretraining(scenario, policy)
     observed = finetuning(scenario, 0, before_s, before_j, battery_j=2e3)
     observed = observed._replace(conditions=observed.conditions._replace(channel_gain=scenario.mean_channel_gain[None]))
-    parts = priced_parts(policy.system, observed, policy.round_prices(observed), num_steps=60)
+    parts = priced_parts(policy.constants, observed, policy.round_prices(observed), num_steps=60)
     round_s, round_j = np.max(parts.finish_s) + scenario.radio.downlink_s, np.sum(parts.energy_j)
     np.testing.assert_allclose(before_s + 6 * round_s, scenario.budgets.delay_s, rtol=0.02)
     np.testing.assert_allclose(

@@ -16,7 +16,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, finetune_round, initial_state, pretrain_round, system_of
+from edgelearn_env.two_stage.dynamics import Allocation, constants_of, finetune_round, initial_state, pretrain_round
 
 # Shares may be passed by this much, relative: rounding.
 ROUNDING = 3e-9
@@ -52,7 +52,7 @@ def fits(batch, seconds, joules, cycles, capacitance, freq_min_hz, freq_max_hz):
 @given(seeds)
 def test_the_largest_pretraining_round_fits_its_share_and_one_sample_more_would_not(seed):
     rng, B = np.random.default_rng(seed), 40
-    system = system_of(scenario := random_scenario(rng))
+    system = constants_of(scenario := random_scenario(rng))
     server, a = scenario.server, scenario.server_cycles_per_sample
     duration_s = scenario.budgets.delay_s * 10 ** rng.uniform(-5, 0, B)
     energy_j = scenario.budgets.energy_j * 10 ** rng.uniform(-5, 0, B)
@@ -75,7 +75,7 @@ def test_the_largest_pretraining_round_fits_its_share_and_one_sample_more_would_
 
 def observed_at_start(rng, scenario, tape, B):
     """Episodes before their first round, with batteries anywhere and the conditions of any round."""
-    state = initial_state(system_of(scenario), B)
+    state = initial_state(constants_of(scenario), B)
     conditions = Tape.stack([tape] * B).conditions(rng.integers(0, scenario.budgets.max_rounds, B))
     battery_j = rng.random(state.battery_j.shape) * scenario.energy.battery_capacity_j
     return Observed(state._replace(battery_j=battery_j), conditions)
@@ -84,7 +84,7 @@ def observed_at_start(rng, scenario, tape, B):
 @given(seeds)
 def test_the_largest_finetuning_round_fits_its_share_and_one_sample_more_would_not_at_any_power_tried(seed):
     rng, B = np.random.default_rng(seed), 20
-    system = system_of(scenario := random_scenario(rng))
+    system = constants_of(scenario := random_scenario(rng))
     devices, radio = scenario.devices, scenario.radio
     observed = observed_at_start(rng, scenario, random_tape(rng, scenario), B)
     duration_s = scenario.budgets.delay_s * 10 ** rng.uniform(-3, 0, B)
@@ -115,7 +115,7 @@ def test_the_largest_finetuning_round_fits_its_share_and_one_sample_more_would_n
 
 
 def test_a_finer_choice_of_powers_would_allow_hardly_larger_batches(tiny):
-    system, devices, radio = system_of(tiny), tiny.devices, tiny.radio
+    system, devices, radio = constants_of(tiny), tiny.devices, tiny.radio
     gain = np.geomspace(1e-11, 1e-8, 30)[:, None] * np.ones(3)
     observed = Observed(initial_state(system, 30), Conditions(gain, np.zeros((30, 3))))
     duration_s, energy_j = np.full(30, 1.5), np.full((30, 3), 0.05)
@@ -129,7 +129,7 @@ def test_a_finer_choice_of_powers_would_allow_hardly_larger_batches(tiny):
 
 
 def test_a_device_for_which_no_sample_fits_takes_one_as_cheaply_as_it_can(tiny):
-    system = system_of(tiny)
+    system = constants_of(tiny)
     state = initial_state(system, 2)
     # The first episode's batteries can pay for full power, the second's for next to nothing.
     battery_j = np.stack([np.full(3, 0.3), np.full(3, 1e-6)])
@@ -143,7 +143,7 @@ def test_a_device_for_which_no_sample_fits_takes_one_as_cheaply_as_it_can(tiny):
 
 
 def test_a_device_for_which_no_sample_fits_uploads_at_the_highest_power_that_its_battery_can_pay_for(tiny):
-    system, radio = system_of(tiny), tiny.radio
+    system, radio = constants_of(tiny), tiny.radio
     power_w = np.geomspace(1e-4, 1, 33) * 0.2
     upload_s = 3.2e6 / (1e6 * np.log2(1 + power_w * 1e-9 / (radio.noise_w_per_hz * 1e6)))
     sample_j = 7.5e6 * 0.1e9**2 * tiny.devices.capacitance_j_s2
@@ -160,10 +160,10 @@ def test_a_device_for_which_no_sample_fits_uploads_at_the_highest_power_that_its
 
 
 def policies_of(scenario: Scenario, num_pretrain=2, num_finetune=3):
-    system = system_of(scenario)
+    system = constants_of(scenario)
     return {
-        "equal": EqualSplit(system=system, num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune),
-        "myopic": Myopic(system=system),
+        "equal": EqualSplit(constants=system, num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune),
+        "myopic": Myopic(constants=system),
     }
 
 

@@ -16,14 +16,14 @@ from edgelearn_env.baselines.two_stage.policies.priced_round import (
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import initial_state, system_of
+from edgelearn_env.two_stage.dynamics import constants_of, initial_state
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
 
 
 def observed_at_start(scenario: Scenario, gain=1e-9, harvest_w=0.0, **changes) -> Observed:
     """One episode before its first round; `changes` to its state."""
-    state = initial_state(system_of(scenario), 1)
+    state = initial_state(constants_of(scenario), 1)
     each = np.ones_like(state.battery_j)
     return Observed(state._replace(**changes), Conditions(gain * each, harvest_w * each))
 
@@ -66,22 +66,22 @@ def test_a_round_costs_no_more_than_the_best_of_a_fine_search(tiny, gain, second
     observed = observed_at_start(scenario, gain, battery_j=battery_j * np.ones((1, 3)))
     prices = prices_of(scenario, second, joule)
     best = least_cost(scenario, observed, prices)
-    parts = priced_parts(system_of(scenario), observed, prices)
+    parts = priced_parts(constants_of(scenario), observed, prices)
     assert cost(prices, parts.batch, parts.energy_j, parts.finish_s) == pytest.approx(best, rel=0.03)
-    parts = priced_parts(system_of(scenario), observed, prices, num_steps=100)
+    parts = priced_parts(constants_of(scenario), observed, prices, num_steps=100)
     assert cost(prices, parts.batch, parts.energy_j, parts.finish_s) == pytest.approx(best, rel=0.005)
 
-    chosen = priced_finetune_round(system_of(scenario), observed, prices)
+    chosen = priced_finetune_round(constants_of(scenario), observed, prices)
     np.testing.assert_array_equal(chosen.batch, np.round(chosen.batch))
     # Rounding down from b costs at most the share 1 / (b - 1) of the noise.
-    whole = cost(prices, chosen.batch, *used_by(system_of(scenario), observed, chosen))
+    whole = cost(prices, chosen.batch, *used_by(constants_of(scenario), observed, chosen))
     assert whole <= best * 1.03 + np.sum(prices.noise / chosen.batch / chosen.batch)
 
 
 @pytest.mark.parametrize("short", ["time", "energy"])
 def test_a_round_is_shortened_to_the_time_and_the_energy_that_are_left(tiny, short):
     scenario = tiny.replace(energy=AMPLE, budgets={"delay_s": 100.0, "energy_j": 100.0})
-    system, prices, radio = system_of(scenario), prices_of(scenario, 0.05, 0.3), scenario.radio
+    system, prices, radio = constants_of(scenario), prices_of(scenario, 0.05, 0.3), scenario.radio
     free = priced_parts(system, observed_at_start(scenario), prices)
     assert np.max(free.finish_s) > 1.5
     assert np.sum(free.energy_j) > 0.15
@@ -100,14 +100,14 @@ def test_no_device_of_a_priced_round_spends_more_than_its_battery_holds(tiny):
     prices, battery_j = prices_of(tiny, 0.05, 0.3), np.array([[0.5, 0.02, 0.002]])
     for harvest_w in (0.0, 1e-4, 0.1):
         observed = observed_at_start(tiny, harvest_w=harvest_w, battery_j=battery_j)
-        parts = priced_parts(system_of(tiny), observed, prices, num_steps=60)
+        parts = priced_parts(constants_of(tiny), observed, prices, num_steps=60)
         assert np.all(parts.energy_j <= battery_j * (1 + 1e-6))
         np.testing.assert_allclose(parts.energy_j[0, 1:], battery_j[0, 1:], rtol=0.01)
 
 
 def rounds_done(scenario: Scenario, count: int):
     """Progress after that many fine-tuning rounds of good batches: little noise, and a start that still matters."""
-    start = initial_state(system_of(scenario), 1).progress
+    start = initial_state(constants_of(scenario), 1).bound_terms
     return start._replace(num_finetune_rounds=np.full(1, float(count)), finetune_term=np.full(1, count * 0.5))
 
 
@@ -115,7 +115,7 @@ def test_a_dead_battery_is_waited_for_and_the_others_keep_their_batches(tiny):
     observed = observed_at_start(
         tiny, harvest_w=0.02, battery_j=np.array([[0.5, 0.0, 0.5]]), progress=rounds_done(tiny, 2)
     )
-    system, prices = system_of(tiny), prices_of(tiny, 0.3, 3.0)
+    system, prices = constants_of(tiny), prices_of(tiny, 0.3, 3.0)
     chosen = priced_finetune_round(system, observed, prices)
     assert chosen.batch[0, 1] == 1
     assert np.all(chosen.batch[0, [0, 2]] > 10)
@@ -126,7 +126,7 @@ def test_a_dead_battery_is_waited_for_and_the_others_keep_their_batches(tiny):
 
 
 def test_an_episode_is_rather_ended_than_made_worse_by_single_samples(tiny):
-    system, prices = system_of(tiny), prices_of(tiny, 0.3, 3.0)
+    system, prices = constants_of(tiny), prices_of(tiny, 0.3, 3.0)
     counted = []
     for count in (2, 25):
         observed = observed_at_start(
@@ -145,7 +145,7 @@ def test_no_other_way_of_taking_single_samples_is_much_cheaper():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         scenario = random_scenario(rng)
-        system, budgets, devices = system_of(scenario), scenario.budgets, scenario.devices
+        system, budgets, devices = constants_of(scenario), scenario.budgets, scenario.devices
         state = initial_state(system, 1)
         capacity_j = system.battery_capacity_j[None]
         state = state._replace(battery_j=capacity_j * 10 ** rng.uniform(-3, 0, capacity_j.shape))

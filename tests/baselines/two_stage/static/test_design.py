@@ -10,8 +10,8 @@ from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design, with_ample_batteries
-from edgelearn_env.baselines.two_stage.static.round_counts import Pair, Prices, solve_pair
-from edgelearn_env.baselines.two_stage.static.rounds import StaticSystem, average_tape
+from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, solve_pair
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants, average_tape
 from edgelearn_env.baselines.two_stage.static.search import pair_bounds
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
@@ -109,11 +109,11 @@ def largest_device_batch(scenario, time_s, energy_j, N, fineness):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_each_pair_of_a_small_system_equals_a_fine_brute_force_grid(objective):
     scenario = one_device(objective)
-    system = StaticSystem.of(scenario)
+    system = StaticConstants.of(scenario)
     worth = float(system.start[1, 1])
     for M, N in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 3)]:
         first = Prices(np.array([worth / scenario.budgets.delay_s]), worth / scenario.budgets.energy_j)
-        prices, rounds = solve_pair(Pair(system, M, N), first, np.inf)
+        prices, rounds = solve_pair(RoundCounts(system, M, N), first, np.inf)
         value = system.unit[M, N] * (system.start[M, N] + rounds.noise)
         assert value == pytest.approx(pair_bounds(system, prices)[M, N], rel=1e-8)
         grid = brute_force(scenario, M, N)
@@ -135,7 +135,7 @@ def test_the_two_stage_design_of_a_small_system_is_no_worse_than_brute_force_ove
 def test_a_pair_has_the_value_of_the_conic_program(seed):
     rng = np.random.default_rng(seed)
     scenario = with_ample_batteries(random_scenario(rng, max_rounds=6))
-    system, tape = StaticSystem.of(scenario), average_tape(scenario)
+    system, tape = StaticConstants.of(scenario), average_tape(scenario)
     M, N = pairs_of(6)[int(rng.integers(20))]
     N = max(N, 1)
     M = min(M, 6 - N)
@@ -143,7 +143,7 @@ def test_a_pair_has_the_value_of_the_conic_program(seed):
     solution = EpisodeProgram(episode).solve()
     worth = float(system.start[M, N]) / 3
     split = np.full(scenario.num_devices, worth / scenario.budgets.delay_s / scenario.num_devices)
-    rounds = solve_pair(Pair(system, M, N), Prices(split, worth / scenario.budgets.energy_j), 1e6 * worth)[1]
+    rounds = solve_pair(RoundCounts(system, M, N), Prices(split, worth / scenario.budgets.energy_j), 1e6 * worth)[1]
     assert (solution is None) == (rounds is None)
     if solution is not None:
         conic = episode.learning_bound(solution.times.server_batch, solution.times.batch)
@@ -211,14 +211,14 @@ def test_prices_of_one_pair_bound_every_other_from_below():
     rng = np.random.default_rng(3)
     for seed in range(10):
         scenario = random_system(seed, max_rounds=6)
-        system = StaticSystem.of(scenario)
+        system = StaticConstants.of(scenario)
         values = {(0, 0): system.unit[0, 0] * system.start[0, 0]}
         worth = float(np.median(system.start))
         first = Prices(
             np.full(scenario.num_devices, worth / scenario.budgets.delay_s), worth / scenario.budgets.energy_j
         )
         for M, N in pairs_of(6):
-            rounds = solve_pair(Pair(system, M, N), first, 1e6 * worth)[1] if N else None
+            rounds = solve_pair(RoundCounts(system, M, N), first, 1e6 * worth)[1] if N else None
             if rounds is not None:
                 values[M, N] = system.unit[M, N] * (system.start[M, N] + rounds.noise)
         for _ in range(20):
