@@ -30,11 +30,12 @@ from edgelearn_env.agents.runs.checkpoint import RECIPES, load
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs.tensors import straight_through  # first of those that need the extra, since it says so
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.model import Observed, model_of
 from edgelearn_env.tapes.seeds import TUNING
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, State, constants_of, initial_state, step
-from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state, step
+from edgelearn_env.two_stage.records import Allocation, State
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 import torch  # isort: skip
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: skip
@@ -154,7 +155,7 @@ class _Run:
         """One gradient step on fresh tapes."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * (1 - self._share())
-        played = self._episodes.play(self._actor)
+        played = self._episodes.play_through(self._actor)
         loss = (played.log_bound + played.risk).mean()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -184,7 +185,7 @@ class Played(NamedTuple):
 
 
 class GradientEpisodes:
-    """GradientEpisodes on training tapes, played with gradients.
+    """Episodes on training tapes, played with gradients.
 
     Args:
         scenario: the system.
@@ -192,13 +193,14 @@ class GradientEpisodes:
         seed: of `tape_seeds`, whose sequences are played.
     """
 
-    def __init__(self, scenario: Scenario, num_tapes: int, seed: int) -> None:
+    def __init__(self, scenario: TwoStageScenario, num_tapes: int, seed: int) -> None:
         budgets, energy = scenario.budgets, scenario.energy
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes
-        self._codec = Codec.of(scenario, torch_names)
+        model = model_of(scenario, xp=torch_names)
+        self._codec = model.codec
         self._constants = constants_of(scenario.replace(budgets=further), torch_names)
-        self._tapes = TensorTapes(scenario, num_tapes, "cpu")
+        self._tapes = TensorTapes(model, num_tapes, "cpu")
         self._tapes.name_sequences(tape_seeds(seed, num_tapes))
         radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit
         self._mean_gain = torch.tensor(scenario.mean_channel_gain)
@@ -207,7 +209,7 @@ class GradientEpisodes:
         self._correlation, self._flip = radio.fading_correlation**2, energy.harvest_flip_probability
         self._stand_in_w = torch.tensor(_STAND_IN * np.array(energy.battery_capacity_j) / budgets.delay_s)
 
-    def play(self, actor: ActorModule) -> Played:
+    def play_through(self, actor: ActorModule) -> Played:
         """Play the next tape of each sequence to its end."""
         self._tapes.begin()
         state = initial_state(self._constants, self._num_tapes)

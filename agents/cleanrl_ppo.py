@@ -30,8 +30,8 @@ from edgelearn_env.agents.runs.one_file import (
     run,
     write_report,
 )
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.files import written_atomically
+from edgelearn_env.two_stage.env import TwoStageVectorEnv
 
 try:
     import torch

@@ -24,11 +24,12 @@ from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import MissingExtraError
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.model import Observed
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.trajectory import Policy, Trajectory, rollout
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 try:
     import torch
@@ -53,7 +54,7 @@ class Teachers(NamedTuple):
         expert: an online policy; it is asked about rounds that another plays.
     """
 
-    plans: Callable[[Scenario, Tape], Iterable[Policy]]
+    plans: Callable[[TwoStageScenario, Tape], Iterable[Policy]]
     expert: Policy
 
 

@@ -1,23 +1,15 @@
-"""The ladder: every policy that needs no learning, by name, from the simplest up."""
+"""The ladder of any system: its policies that need no learning, by name, from the simplest up."""
 
 from collections.abc import Callable, Mapping
 
-from edgelearn_env.baselines.random_play import RandomPlay
-from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
-from edgelearn_env.baselines.two_stage.policies.fixed_plan import fixed_plan
-from edgelearn_env.baselines.two_stage.policies.mpc import MPC
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
-from edgelearn_env.baselines.two_stage.policies.tuned_lyapunov import tuned_lyapunov
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.tapes.seeds import TUNING
+from edgelearn_env.scenarios.systems import located, system_named
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.dynamics import constants_of
 
-LADDER: Mapping[str, Callable[[Scenario], Policy]] = {
-    "random": lambda scenario: RandomPlay(scenario, seed=TUNING),
-    "fixed": fixed_plan,
-    "equal": tuned_equal_split,
-    "myopic": lambda scenario: Myopic(constants=constants_of(scenario)),
-    "lyapunov": tuned_lyapunov,
-    "mpc": MPC,
-}
+Ladder = Mapping[str, Callable[[Scenario], Policy]]
+
+
+def ladder_of(scenario: Scenario) -> Ladder:
+    """What makes each policy for a scenario; none are made yet, since some are tuned then."""
+    policies: Ladder = located(system_named(scenario.system).ladder)
+    return policies

@@ -1,24 +1,23 @@
 """Proven optima kept on disk, so that nothing is solved twice."""
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Certificate, Optimum
-from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
+from edgelearn_env.baselines.optimum import Optimum
+from edgelearn_env.baselines.provenance import source_digest
 from edgelearn_env.files import written_atomically
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.systems import located, system_named
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import Allocation
 
 
 def cached_optima(
@@ -26,11 +25,12 @@ def cached_optima(
 ) -> Iterator[Optimum]:
     """The optimum of each seed's tape in turn: read from `folder` if it is there, else solved and written to it.
 
-    A file is named after its seed and a digest of all that the optimum follows from: the scenario, the tape and the
-    version of the package. What cannot be read, or replayed by the dynamics as they are now, is solved again.
+    A file is named after its seed and a digest of all that the optimum follows from: the scenario, the tape, and the
+    sources of the model and of the solver, so that a proof does not outlive its prover. What cannot be read, or
+    replayed by the dynamics as they are now, is solved again.
 
     Args:
-        scenario: the system.
+        scenario: of any system.
         seeds: of the tapes.
         folder: of one file for each optimum; made if it is missing.
         num_workers: as for `clairvoyant_batch`.
@@ -39,7 +39,7 @@ def cached_optima(
     paths = [
         Path(folder) / f"{seed}-{optimum_digest(scenario, tape)}.npz" for seed, tape in zip(seeds, tapes, strict=True)
     ]
-    known = [_replayable(_read(path), scenario, tape) for path, tape in zip(paths, tapes, strict=True)]
+    known = [_replayable(_read(path, scenario), scenario, tape) for path, tape in zip(paths, tapes, strict=True)]
     missing = [tape for tape, optimum in zip(tapes, known, strict=True) if optimum is None]
     solved = clairvoyant_batch(scenario, Tape.stack(missing), num_workers=num_workers) if missing else iter(())
     for path, found in zip(paths, known, strict=True):
@@ -50,31 +50,35 @@ def optimum_digest(scenario: Scenario, tape: Tape) -> str:
     """Sixteen hexadecimal digits that differ wherever the optimum might."""
     fields = {name: part for name, part in scenario.to_dict().items() if name != "name"}
     version = importlib.metadata.version("edgelearn-env")
-    content = hashlib.sha256(json.dumps([version, fields], sort_keys=True).encode())
+    content = hashlib.sha256(json.dumps([version, _prover_digest(scenario), fields], sort_keys=True).encode())
     for array in tape:
         content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()[:16]
 
 
+def _prover_digest(scenario: Scenario) -> str:
+    """Of the sources that decide what is optimal, and that prove it."""
+    system = system_named(scenario.system)
+    places = (system.scenario, system.model, system.optimum, system.optimum_record)
+    return source_digest("edgelearn_env.trajectory", *(place.partition(":")[0] for place in places))
+
+
 def _written(path: Path, optimum: Optimum) -> Optimum:
     """`optimum`, once it is in a file."""
-    about = {"certificate": dataclasses.asdict(optimum.certificate)}
-    about |= {"value": optimum.value, "achieved": optimum.achieved}
+    arrays: dict[str, Any] = optimum.to_arrays()
     with written_atomically(path) as temporary:
-        arrays = _arrays("plan", optimum.plan) | _arrays("whole_plan", optimum.whole_plan)
-        np.savez_compressed(temporary, about=np.array(json.dumps(about)), **arrays)
+        np.savez_compressed(temporary, **arrays)
     return optimum
 
 
-def _read(path: Path) -> Optimum | None:
+def _read(path: Path, scenario: Scenario) -> Optimum | None:
     """The optimum in a file; None if there is none, or a damaged one."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            plans = {name: _plan(name, arrays) for name in ("plan", "whole_plan")}
-        return Optimum(certificate=Certificate(**about.pop("certificate")), **about, **plans)
+            found: Optimum = located(system_named(scenario.system).optimum_record).from_arrays(dict(arrays))
     except Exception:  # no file, or whatever damaged bytes lead the zip, JSON and header parsers to
         return None
+    return found
 
 
 def _replayable(optimum: Optimum | None, scenario: Scenario, tape: Tape) -> Optimum | None:
@@ -83,18 +87,3 @@ def _replayable(optimum: Optimum | None, scenario: Scenario, tape: Tape) -> Opti
         return None
     reached = float(rollout(scenario, tape, optimum.whole_plan).objective[0])
     return optimum if math.isclose(reached, optimum.achieved, rel_tol=1e-12) else None
-
-
-def _arrays(name: str, plan: Plan) -> dict[str, Any]:
-    """The arrays of a plan by name: `plan.rounds`, the numbers M and N, `plan.switch`, ..."""
-    allocations = {f"{name}.{field}": array for field, array in plan.allocations._asdict().items()}
-    return {f"{name}.rounds": np.array([plan.num_pretrain_rounds, plan.num_finetune_rounds]), **allocations}
-
-
-def _plan(name: str, arrays: Mapping[str, np.ndarray]) -> Plan:
-    num_pretrain, num_finetune = arrays[f"{name}.rounds"].tolist()
-    return Plan(
-        allocations=Allocation(*(arrays[f"{name}.{field}"] for field in Allocation._fields)),
-        num_pretrain_rounds=num_pretrain,
-        num_finetune_rounds=num_finetune,
-    )

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.records import Allocation
 
 
 class RandomPlay:

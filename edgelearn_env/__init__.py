@@ -1,20 +1,33 @@
-"""Resource control in two-stage edge learning: environment, proven optimum, agents.
+"""Resource control in edge learning: environments, proven optima, agents.
 
 Importing this package registers the environments with Gymnasium; solvers, torch and plotting load only when used.
 """
 
+from typing import TYPE_CHECKING
+
 from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError, SolverError
+from edgelearn_env.faces import lazy_face
+from edgelearn_env.model import Model, Observed, model_of
+from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.registration import register_environments
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State
+from edgelearn_env.trajectory import Policy, Trajectory, rollout
+from edgelearn_env.two_stage.records import Allocation, Outcome, State
+from edgelearn_env.two_stage.scenario import TwoStageScenario
+
+if TYPE_CHECKING:
+    from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
+    from edgelearn_env.two_stage.parallel import parallel_env
+    from edgelearn_env.two_stage.tensor_env import TwoStageTorch
 
 __all__ = [
+    "END_REASONS",
     "Allocation",
     "EdgeLearnError",
     "InvalidInputError",
     "MissingExtraError",
+    "Model",
     "Observed",
     "Outcome",
     "Policy",
@@ -23,9 +36,25 @@ __all__ = [
     "State",
     "Tape",
     "Trajectory",
+    "TwoStageEnv",
+    "TwoStageScenario",
+    "TwoStageTorch",
+    "TwoStageVectorEnv",
+    "model_of",
+    "parallel_env",
     "register_environments",
     "rollout",
     "sample_tape",
 ]
+
+__getattr__ = lazy_face(
+    __name__,
+    {
+        "TwoStageEnv": ".two_stage.env",
+        "TwoStageTorch": ".two_stage.tensor_env",
+        "TwoStageVectorEnv": ".two_stage.env",
+        "parallel_env": ".two_stage.parallel",
+    },
+)
 
 register_environments()

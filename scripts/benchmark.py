@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.optimum_cache import cached_optima
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.leaderboard import chance, interval, percent
 from edgelearn_env.evaluation.report import Played, Report

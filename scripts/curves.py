@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from edgelearn_env.agents.runs.checkpoint import Checkpoint, load
-from edgelearn_env.baselines.ladder import LADDER
+from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.scenario import first_difference

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
+from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.offline import (
     RecordedEpisode,

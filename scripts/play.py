@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
+from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.trajectory import Observed, Policy
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.trajectory import Policy
+from edgelearn_env.two_stage.records import Allocation
 
 Batch = TypeVar("Batch")
 

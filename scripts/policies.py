@@ -14,7 +14,7 @@ from edgelearn_env.agents.runs.checkpoint import (
     shipped_checkpoints,
     shipped_runs,
 )
-from edgelearn_env.baselines.ladder import LADDER
+from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.evaluation.report import Kind
 from edgelearn_env.scenarios.scenario import Scenario

@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgelearn_env.baselines.clairvoyance import clairvoyant
+from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import SOLVERS
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
 from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError

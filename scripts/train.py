@@ -19,7 +19,7 @@ from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.configs.ppo import PPOConfig
 from edgelearn_env.agents.configs.run import RunConfig
 from edgelearn_env.agents.configs.sac import SACConfig
-from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
+from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario

@@ -19,8 +19,7 @@ def played(name: str, objective: Any, kind: Kind = "online", runs: Sequence[Mapp
         name=name,
         kind=kind,
         objective=objective,
-        num_pretrain_rounds=np.ones(objective.shape, dtype=int),
-        num_finetune_rounds=np.ones(objective.shape, dtype=int),
+        columns={name: np.ones(objective.shape, dtype=int) for name in ("num_pretrain_rounds", "num_finetune_rounds")},
         end_reasons=ends,
         runs=runs,
     )

@@ -7,7 +7,7 @@ from edgelearn_env.baselines.two_stage.conic.dual import Multipliers
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.two_stage.records import Allocation
 
 
 def random_system(seed: int, *, shortest: int = 3, longest: int = 8, **choices) -> tuple[Scenario, Tape]:

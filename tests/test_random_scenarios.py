@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from random_scenarios import BATTERY_KINDS, OBJECTIVES, random_policy, random_scenario, random_tape
 
+from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import END_REASONS
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,9 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, no_round, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, constants_of, initial_state, step
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state, step
+from edgelearn_env.two_stage.records import Allocation
 
 
 def leaves(record):

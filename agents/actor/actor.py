@@ -6,10 +6,12 @@ import numpy as np
 
 from edgelearn_env.agents.actor.trimming import trimmed
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.trajectory import Observed, Policy
-from edgelearn_env.two_stage.dynamics import Allocation, constants_of
+from edgelearn_env.model import Observed
+from edgelearn_env.trajectory import Policy
+from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # An observation begins with entries that concern all devices; then follow three for each device, as in an action.
 _NUM_SHARED, PER_DEVICE = 5, 3
@@ -126,7 +128,7 @@ class Actor(NamedTuple):
         device = device + np.einsum("kij,bkj->bki", start.own_weight, own) + start.own_bias
         return np.concatenate([server, device.transpose(0, 2, 1).reshape(size, -1)], axis=1)
 
-    def policy(self, scenario: Scenario, *, trims: bool) -> Policy:
+    def policy(self, scenario: TwoStageScenario, *, trims: bool) -> Policy:
         """The policy that plays these actions in the scenario of its start.
 
         Args:

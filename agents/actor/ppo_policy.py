@@ -9,8 +9,8 @@ from torch import nn
 from edgelearn_env.agents.actor.actor import LOG_BOUND, NUM_SERVER_ACTIONS, PER_DEVICE, Actor, Start
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class Bodies(nn.Module):
@@ -50,7 +50,7 @@ class StartedPolicy(ActorCriticPolicy):
         **kwargs: as for `ActorCriticPolicy`.
     """
 
-    def __init__(self, *args: Any, scenario: Scenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, scenario: TwoStageScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
         self._sizes = (hidden, critic_hidden)
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
         super().__init__(*args, **(kwargs | {"ortho_init": False}))

@@ -23,8 +23,8 @@ from edgelearn_env.agents.actor.actor import (
 )
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class StartedActor(SACActor):
@@ -133,7 +133,7 @@ class StartedSACPolicy(SACPolicy):
         **kwargs: as for `SACPolicy`.
     """
 
-    def __init__(self, *args: Any, scenario: Scenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, scenario: TwoStageScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
         self._hidden, self._critic_hidden = hidden, critic_hidden
         super().__init__(*args, **kwargs)

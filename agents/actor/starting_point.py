@@ -17,11 +17,12 @@ from edgelearn_env.agents.actor.actor import (
 )
 from edgelearn_env.agents.actor.static_plan import FADED, StaticPlan, static_plan
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.model import Observed
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.trajectory import Observed, Policy, rollout
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.trajectory import Policy, rollout
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # How fast the switch entry grows with the share of time used.
 _SWITCH_SLOPE = 4.0
@@ -37,7 +38,7 @@ _SMALLEST_STD = 0.02
 _GAIN, _POWER = 1, 1
 
 
-def starting_point(scenario: Scenario) -> Start:
+def starting_point(scenario: TwoStageScenario) -> Start:
     """Play the static plan: switch once its share of time is used, and raise the power on a channel that fades.
 
     The moments of observations and the mean of log Phi are those met on the first tapes of seed 0.
@@ -89,7 +90,7 @@ def _of_plan(codec: Codec, plan: StaticPlan) -> Start:
     )
 
 
-def device_traits(scenario: Scenario) -> np.ndarray:
+def device_traits(scenario: TwoStageScenario) -> np.ndarray:
     """log(x_k / geometric mean of x) of what decides which device is strong and which is weak, (K, 8)."""
     devices, radio, energy = scenario.devices, scenario.radio, scenario.energy
     traits = (

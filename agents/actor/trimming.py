@@ -13,10 +13,12 @@ Formulas of the model decide this, nothing is learnt.
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
+from edgelearn_env.model import Observed
 from edgelearn_env.physics.compute import compute_energy_j
-from edgelearn_env.scenarios.scenario import Budgets
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Constants, finetune_round
+from edgelearn_env.scenarios.parts import Budgets
+from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.two_stage.dynamics import finetune_round
+from edgelearn_env.two_stage.records import Allocation
 
 _LAST_ROUNDS = 3
 
@@ -48,7 +50,7 @@ def ready_together(constants: Constants, observed: Observed, allocation: Allocat
     payable = xp.all(devices.wait_s < xp.inf, axis=-1)[:, None]
     idle_s = xp.where(payable, devices.wait_s, 0.0) + devices.upload_s
     ready_s = xp.max(idle_s + devices.compute_s, axis=-1, keepdims=True)
-    freq_hz = constants.work.cycles_per_sample * allocation.batch / (ready_s - idle_s)
+    freq_hz = constants.cycles_per_sample * allocation.batch / (ready_s - idle_s)
     slowed_hz = xp.maximum(freq_hz, _as_array(least_hz, freq_hz))
     return allocation._replace(freq_hz=xp.where(payable, slowed_hz, allocation.freq_hz))
 
@@ -58,7 +60,7 @@ def _sharing_the_rest(constants: Constants, budgets: Budgets, observed: Observed
     xp, state, radio = namespace_of(allocation.freq_hz), observed.state, constants.scenario.radio
     limits, cycles, capacitance = (
         constants.scenario.devices,
-        constants.work.cycles_per_sample,
+        constants.cycles_per_sample,
         constants.capacitance_j_s2,
     )
     devices = finetune_round(constants, state.battery_j, observed.conditions, allocation)

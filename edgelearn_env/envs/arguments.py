@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,20 +11,25 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 
 ScenarioSource = Scenario | str | Path | Mapping[str, Any]
+Kind = TypeVar("Kind", bound=Scenario)
 
 SAME_SEED = -1
 
 
-def configured_scenario(source: ScenarioSource, objective: str | None, changes: Mapping[str, Any]) -> Scenario:
-    """The scenario that an environment's arguments name.
+def configured_scenario(
+    kind: type[Kind], source: ScenarioSource, objective: str | None, changes: Mapping[str, Any]
+) -> Kind:
+    """The scenario that an environment's arguments name, made once.
 
     Args:
+        kind: class of the system's scenarios.
         source: anything `Scenario.load` takes.
         objective: replaces `learning.objective`, unless None.
         changes: scenario parts with their changed fields, as for `Scenario.replace`.
     """
-    scenario = Scenario.load(source).replace(**changes)
-    return scenario if objective is None else scenario.replace(learning={"objective": objective})
+    if objective is not None:
+        changes = {**changes, "learning": {**changes.get("learning", {}), "objective": objective}}
+    return kind.load(source, **changes)
 
 
 def checked_num_envs(num_envs: Any) -> int:

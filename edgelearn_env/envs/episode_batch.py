@@ -5,13 +5,10 @@ from gymnasium.error import ResetNeeded
 
 from edgelearn_env.arrays.kept_memory import keep_freed_memory
 from edgelearn_env.arrays.records import Record, mapped, write_rows
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.model import Model, Observed, State
 from edgelearn_env.tapes.reader import TapeReader
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.trajectory import Observed, Round, Trajectory, no_round
-from edgelearn_env.two_stage.dynamics import State, initial_state
-from edgelearn_env.two_stage.info import itemised
-from edgelearn_env.two_stage.kernels import kernel_named
+from edgelearn_env.trajectory import Round, Trajectory
 
 _NO_SEED = -1
 
@@ -19,26 +16,23 @@ _EVERY = slice(None)
 
 
 class EpisodeBatch:
-    """B episodes of one scenario, each on a tape of its own; an environment dresses it in Gymnasium's conventions.
+    """B episodes of one model, each on a tape of its own; an environment dresses it in Gymnasium's conventions.
 
     Attributes:
-        scenario: the system.
-        codec: between records and what an agent sees.
+        model: what is played.
         started: whether there are episodes to play.
         state: where each episode stands.
         allocation, outcome: of the last round.
     """
 
-    def __init__(self, scenario: Scenario, num_episodes: int, *, kernel: str = "auto", recording: bool = False) -> None:
+    def __init__(self, model: Model, num_episodes: int, *, recording: bool = False) -> None:
         keep_freed_memory()
-        self.scenario = scenario
+        self.model = model
         self.started = False
-        self._kernel = kernel_named(kernel, scenario)
-        self.codec = self._kernel.codec
-        first = initial_state(self._kernel.constants, 1)
-        self._beginning = (first, *no_round(scenario, first))
+        first = model.initial_state(1)
+        self._beginning = (first, *model.no_round(first))
         self.state, self.allocation, self.outcome = _repeated(self._beginning, num_episodes)
-        self._tapes = TapeReader(self._kernel, num_episodes)
+        self._tapes = TapeReader(model, num_episodes)
         self._seed = np.full(num_episodes, _NO_SEED)
         self._next_episode = np.zeros(num_episodes, dtype=np.int64)
         self._tape_seed, self._tape_episode = self._seed.copy(), self._seed.copy()
@@ -77,15 +71,15 @@ class EpisodeBatch:
             for index in rows:
                 self._recorded[index] = []
 
-    def play(self, action: np.ndarray) -> None:
+    def play_round(self, action: np.ndarray) -> None:
         """Do one round; an episode that has ended stays as it is.
 
         Args:
-            action: as `Codec.decode` takes it, finite, (B, 3 + 3 K).
+            action: as `Codec.decode` takes it, finite, (B, action_size).
         """
         before, conditions = self.state, self._tapes.conditions
-        self.allocation = self._kernel.decode(action)
-        self.state, self.outcome = self._kernel.step(before, conditions, self.allocation)
+        self.allocation = self.model.decode(action)
+        self.state, self.outcome = self.model.step(before, conditions, self.allocation)
         self._tapes.advance(self.state.ended)
         if self._recorded is not None:
             conditions = mapped(np.copy, conditions)
@@ -93,12 +87,12 @@ class EpisodeBatch:
                 rounds.append(_row((Observed(before, conditions), self.allocation, self.outcome), index))
 
     def observation(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """What is observed now, in all episodes or in those at `rows`: an array of its own, (B, 5 + 3 K)."""
+        """What is observed now, in all episodes or in those at `rows`: an array of its own, (B, observation_size)."""
         seen = (self.state, self._tapes.conditions)
         if rows is not None:
             # Taken out of transposed arrays, so that devices stay the slower axis in memory.
             seen = mapped(lambda array: array.T[..., rows].T, seen)
-        return self._kernel.encode(*seen)
+        return self.model.encode(*seen)
 
     def info(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The last round item by item, and which tapes are played; arrays of their own, (B,) or (B, K)."""
@@ -108,7 +102,8 @@ class EpisodeBatch:
     def items(self) -> dict[str, np.ndarray]:
         """What `info` is copied from: arrays that the next call may write to."""
         seed, episode = self._tape_seed, self._tape_episode
-        return itemised(self.state, self.allocation, self.outcome) | {"tape_seed": seed, "tape_episode": episode}
+        items = self.model.info(self.state, self.allocation, self.outcome)
+        return items | {"tape_seed": seed, "tape_episode": episode}
 
     def tapes(self) -> tuple[np.ndarray, np.ndarray]:
         """Seeds and episode numbers of the tapes that are played, copies, (B,)."""
@@ -116,16 +111,13 @@ class EpisodeBatch:
 
     def frame(self, index: int, *, as_text: bool) -> np.ndarray | str:
         """One episode as far as it was played, as an image or as text; needs `recording=True`."""
-        from edgelearn_env.two_stage import rendering
-
-        trajectory = self._trajectory(index)
-        return rendering.ansi(trajectory) if as_text else rendering.rgb_array(trajectory)
+        return self.model.frame(self._trajectory(index), 0, as_text=as_text)
 
     def _trajectory(self, index: int) -> Trajectory:
         if self._recorded is None:
             raise RuntimeError("rounds are only recorded if recording=True")
         final_state: State = _repeated(_row(self.state, index), 1)
-        return Trajectory.of_rounds(self.scenario, self._recorded[index], final_state)
+        return Trajectory.of_rounds(self.model.scenario, self._recorded[index], final_state)
 
 
 def _repeated(record: Record, count: int) -> Record:

@@ -1,7 +1,7 @@
-"""Many episodes at once as torch tensors: on a CPU or a GPU, and differentiable in what is decided."""
+"""Many episodes at once as torch tensors, of any system: on a CPU or a GPU, and differentiable in what is decided."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgelearn_env.errors import MissingExtraError
 
@@ -17,12 +17,10 @@ from edgelearn_env.arrays.kept_memory import keep_freed_memory
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs import arguments
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.model import Allocation, Codec, Model, Observed, Outcome, State, model_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.tapes.tensor_reader import TensorTapes
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Outcome, State, constants_of, initial_state, step
-from edgelearn_env.two_stage.encoding import Codec
 
 
 class PlayedRound(NamedTuple):
@@ -39,60 +37,40 @@ class PlayedRound(NamedTuple):
     outcome: Outcome
 
 
-class TwoStageTorch:
-    """Many `TwoStageEnv` as float64 tensors on one device; each plays what a single one would, to rounding.
+class TensorEnv:
+    """Many `SingleEnv` as float64 tensors on one device; each plays what a single one would, to rounding.
 
-    Environment i of one reset with `seed=s` is a `TwoStageEnv` reset with `seed=s + i`. Where an episode ends, the next
-    one begins in the same step, as in `TwoStageVectorEnv` with autoreset mode `SAME_STEP`. A step asks nothing of the
-    device that the host would have to wait for: what differs between episodes is chosen element by element, and an
+    Environment i of one reset with `seed=s` is a single one reset with `seed=s + i`. Where an episode ends, the next
+    one begins in the same step, as in the vector environment with autoreset mode `SAME_STEP`. A step asks nothing of
+    the device that the host would have to wait for: what differs between episodes is chosen element by element, and an
     action with an entry that is not a number is not refused but ends its episode.
 
-    **Gradients** flow from everything that `step` and `play` return to the actions of this and of earlier rounds:
-
-    * *Batch sizes* are rounded, but their derivatives are those of batches that are not: straight through. `play`
-      takes fractional batches as they are.
-    * *Ends of an action*: beyond -1 and 1 the derivative is 0, at them it is the one from within.
-    * *The switch, and what ends an episode* (budgets, batteries, the last round) are steps, with derivative 0. So the
-      gradient is that of an episode whose numbers of rounds stay as they are: it says nothing of a round more that
-      thriftier ones before it would leave room for. The bound itself then depends on the batch sizes alone; what
-      frequencies and powers do shows in `state.elapsed_s`, `state.spent_j` and `state.battery_j`, to be priced.
-    * *A round that is not counted*, and whatever lies before the beginning of an episode, has derivative 0.
-    * *Where several devices finish last at once*, each has an equal share of the derivative of the duration.
-    * *Infinities*, of a device that waits forever or has no channel, stay within a round that is not counted; no
-      gradient is infinite or not a number.
-
-    As long as an action needs a gradient, each step is remembered for it: call `detach` to forget.
-
-    Speed on a GPU has not been measured.
+    Gradients flow from everything that `step` and `play_round` return to the actions of this and of earlier rounds; a
+    system's own class says which. As long as an action needs a gradient, each step is remembered for it: call `detach`
+    to forget.
 
     Args:
         num_envs: B.
-        scenario: anything `Scenario.load` takes.
-        objective: replaces `learning.objective`.
+        scenario: of any system.
         device: where the tensors are; anything `torch.device` takes. It must know float64.
         autoreset: whether the next episode begins where one ends. If not, that one stays as it is, with reward 0.
-        **changes: scenario parts with their changed fields.
     """
 
     def __init__(
-        self,
-        num_envs: int = 1,
-        scenario: arguments.ScenarioSource = "default",
-        objective: str | None = None,
-        *,
-        device: torch.device | str = "cpu",
-        autoreset: bool = True,
-        **changes: Any,
+        self, num_envs: int, scenario: Scenario, *, device: torch.device | str = "cpu", autoreset: bool = True
     ) -> None:
         keep_freed_memory()
         self.num_envs = arguments.checked_num_envs(num_envs)
-        self.device, self.autoreset = torch.device(device), autoreset
-        self.scenario: Scenario = arguments.configured_scenario(scenario, objective, changes)
-        self.codec = Codec.of(self.scenario, torch_names, device=self.device)
-        self._constants = constants_of(self.scenario, torch_names, device=self.device)
-        self._tapes = TensorTapes(self.scenario, self.num_envs, self.device)
-        self._beginning = initial_state(self._constants, 1)
+        self.device, self.autoreset, self.scenario = torch.device(device), autoreset, scenario
+        self._model: Model = model_of(scenario, xp=torch_names, device=self.device)
+        self._tapes = TensorTapes(self._model, self.num_envs, self.device)
+        self._beginning = self._model.initial_state(1)
         self._state: State | None = None
+
+    @property
+    def codec(self) -> Codec:
+        """Translates between actions and allocations, states and observations."""
+        return self._model.codec
 
     @property
     def observed(self) -> Observed:
@@ -121,7 +99,7 @@ class TwoStageTorch:
                 episode; an autoreset goes back to the seed's sequence.
 
         Returns:
-            The observation, (B, 5 + 3 K), and what it was made of.
+            The observation, (B, observation_size), and what it was made of.
 
         Raises:
             InvalidInputError: a wrong seed, or a tape that does not fit.
@@ -130,18 +108,18 @@ class TwoStageTorch:
         tape = arguments.checked_tape(tape, self.scenario, self.num_envs)
         self._tapes.name_sequences(seeds)
         self._tapes.begin(tape)
-        self._state = initial_state(self._constants, self.num_envs)
+        self._state = self._model.initial_state(self.num_envs)
         return self._observation(), self.observed
 
     def step(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]:
         """Do one learning round in every environment.
 
         Args:
-            action: as in `TwoStageEnv`, of any floating-point type, (B, 3 + 3 K).
+            action: as for a single environment, of any floating-point type, (B, action_size).
 
         Returns:
-            Observation before the next round, float32, (B, 5 + 3 K); reward, float64, terminated and truncated, (B,);
-            and the round itself.
+            Observation before the next round, float32, (B, observation_size); reward, float64, terminated and
+            truncated, (B,); and the round itself.
 
         Raises:
             InvalidInputError: an action of the wrong shape.
@@ -153,14 +131,14 @@ class TwoStageTorch:
         # Device by device in memory, as everything else is.
         action = action.T.contiguous().T
         if torch.is_grad_enabled() and action.requires_grad:
-            return self.play(straight_through(self.codec, action))
-        return self.play(self.codec.decode(action))
+            return self.play_round(straight_through(self.codec, action))
+        return self.play_round(self._model.decode(action))
 
-    def play(
+    def play_round(
         self, allocation: Allocation
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]:
         """Do one learning round that is decided in physical units, float64, within the scenario's limits."""
-        state, outcome = step(self._constants, self._running(), self._tapes.conditions, allocation)
+        state, outcome = self._model.step(self._running(), self._tapes.conditions, allocation)
         played = PlayedRound(mapped(torch.clone, state), allocation, outcome)
         self._state = _chosen(state.ended, self._beginning, state) if self.autoreset else state
         self._tapes.advance(self._state.round_index, state.ended, begin_next=self.autoreset)
@@ -172,7 +150,7 @@ class TwoStageTorch:
         self._state = mapped(torch.detach, self._running())
 
     def _observation(self) -> torch.Tensor:
-        return self.codec.encode(self._running(), self._tapes.conditions)
+        return self._model.encode(self._running(), self._tapes.conditions)
 
     def _running(self) -> State:
         if self._state is None:
@@ -186,8 +164,12 @@ def straight_through(codec: Codec, action: torch.Tensor) -> Allocation:
     # In float32 there is no such hair.
     smooth = codec.fractional(action.to(torch.float64).clamp(-1.0, 1.0) * _WITHIN)
     # These differences and sums are exact: each pair is within a factor of two.
-    values = [way + (value - way).detach() for way, value in zip(smooth[1:], decided[1:], strict=True)]
-    return Allocation(decided.switch, *values)
+    values = {
+        name: way + (value - way).detach()
+        for (name, way), value in zip(smooth._asdict().items(), decided, strict=True)
+        if way.is_floating_point()
+    }
+    return decided._replace(**values)
 
 
 _WITHIN = 1 - 1e-9

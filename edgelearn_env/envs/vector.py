@@ -1,4 +1,4 @@
-"""The environment of many episodes in lockstep: native, without a Python loop over them."""
+"""The environment of many episodes in lockstep, of any system: native, without a Python loop over them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,17 +11,17 @@ from gymnasium.vector.utils import batch_space
 
 from edgelearn_env.envs import arguments
 from edgelearn_env.envs.episode_batch import EpisodeBatch
+from edgelearn_env.envs.masked import masked
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.model import Codec, Model
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.info import masked
 
 
-class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """Many `TwoStageEnv` at once; each plays, bit for bit, what a single one would.
+class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """Many `SingleEnv` of one model at once; each plays, bit for bit, what a single one would.
 
-    Environment i of one reset with `seed=s` is a `TwoStageEnv` reset with `seed=s + i`; a list of seeds names each,
-    None in it leaves an environment its sequence of tapes. Reset options:
+    Environment i of one reset with `seed=s` is a single one reset with `seed=s + i`; a list of seeds names each, None
+    in it leaves an environment its sequence of tapes. Reset options:
 
     * `"tape"`: a tape for all of them, or a batch with one each. It lasts one episode; an autoreset goes back to
       the seed's sequence.
@@ -33,18 +33,15 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     * `SAME_STEP`: it is reset at once; its last observation and info are in `info["final_obs"]`, `info["final_info"]`.
     * `DISABLED`: it has to be reset by a `reset_mask` before the next step.
 
-    `info` holds the items of `TwoStageEnv` as arrays of shape (B,) or (B, K), and for each a mask `_key` of the
+    `info` holds the items of a single environment as arrays of shape (B,) or (B, K), and for each a mask `_key` of the
     environments that it speaks of.
 
     Args:
+        model: what is played.
         num_envs: B.
-        scenario: anything `Scenario.load` takes.
-        objective: replaces `learning.objective`.
         max_episode_steps: only None, since episodes end by themselves.
         render_mode: "rgb_array" or "ansi"; `render` returns a frame for each environment.
         autoreset_mode: an `AutoresetMode`, or its value as text.
-        kernel: "auto", "compiled" or "numpy", as for `TwoStageEnv`.
-        **changes: scenario parts with their changed fields.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -55,14 +52,11 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def __init__(
         self,
+        model: Model,
         num_envs: int = 1,
-        scenario: arguments.ScenarioSource = "default",
-        objective: str | None = None,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        kernel: str = "auto",
-        **changes: Any,
     ) -> None:
         if max_episode_steps is not None:
             sentence = "max_episode_steps must be None, since episodes end by themselves (set budgets.max_rounds)"
@@ -71,8 +65,7 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.render_mode = arguments.checked_render_mode(render_mode, self.metadata["render_modes"])
         self.autoreset_mode = _checked_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        loaded = arguments.configured_scenario(scenario, objective, changes)
-        self._episodes = EpisodeBatch(loaded, self.num_envs, kernel=kernel, recording=render_mode is not None)
+        self._episodes = EpisodeBatch(model, self.num_envs, recording=render_mode is not None)
         self._all = np.ones(num_envs, dtype=bool)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.codec.action_size,), np.float32)
         self.single_observation_space = gymnasium.spaces.Box(0.0, 1.0, (self.codec.observation_size,), np.float32)
@@ -82,12 +75,12 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     @property
     def scenario(self) -> Scenario:
         """What is fixed in all episodes."""
-        return self._episodes.scenario
+        return self._episodes.model.scenario
 
     @property
     def codec(self) -> Codec:
         """Translates between actions and allocations, states and observations."""
-        return self._episodes.codec
+        return self._episodes.model.codec
 
     def reset(  # type: ignore[override]
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -149,7 +142,7 @@ class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if over.size and self.autoreset_mode is AutoresetMode.DISABLED:
             sentence = "reset them by a 'reset_mask' before the next step()"
             raise ResetNeeded(f"the episodes of environments {over.tolist()} have ended: {sentence}")
-        episodes.play(arguments.checked_action(actions, (self.num_envs, self.codec.action_size), over))
+        episodes.play_round(arguments.checked_action(actions, (self.num_envs, self.codec.action_size), over))
         if over.size:
             episodes.reset(over)
         rewards, terminated = episodes.outcome.reward.copy(), episodes.state.ended.copy()
@@ -166,7 +159,7 @@ class Ended(NamedTuple):
 
     Attributes:
         rows: indices of their environments, (R,).
-        observation: their last, (R, 5 + 3 K).
+        observation: their last, (R, observation_size).
         info: their last, arrays (R,) or (R, K).
     """
 

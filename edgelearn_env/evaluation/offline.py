@@ -11,11 +11,13 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.model import Observed
+from edgelearn_env.physics.budgets import RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.trajectory import Observed, Policy, Trajectory, rollout
-from edgelearn_env.two_stage.dynamics import RUNNING, Allocation
+from edgelearn_env.trajectory import Policy, Trajectory, rollout
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.records import Allocation
 
 ENVIRONMENT = "EdgeLearn/TwoStage-v0"
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, runtime_checkable
@@ -18,10 +18,11 @@ from edgelearn_env.evaluation.statistics import (
     probability_of_improvement,
 )
 from edgelearn_env.files import existing_file, written_atomically
+from edgelearn_env.model import Column, model_of
+from edgelearn_env.physics.budgets import END_REASONS, RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import checked_test_seeds
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.dynamics import END_REASONS, RUNNING
 
 # What a policy knows: the whole tape, or what is observed; the last one was trained.
 Kind = Literal["clairvoyant", "online", "learned"]
@@ -31,9 +32,11 @@ FORMAT, VERSION = "edgelearn-env benchmark", 1
 
 @runtime_checkable
 class ProvenOptimum(Protocol):
-    """What a report reads of an optimum; `edgelearn_env.baselines.two_stage.clairvoyant.search.Optimum` has it."""
+    """What a report reads of an optimum; `edgelearn_env.baselines.Optimum` has it."""
 
-    value: float
+    @property
+    def value(self) -> float:
+        """What the clairvoyant plan reaches with real-valued batches."""
 
     @property
     def bound(self) -> float:
@@ -48,7 +51,7 @@ class Played:
         name: of the policy.
         kind: what it knows.
         objective: Phi of each episode.
-        num_pretrain_rounds, num_finetune_rounds: M and N of each.
+        columns: other numbers of each, by name; the system says which.
         end_reasons: how each ended, in words.
         runs: how each run was trained, in plain types; empty for what does not learn.
     """
@@ -56,8 +59,7 @@ class Played:
     name: str
     kind: Kind
     objective: np.ndarray
-    num_pretrain_rounds: np.ndarray
-    num_finetune_rounds: np.ndarray
+    columns: Mapping[str, np.ndarray]
     end_reasons: np.ndarray
     runs: Sequence[Mapping[str, Any]] = ()
 
@@ -71,16 +73,15 @@ class Played:
     ) -> Self:
         """The summary of what each run played, in one batch of episodes or in several."""
 
-        def of_each_run(part: str) -> np.ndarray:
-            return np.stack([np.concatenate([getattr(batch, part) for batch in batches]) for batches in runs])
+        def of_each_run(part: Callable[[Trajectory], np.ndarray]) -> np.ndarray:
+            return np.stack([np.concatenate([part(batch) for batch in batches]) for batches in runs])
 
         return cls(
             name=name,
             kind=kind,
-            objective=of_each_run("objective"),
-            num_pretrain_rounds=of_each_run("num_pretrain_rounds"),
-            num_finetune_rounds=of_each_run("num_finetune_rounds"),
-            end_reasons=np.stack([np.concatenate([_end_reasons(batch) for batch in batches]) for batches in runs]),
+            objective=of_each_run(lambda batch: batch.objective),
+            columns={name: of_each_run(lambda batch, name=name: batch.summary[name]) for name in runs[0][0].summary},
+            end_reasons=of_each_run(_end_reasons),
             runs=list(trained),
         )
 
@@ -138,7 +139,7 @@ class Report:
         for played in self.played:
             shape = (max(len(played.runs), 1), num_episodes)
             _require_positive(f"objective of {played.name}", played.objective, shape)
-            if any(getattr(played, name).shape != shape for name in _ARRAYS):
+            if any(array.shape != shape for array in (played.end_reasons, *played.columns.values())):
                 raise InvalidInputError(f"all arrays of {played.name} must have shape {shape}")
 
     @classmethod
@@ -204,7 +205,9 @@ class Report:
                 played.name: {
                     "kind": played.kind,
                     "runs": [dict(run) for run in played.runs],
-                    **{name: getattr(played, name).tolist() for name in _ARRAYS},
+                    "objective": played.objective.tolist(),
+                    **{name: values.astype(int).tolist() for name, values in played.columns.items()},
+                    "end_reasons": played.end_reasons.tolist(),
                     "gap": self.gap(played)._asdict(),
                     "interquartile_gap": self.interquartile_gap(played)._asdict(),
                 }
@@ -217,17 +220,20 @@ class Report:
         """The report that `to_dict` wrote; its intervals are computed anew."""
         if table.get("format") != FORMAT or table.get("version") != VERSION:
             raise InvalidInputError(f"it does not say {FORMAT!r} of version {VERSION}")
+        scenario = Scenario.from_dict(table["scenario"])
         played = [
             Played(
                 name=name,
                 kind=row["kind"],
                 runs=row["runs"],
-                **{part: np.array(row[part], dtype=kind) for part, kind in _ARRAYS.items()},
+                objective=np.array(row["objective"], dtype=float),
+                columns={column.name: np.array(row[column.name], dtype=int) for column in columns_of(scenario)},
+                end_reasons=np.array(row["end_reasons"], dtype=str),
             )
             for name, row in table["policies"].items()
         ]
         return cls(
-            scenario=Scenario.from_dict(table["scenario"]),
+            scenario=scenario,
             seeds=table["seeds"],
             bound=np.array(table["bound"], dtype=float),
             relaxed=np.array(table["clairvoyant_relaxed"], dtype=float),
@@ -254,7 +260,9 @@ class Report:
             raise InvalidInputError(f"benchmark file {str(path)!r} is damaged or not a benchmark: {error}") from error
 
 
-_ARRAYS = {"objective": float, "num_pretrain_rounds": int, "num_finetune_rounds": int, "end_reasons": str}
+def columns_of(scenario: Scenario) -> tuple[Column, ...]:
+    """What reports on that scenario list of each episode beside its objective."""
+    return model_of(scenario, "numpy").columns
 
 
 def _end_reasons(trajectory: Trajectory) -> np.ndarray:

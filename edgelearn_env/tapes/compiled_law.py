@@ -1,4 +1,4 @@
-"""`tape_law` compiled: the same numbers to the last bit, in a few passes over the batch.
+"""`law` compiled: the same numbers to the last bit, in a few passes over the batch.
 
 Logarithms, tangents and exponentials stay numpy's, which are faster than compiled ones and differ in the last bit.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.tapes import counter_random
-from edgelearn_env.tapes.law import ROWS_BEFORE, LawState, TapeLaw
+from edgelearn_env.tapes.law import ROWS_BEFORE, Conditions, LawState, TapeLaw
 
 STEP, FIRST, SECOND = (
     np.uint64(number % 2**64) for number in (counter_random.STEP, counter_random.FIRST, counter_random.SECOND)
@@ -17,7 +17,7 @@ STEP, FIRST, SECOND = (
 
 
 def before_first_round(law: TapeLaw, key: np.ndarray) -> LawState:
-    """As `tape_law.before_first_round`."""
+    """As `law.before_first_round`."""
     zero = np.zeros_like(key)
     (real, imaginary), uniform = _draws(law, key, zero, ROWS_BEFORE)
     shadowing_db = law.shadowing_std_db * math.sqrt(2) * real[1]
@@ -30,16 +30,17 @@ def before_first_round(law: TapeLaw, key: np.ndarray) -> LawState:
     )
 
 
-def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[LawState, np.ndarray, np.ndarray]:
-    """As `tape_law.next_rounds`."""
+def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[LawState, Conditions]:
+    """As `law.next_rounds`."""
     (real, imaginary), uniform = _draws(law, law_state.key, law_state.round_index + ROWS_BEFORE, num_rounds)
     fading, on = np.empty_like(law_state.fading), np.empty_like(law_state.on)
     gain, harvest_w = np.empty_like(real), np.empty_like(real)
     correlation = law.fading_correlation
+    before = (law_state.fading, law_state.on, law_state.gain)
     numbers = (correlation, math.sqrt(1 - correlation**2), law.flip_probability)
-    write_rounds(numbers, law.on_w, tuple(law_state[2:]), (real, imaginary, uniform), (fading, on), (gain, harvest_w))
+    write_rounds(numbers, law.on_w, before, (real, imaginary, uniform), (fading, on), (gain, harvest_w))
     after = law_state._replace(round_index=law_state.round_index + num_rounds, fading=fading, on=on)
-    return after, gain, harvest_w
+    return after, Conditions(channel_gain=gain, harvest_w=harvest_w)
 
 
 def _draws(law: TapeLaw, key: np.ndarray, first_row: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +83,7 @@ def mixed(bits):
 
 @compiled
 def make_normal(log_radius, tangent):
-    """Make real and imaginary parts of `tape_law.complex_normal` in place."""
+    """Make real and imaginary parts of `law.complex_normal` in place."""
     for row in range(len(tangent)):
         for k in range(tangent.shape[1]):
             for b in range(tangent.shape[2]):

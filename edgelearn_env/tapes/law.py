@@ -1,6 +1,6 @@
 """The random law of tapes: fading, shadowing and harvest, round by round, for a batch of episodes at once.
 
-    key --before_first_round--> LawState --next_rounds--> LawState, gains and harvests of R rounds
+    key --before_first_round--> LawState --next_rounds--> LawState, Conditions of R rounds
 
 Arrays are device-major, (K, B): what one episode shares with its devices then broadcasts along memory.
 """
@@ -13,6 +13,18 @@ import numpy as np
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import uniforms
+
+
+class Conditions(NamedTuple):
+    """What a round brings: the only part of a tape that an online policy may see.
+
+    Attributes:
+        channel_gain: g, power gain of each uplink, (B, K).
+        harvest_w: h, power harvested by each device, W, (B, K).
+    """
+
+    channel_gain: Array
+    harvest_w: Array
 
 
 class TapeLaw(NamedTuple):
@@ -67,7 +79,7 @@ class LawState(NamedTuple):
 
 
 def before_first_round(law: TapeLaw, key: Array) -> LawState:
-    """The law_state before the first round: fading and harvest in their stationary law, shadowing drawn.
+    """Where the law stands before the first round: fading and harvest in their stationary law, shadowing drawn.
 
     Args:
         law: of the scenario.
@@ -90,7 +102,7 @@ def before_first_round(law: TapeLaw, key: Array) -> LawState:
     )
 
 
-def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[LawState, Array, Array]:
+def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[LawState, Conditions]:
     """Draw the next R rounds.
 
     Channel: g[t, k] = gain_k |c[t, k]|^2 with c[t] = r c[t-1] + sqrt(1 - r^2) z[t], z standard complex normal.
@@ -102,7 +114,7 @@ def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[Law
         num_rounds: R, at least 1. A round's numbers do not depend on how many are drawn together.
 
     Returns:
-        The law_state after them; channel gains g; harvested powers h, W; both (R, K, B).
+        Where the law stands after them, and what they bring, arrays (R, K, B).
     """
     xp, num_devices = namespace_of(law_state.key), law.mean_gain.shape[0]
     draws = uniforms(law_state.key, law_state.round_index + ROWS_BEFORE, num_rounds, 3 * num_devices)
@@ -115,7 +127,8 @@ def next_rounds(law: TapeLaw, law_state: LawState, num_rounds: int) -> tuple[Law
         on.append(xp.abs(on[-1] - flips[index, ...]))
     after = law_state._replace(round_index=law_state.round_index + num_rounds, fading=fading[-1], on=on[-1])
     path = xp.stack(fading[1:])
-    return after, law_state.gain * (path[:, 0, ...] ** 2 + path[:, 1, ...] ** 2), law.on_w * xp.stack(on[1:])
+    gain = law_state.gain * (path[:, 0, ...] ** 2 + path[:, 1, ...] ** 2)
+    return after, Conditions(channel_gain=gain, harvest_w=law.on_w * xp.stack(on[1:]))
 
 
 def complex_normal(radius: Array, angle: Array) -> Array:

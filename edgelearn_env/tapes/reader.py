@@ -1,11 +1,28 @@
 """What the tapes of a batch bring, round by round, drawn only as far as the episodes get."""
 
+from typing import Protocol
+
 import numpy as np
 
+from edgelearn_env.arrays.records import mapped
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
-from edgelearn_env.tapes.law import LawState
-from edgelearn_env.tapes.tape import Conditions, Tape
-from edgelearn_env.two_stage.kernels import Kernel
+from edgelearn_env.tapes.law import Conditions, LawState
+from edgelearn_env.tapes.tape import Tape
+
+
+class LawOfTapes(Protocol):
+    """What a reader is given: the law of a scenario's tapes; see `law` for both functions."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """Whose tapes they are."""
+
+    def before_first_round(self, key: np.ndarray) -> LawState:
+        """Where the law begins, for the random streams of B episodes."""
+
+    def next_rounds(self, law_state: LawState, num_rounds: int) -> tuple[LawState, Conditions]:
+        """What the next R rounds bring, arrays (R, K, B)."""
 
 
 class TapeReader:
@@ -20,20 +37,14 @@ class TapeReader:
 
     conditions: Conditions
 
-    def __init__(self, kernel: Kernel, num_episodes: int) -> None:
-        self._kernel = kernel
-        self._horizon = kernel.scenario.budgets.max_rounds
+    def __init__(self, law: LawOfTapes, num_episodes: int) -> None:
+        self._law = law
+        self._horizon = law.scenario.budgets.max_rounds
         self._length = int(np.clip(_NUMBERS_IN_A_BLOCK // num_episodes, 1, _LONGEST_BLOCK))
-        shape = (kernel.scenario.num_devices, num_episodes)
-        self._law_state = LawState(
-            key=np.zeros(num_episodes, dtype=np.int64),
-            round_index=np.zeros(num_episodes, dtype=np.int64),
-            fading=np.zeros((2, *shape)),
-            on=np.zeros(shape),
-            gain=np.zeros(shape),
+        # What this draws is overwritten before it is read; it has the shapes.
+        self._law_state, self._block = law.next_rounds(
+            law.before_first_round(np.zeros(num_episodes, dtype=np.int64)), self._length
         )
-        self._gain = np.zeros((self._length, *shape))
-        self._harvest_w = np.zeros((self._length, *shape))
         self._position = 0
         self._is_given = np.zeros(num_episodes, dtype=bool)
         self._given: Tape | None = None
@@ -46,9 +57,13 @@ class TapeReader:
             rows: whose tape it is, indices, (R,).
             seed, episode: which tapes, (R,).
         """
-        law_state = self._kernel.before_first_round(stream_keys(seed, episode))
+        beginning = self._law.before_first_round(stream_keys(seed, episode))
+        law_state, rounds = self._law.next_rounds(beginning, self._length - self._position)
         self._is_given[rows] = False
-        self._write(rows, *self._kernel.next_rounds(law_state, self._length - self._position))
+        for array, values in zip(self._law_state, law_state, strict=True):
+            array[..., rows] = values
+        for array, values in zip(self._block, rounds, strict=True):
+            array[self._position :, :, rows] = values
         self._show()
 
     def begin_given(self, rows: np.ndarray, tape: Tape) -> None:
@@ -68,19 +83,13 @@ class TapeReader:
         before = self.conditions
         self._position += 1
         if self._position == self._length:
-            self._law_state, self._gain, self._harvest_w = self._kernel.next_rounds(self._law_state, self._length)
+            self._law_state, self._block = self._law.next_rounds(self._law_state, self._length)
             self._position = 0
             self._copy_given(0)
         if standing.any():
-            self._gain[self._position][:, standing] = before.channel_gain.T[:, standing]
-            self._harvest_w[self._position][:, standing] = before.harvest_w.T[:, standing]
+            for array, last in zip(self._block, before, strict=True):
+                array[self._position][:, standing] = last.T[:, standing]
         self._show()
-
-    def _write(self, rows: np.ndarray, law_state: LawState, gain: np.ndarray, harvest_w: np.ndarray) -> None:
-        for array, values in zip(self._law_state, law_state, strict=True):
-            array[..., rows] = values
-        self._gain[self._position :, :, rows] = gain
-        self._harvest_w[self._position :, :, rows] = harvest_w
 
     def _copy_given(self, position: int) -> None:
         """Write given tapes over what was drawn for their episodes, from `position` to the end of the block."""
@@ -89,11 +98,11 @@ class TapeReader:
         rows = np.flatnonzero(self._is_given)
         ahead = np.arange(position, self._length) - self._length
         index = np.minimum(self._law_state.round_index[rows] + ahead[:, None], self._horizon - 1)
-        for block, given in zip((self._gain, self._harvest_w), self._given, strict=True):
-            block[position:, :, rows] = given[rows, index].transpose(0, 2, 1)
+        for array, given in zip(self._block, self._given, strict=True):
+            array[position:, :, rows] = given[rows, index].transpose(0, 2, 1)
 
     def _show(self) -> None:
-        self.conditions = Conditions(self._gain[self._position].T, self._harvest_w[self._position].T)
+        self.conditions = mapped(lambda array: array[self._position].T, self._block)
 
 
 _NUMBERS_IN_A_BLOCK, _LONGEST_BLOCK = 256, 16

@@ -16,19 +16,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
-from edgelearn_env.tapes.law import TapeLaw, before_first_round, next_rounds
-
-
-class Conditions(NamedTuple):
-    """What one round brings: the only part of a tape that an online policy may see.
-
-    Attributes:
-        channel_gain: g, power gain of each uplink, (B, K).
-        harvest_w: h, power harvested by each device, W, (B, K).
-    """
-
-    channel_gain: np.ndarray
-    harvest_w: np.ndarray
+from edgelearn_env.tapes.law import Conditions, TapeLaw, before_first_round, next_rounds
 
 
 class Tape(NamedTuple):
@@ -54,7 +42,7 @@ class Tape(NamedTuple):
         """
         episode = np.arange(len(round_index))
         last = np.minimum(round_index, self.channel_gain.shape[1] - 1)
-        return Conditions(self.channel_gain[episode, last], self.harvest_w[episode, last])
+        return Conditions(*(array[episode, last] for array in self))
 
     def save(self, path: str | Path) -> None:
         """Write an npz file, atomically."""
@@ -124,9 +112,9 @@ def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
             raise InvalidInputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r}")
     law = TapeLaw.of(scenario)
-    law_state = before_first_round(law, stream_keys(np.array([seed]), np.array([episode])))
-    _, gain, harvest_w = next_rounds(law, law_state, scenario.budgets.max_rounds)
-    return Tape(gain[:, :, 0], harvest_w[:, :, 0])
+    beginning = before_first_round(law, stream_keys(np.array([seed]), np.array([episode])))
+    _, rounds = next_rounds(law, beginning, scenario.budgets.max_rounds)
+    return Tape(*(array[:, :, 0] for array in rounds))
 
 
 _CONTENT = "hold finite numbers of at least 0"

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgelearn_env.arrays import torch_names
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
-from edgelearn_env.tapes.law import TapeLaw, before_first_round, next_rounds
-from edgelearn_env.tapes.tape import Conditions, Tape
+from edgelearn_env.tapes.law import Conditions
+from edgelearn_env.tapes.reader import LawOfTapes
+from edgelearn_env.tapes.tape import Tape
 
 _NO_SEED = -1
 
@@ -29,11 +28,10 @@ class TensorTapes:
 
     conditions: Conditions
 
-    def __init__(self, scenario: Scenario, num_episodes: int, device: Any) -> None:
-        self._law = TapeLaw.of(scenario, torch_names, device=device)
-        self._device = device
-        self._last_round = scenario.budgets.max_rounds - 1
-        self._shape = (scenario.num_devices, num_episodes)
+    def __init__(self, law: LawOfTapes, num_episodes: int, device: Any) -> None:
+        self._law, self._device = law, device
+        self._last_round = law.scenario.budgets.max_rounds - 1
+        self._shape = (law.scenario.num_devices, num_episodes)
         # Known on the host, where new ones come from, and on the device, where tapes are drawn.
         self._seeds = np.full(num_episodes, _NO_SEED)
         self._key_seed = torch.full((num_episodes,), _NO_SEED, device=device)
@@ -72,7 +70,7 @@ class TensorTapes:
             self._take(tape)
         else:
             self._episode = self._episode + 1
-        self._law_state = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
+        self._law_state = self._law.before_first_round(stream_keys(self._key_seed, self._episode))
         self._read(torch.zeros_like(self._episode))
 
     def advance(self, round_index: torch.Tensor, ended: torch.Tensor, *, begin_next: bool) -> None:
@@ -93,13 +91,13 @@ class TensorTapes:
 
     def _restart(self, ended: torch.Tensor) -> None:
         self._episode = self._episode + ended
-        first = before_first_round(self._law, stream_keys(self._key_seed, self._episode))
+        first = self._law.before_first_round(stream_keys(self._key_seed, self._episode))
         self._law_state = mapped(lambda new, old: torch.where(ended, new, old), first, self._law_state)
         if self._is_given is not None:
             self._is_given = self._is_given & ~ended
 
     def _read(self, round_index: torch.Tensor) -> None:
-        self._law_state, *drawn = next_rounds(self._law, self._law_state, 1)
+        self._law_state, drawn = self._law.next_rounds(self._law_state, 1)
         arrays = [array[0] for array in drawn]
         if self._is_given is not None:
             index = torch.clamp(round_index, max=self._last_round).expand(1, *self._shape)

@@ -7,8 +7,8 @@ import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.dynamics import Allocation, State
 from edgelearn_env.two_stage.encoding import TINY, Codec
+from edgelearn_env.two_stage.records import Allocation, State
 
 
 def decode(codec: Codec, action: np.ndarray) -> Allocation:
@@ -32,7 +32,7 @@ def encode(codec: Codec, state: State, conditions: Conditions) -> np.ndarray:
         (float(budgets.max_rounds), budgets.delay_s, budgets.energy_j),
         (codec.log_bound_range, codec.log_gain_range),
         (codec.battery_capacity_j, codec.harvest_on_w),
-        (*state[:2], *state[3:5], log_psi),
+        (state.round_index, state.finetuning, state.elapsed_s, state.spent_j, log_psi),
         (state.battery_j.T, np.log(log_gain, out=log_gain), conditions.harvest_w.T),
         observed,
     )

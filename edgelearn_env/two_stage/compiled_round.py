@@ -3,93 +3,131 @@
 The formulas are those of `dynamics` and `physics`, in the same order of operations. The learning bound stays a class of
 its own, and logarithms stay numpy's: theirs are faster than compiled ones, which differ in the last bit.
 
-In loops arrays of devices are (K, B), as they lie in memory.
+Loops are handed the same records as `dynamics.step`, but with arrays of devices as they lie in memory, (K, B).
 """
 
 import math
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
+from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.dynamics import (
-    BATTERY,
-    DELAY,
-    ENERGY,
-    LAST_ROUND,
-    RUNNING,
-    Allocation,
-    Constants,
-    DeviceRound,
-    Outcome,
-    State,
-)
+from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.two_stage.records import Allocation, DeviceRound, Outcome, State
 
 
-def loop_constants_of(constants: Constants) -> tuple[tuple[Any, ...], tuple[float, ...]]:
-    """What the loops read of a system: arrays with a number a device, (K,), and numbers."""
+class LoopConstants(NamedTuple):
+    """What the loops read of a scenario: a number each, and arrays with one for each device, (K,)."""
+
+    server_cycles: float
+    server_capacitance: float
+    overhead_factor: float
+    downlink_s: float
+    downlink_j: float
+    delay_s: float
+    energy_j: float
+    max_rounds: float
+    noise_w: np.ndarray
+    bandwidth_per_nat: np.ndarray
+    upload_bit: np.ndarray
+    cycles_per_sample: np.ndarray
+    capacitance_by_cycles: np.ndarray
+    battery_capacity_j: np.ndarray
+    gradient_noise_weight: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """What a round of devices comes to on the way: energy and noise of each, (K, B); the longest, (B,)."""
+
+    device_j: np.ndarray
+    noise: np.ndarray
+    longest_s: np.ndarray
+    unpayable: np.ndarray
+
+
+def loop_constants_of(constants: Constants) -> LoopConstants:
+    """Products that the loops would else form anew in every round, in the order in which `physics` forms them."""
     server, radio, budgets = constants.scenario.server, constants.scenario.radio, constants.scenario.budgets
-    cycles, server_cycles = constants.work.cycles_per_sample, constants.scenario.server_cycles_per_sample
-    of_devices = (
-        radio.noise_w_per_hz * constants.bandwidth_hz,
-        constants.bandwidth_hz / math.log(2),
-        constants.work.upload_bit,
-        cycles,
-        constants.capacitance_j_s2 * cycles,
-        constants.battery_capacity_j,
-        constants.gradient_noise_weight,
+    server_cycles = constants.scenario.server_cycles_per_sample
+    return LoopConstants(
+        server_cycles=float(server_cycles),
+        server_capacitance=float(server.capacitance_j_s2 * server_cycles),
+        overhead_factor=float(server.overhead_factor),
+        downlink_s=float(radio.downlink_s),
+        downlink_j=float(radio.downlink_j),
+        delay_s=float(budgets.delay_s),
+        energy_j=float(budgets.energy_j),
+        max_rounds=float(budgets.max_rounds),
+        noise_w=radio.noise_w_per_hz * constants.bandwidth_hz,
+        bandwidth_per_nat=constants.bandwidth_hz / math.log(2),
+        upload_bit=constants.upload_bit,
+        cycles_per_sample=constants.cycles_per_sample,
+        capacitance_by_cycles=constants.capacitance_j_s2 * constants.cycles_per_sample,
+        battery_capacity_j=constants.battery_capacity_j,
+        gradient_noise_weight=constants.gradient_noise_weight,
     )
-    numbers = (
-        server_cycles,
-        server.capacitance_j_s2 * server_cycles,
-        server.overhead_factor,
-        radio.downlink_s,
-        radio.downlink_j,
-        budgets.delay_s,
-        budgets.energy_j,
-        budgets.max_rounds,
-    )
-    return of_devices, tuple(map(float, numbers))
 
 
 def step(
     constants: Constants,
-    loop_constants: tuple[tuple[Any, ...], tuple[float, ...]],
+    loop_constants: LoopConstants,
     state: State,
     conditions: Conditions,
     allocation: Allocation,
 ) -> tuple[State, Outcome]:
     """As `dynamics.step`, with `loop_constants_of` them; arrays (B, K) have to lie device by device in memory."""
-    of_devices, numbers = loop_constants
-    gain, harvest_w = (array.T for array in conditions)
-    decided = (*allocation[:3], *(array.T for array in allocation[3:]))
+    bound, gain, harvest_w = constants.bound, conditions.channel_gain.T, conditions.harvest_w.T
+    before = state._replace(battery_j=state.battery_j.T)
+    decided = allocation._replace(freq_hz=allocation.freq_hz.T, power_w=allocation.power_w.T, batch=allocation.batch.T)
     snr = np.empty_like(gain)
-    ratio_of(of_devices[0], decided[4], gain, snr)
-    pretrained = constants.bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
-    before = (*state[:5], state.battery_j.T, *state.bound_terms, pretrained)
+    ratio_of(loop_constants.noise_w, decided.power_w, gain, snr)
+    pretrained = bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
+    after, outcome = _unwritten(gain)
+    play(loop_constants, before, harvest_w, decided, np.log1p(snr, out=snr), pretrained, after, outcome)
 
-    num_devices, batch_size = gain.shape
-    # Rows as arrays of their own, since the compiler does not tell rows of one array apart.
-    flags, counts = tuple(np.empty((3, batch_size), dtype=bool)), tuple(np.empty((2, batch_size), dtype=np.int64))
-    totals, of_each = tuple(np.empty((9, batch_size))), tuple(np.empty((6, num_devices, batch_size)))
-    play(of_devices, numbers, before, harvest_w, decided, np.log1p(snr, out=snr), flags, counts, totals, of_each)
-
-    (finetuning, ended, counted), (round_index, end_reason) = flags, counts
-    elapsed_s, spent_j, *progress, duration_s, energy_j, server_j = totals
-    battery_j, *devices = (array.T for array in of_each)
-    after = State(round_index, finetuning, ended, elapsed_s, spent_j, battery_j, BoundTerms(*progress))
-    objective = constants.bound.value(after.bound_terms)
-    outcome = Outcome(
-        counted=counted,
-        end_reason=end_reason,
-        reward=np.log(constants.bound.value(state.bound_terms)) - np.log(objective),
+    after = after._replace(battery_j=after.battery_j.T)
+    objective = bound.value(after.bound_terms)
+    return after, outcome._replace(
+        reward=np.log(bound.value(state.bound_terms)) - np.log(objective),
         objective=objective,
-        duration_s=duration_s,
-        energy_j=energy_j,
-        server_j=server_j,
-        devices=DeviceRound(*devices),
+        devices=DeviceRound(*(array.T for array in outcome.devices)),
+    )
+
+
+def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
+    """Records for the loops to write; reward and objective are none of theirs."""
+    (_, num_episodes), nothing = gain.shape, np.empty(0)
+
+    def numbers() -> np.ndarray:
+        return np.empty(num_episodes)
+
+    def flags() -> np.ndarray:
+        return np.empty(num_episodes, dtype=bool)
+
+    def counts() -> np.ndarray:
+        return np.empty(num_episodes, dtype=np.int64)
+
+    after = State(
+        round_index=counts(),
+        finetuning=flags(),
+        ended=flags(),
+        elapsed_s=numbers(),
+        spent_j=numbers(),
+        battery_j=np.empty_like(gain),
+        bound_terms=BoundTerms(numbers(), numbers(), numbers(), numbers()),
+    )
+    outcome = Outcome(
+        counted=flags(),
+        end_reason=counts(),
+        reward=nothing,
+        objective=nothing,
+        duration_s=numbers(),
+        energy_j=numbers(),
+        server_j=numbers(),
+        devices=DeviceRound(*(np.empty_like(gain) for _ in DeviceRound._fields)),
     )
     return after, outcome
 
@@ -103,30 +141,32 @@ def ratio_of(noise_w, power_w, gain, snr):
 
 
 @compiled
-def play(of_devices, numbers, before, harvest_w, decided, log_term, flags, counts, totals, of_each):
-    """Write the state after the round, and what it did; `log_term` is ln(1 + snr)."""
-    device_j, noise = np.empty_like(harvest_w), np.empty_like(harvest_w)
-    longest_s, unpayable = np.zeros(harvest_w.shape[1]), np.zeros(harvest_w.shape[1], dtype=np.bool_)
-    scratch = (device_j, noise, longest_s, unpayable)
-    finetune_round(of_devices, before[5], harvest_w, decided, log_term, of_each, scratch)
-    sum_up(device_j)
-    sum_up(noise)
-    count_round(numbers, before, decided, scratch, flags, counts, totals)
-    keep_what_counts(of_devices[5], before[5], harvest_w, flags[0], flags[2], totals[6], of_each)
+def play(constants, before, harvest_w, decided, log_term, pretrained, after, outcome):
+    """Write the state after the round, and what it did; `log_term` is ln(1 + snr), `pretrained` the next G_m."""
+    num_episodes = harvest_w.shape[1]
+    scratch = Scratch(
+        np.empty_like(harvest_w), np.empty_like(harvest_w), np.zeros(num_episodes), np.zeros(num_episodes, np.bool_)
+    )
+    finetune_round(constants, before.battery_j, harvest_w, decided, log_term, outcome.devices, scratch)
+    sum_up(scratch.device_j)
+    sum_up(scratch.noise)
+    count_round(constants, before, decided, pretrained, scratch, after, outcome)
+    keep_what_counts(constants, before.battery_j, harvest_w, after, outcome)
 
 
 @compiled
-def finetune_round(of_devices, battery_j, harvest_w, decided, log_term, of_each, scratch):
+def finetune_round(constants, battery_j, harvest_w, decided, log_term, devices, scratch):
     """Write `dynamics.finetune_round`, what each device spends and adds to the noise, and the round's longest time."""
-    _, bandwidth, upload_bit, cycles, capacitance, capacity_j, weight = of_devices
-    _, _, _, freq_hz, power_w, batch = decided
-    _, wait_s, compute_s, upload_s, compute_j, upload_j = of_each
-    device_j, noise, longest_s, unpayable = scratch
+    freq_hz, power_w, batch = decided.freq_hz, decided.power_w, decided.batch
+    wait_s, compute_s, upload_s = devices.wait_s, devices.compute_s, devices.upload_s
+    compute_j, upload_j = devices.compute_j, devices.upload_j
+    device_j, noise, longest_s, unpayable = scratch.device_j, scratch.noise, scratch.longest_s, scratch.unpayable
     num_devices, num_episodes = device_j.shape
     for k in range(num_devices):
         # What the inner loops share is read before them, and each writes few arrays: only then do they become vectors.
-        width, size, per_sample, per_square = bandwidth[k], upload_bit[k], cycles[k], capacitance[k]
-        most_j, share = capacity_j[k], weight[k]
+        width, size = constants.bandwidth_per_nat[k], constants.upload_bit[k]
+        per_sample, per_square = constants.cycles_per_sample[k], constants.capacitance_by_cycles[k]
+        most_j, share = constants.battery_capacity_j[k], constants.gradient_noise_weight[k]
         for b in range(num_episodes):
             rate = width * log_term[k, b]
             silent = rate <= 0
@@ -163,48 +203,52 @@ def sum_up(values):
 
 
 @compiled
-def count_round(numbers, before, decided, scratch, flags, counts, totals):
+def count_round(constants, before, decided, pretrained, scratch, after, outcome):
     """Write whether the round is counted, why it is not, and what the episode has used and reached after it."""
-    server_cycles, server_capacitance, overhead, downlink_s, downlink_j, delay_s, most_j, horizon = numbers
-    round_index, was_finetuning, was_ended, elapsed_s, spent_j = before[:5]
-    pretrained, finetuned, pretrain_term, finetune_term, next_pretrain_term = before[6:]
-    switch, freq_hz, batch, _, _, _ = decided
-    device_j, noise, longest_s, unpayable = scratch
-    for b in range(len(unpayable)):
-        finetuning = was_finetuning[b] | switch[b]
-        computed_j = overhead * (server_capacitance * batch[b] * (freq_hz[b] * freq_hz[b]))
-        server_j = 0.0 if finetuning else computed_j
-        round_s = longest_s[b] + downlink_s if finetuning else server_cycles * batch[b] / freq_hz[b]
-        round_j = device_j[0, b] + downlink_j if finetuning else server_j
+    terms, new_terms = before.bound_terms, after.bound_terms
+    freq_hz, batch = decided.server_freq_hz, decided.server_batch
+    for b in range(len(pretrained)):
+        was_finetuning, elapsed_s, spent_j = before.finetuning[b], before.elapsed_s[b], before.spent_j[b]
+        finetuning = was_finetuning | decided.switch[b]
+        computed_j = constants.server_capacitance * batch[b] * (freq_hz[b] * freq_hz[b])
+        server_j = 0.0 if finetuning else constants.overhead_factor * computed_j
+        server_s = constants.server_cycles * batch[b] / freq_hz[b]
+        round_s = scratch.longest_s[b] + constants.downlink_s if finetuning else server_s
+        round_j = scratch.device_j[0, b] + constants.downlink_j if finetuning else server_j
         reason = RUNNING
-        if not spent_j[b] + round_j <= most_j:
+        if not spent_j + round_j <= constants.energy_j:
             reason = ENERGY
-        if not elapsed_s[b] + round_s <= delay_s:
+        if not elapsed_s + round_s <= constants.delay_s:
             reason = DELAY
-        if finetuning & unpayable[b]:
+        if finetuning & scratch.unpayable[b]:
             reason = BATTERY
-        counted = (reason == RUNNING) & (not was_ended[b])
+        counted = (reason == RUNNING) & (not before.ended[b])
         round_s, round_j = round_s if counted else 0.0, round_j if counted else 0.0
-        rounds = round_index[b] + counted
-        last = counted & (rounds >= horizon)
+        rounds = before.round_index[b] + counted
+        last = counted & (rounds >= constants.max_rounds)
         general, special = counted & (not finetuning), counted & finetuning
-        flags[0][b] = finetuning if counted else was_finetuning[b]
-        flags[1][b], flags[2][b] = (not counted) | last, counted
-        counts[0][b], counts[1][b] = rounds, LAST_ROUND if last else reason
-        totals[0][b], totals[1][b] = elapsed_s[b] + round_s, spent_j[b] + round_j
-        totals[2][b], totals[3][b] = pretrained[b] + general, finetuned[b] + special
-        totals[4][b] = next_pretrain_term[b] if general else pretrain_term[b]
-        totals[5][b] = finetune_term[b] + (noise[0, b] if special else 0.0)
-        totals[6][b], totals[7][b], totals[8][b] = round_s, round_j, server_j if counted else 0.0
+        after.round_index[b], after.finetuning[b] = rounds, finetuning if counted else was_finetuning
+        after.ended[b] = (not counted) | last
+        after.elapsed_s[b], after.spent_j[b] = elapsed_s + round_s, spent_j + round_j
+        new_terms.num_pretrain_rounds[b] = terms.num_pretrain_rounds[b] + general
+        new_terms.num_finetune_rounds[b] = terms.num_finetune_rounds[b] + special
+        new_terms.pretrain_term[b] = pretrained[b] if general else terms.pretrain_term[b]
+        new_terms.finetune_term[b] = terms.finetune_term[b] + (scratch.noise[0, b] if special else 0.0)
+        outcome.counted[b], outcome.end_reason[b] = counted, LAST_ROUND if last else reason
+        outcome.duration_s[b], outcome.energy_j[b] = round_s, round_j
+        outcome.server_j[b] = server_j if counted else 0.0
 
 
 @compiled
-def keep_what_counts(capacity_j, battery_j, harvest_w, finetuning, counted, duration_s, of_each):
+def keep_what_counts(constants, battery_j, harvest_w, after, outcome):
     """Set to 0 what devices did in rounds that do not count, and write the batteries after the round."""
-    after_j, wait_s, compute_s, upload_s, compute_j, upload_j = of_each
+    devices, after_j, duration_s = outcome.devices, after.battery_j, outcome.duration_s
+    wait_s, compute_s, upload_s = devices.wait_s, devices.compute_s, devices.upload_s
+    compute_j, upload_j = devices.compute_j, devices.upload_j
+    finetuning, counted = after.finetuning, outcome.counted
     num_devices, num_episodes = after_j.shape
     for k in range(num_devices):
-        most_j = capacity_j[k]
+        most_j = constants.battery_capacity_j[k]
         for b in range(num_episodes):
             tuned = finetuning[b] & counted[b]
             wait_s[k, b] = wait_s[k, b] if tuned else 0.0

@@ -10,10 +10,10 @@ import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.physics.units import db_to_ratio
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.bounds import BoundTerms, LearningBound
-from edgelearn_env.two_stage.dynamics import Allocation, State
+from edgelearn_env.two_stage.records import Allocation, State
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Fading power |c|^2 has unit mean: below -40 dB once in 10^4 rounds, above 13 dB once in 5 * 10^8.
 DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
@@ -37,7 +37,7 @@ class Codec:
         harvest_on_w: harvested power of a device that is on, (K,); 1 where a device never harvests.
     """
 
-    scenario: Scenario
+    scenario: TwoStageScenario
     bound: LearningBound
     action_low: Array
     action_high: Array
@@ -48,7 +48,7 @@ class Codec:
     harvest_on_w: Array
 
     @classmethod
-    def of(cls, scenario: Scenario, xp: Any = np, **placement: Any) -> Self:
+    def of(cls, scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> Self:
         """The codec of a scenario in the arrays of the library `xp`; `placement` may hold its `device=`."""
 
         def array(values: np.ndarray) -> Array:
@@ -157,7 +157,7 @@ class Codec:
         )
 
 
-def bound_value_range(scenario: Scenario) -> tuple[float, float]:
+def bound_value_range(scenario: TwoStageScenario) -> tuple[float, float]:
     """Least and largest value that the bound can show at any time of an episode.
 
     For given numbers of rounds the bound falls with every batch size, so both extremes lie where all batches are
@@ -172,7 +172,7 @@ def bound_value_range(scenario: Scenario) -> tuple[float, float]:
     )
 
 
-def _reachable_values(scenario: Scenario, server_batch: float, noise: float, horizon: int) -> np.ndarray:
+def _reachable_values(scenario: TwoStageScenario, server_batch: float, noise: float, horizon: int) -> np.ndarray:
     """Psi at all (M, N) within the horizon, with the same batch sizes in all rounds."""
     terms = [scenario.bound.pretrain_start]
     for _ in range(horizon):

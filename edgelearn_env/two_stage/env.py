@@ -1,21 +1,17 @@
-"""The environment of one episode at a time: a batch of one."""
+"""The two-stage environment: of one episode at a time, and of many in lockstep."""
 
 from typing import Any
 
-import gymnasium
-import numpy as np
-from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode
 
-from edgelearn_env.envs import arguments
-from edgelearn_env.envs.episode_batch import EpisodeBatch
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.dynamics import END_REASONS
-from edgelearn_env.two_stage.encoding import Codec
-
-_ALL, _ONLY = np.ones(1, dtype=bool), np.zeros(1, dtype=np.int64)
+from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
+from edgelearn_env.envs.single import SingleEnv
+from edgelearn_env.envs.vector import NativeVectorEnv
+from edgelearn_env.two_stage.kernels import model_of
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
-class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+class TwoStageEnv(SingleEnv):
     """Share delay and energy between pre-training at a server and fine-tuning on wireless devices.
 
     ## Description
@@ -87,7 +83,7 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     |---|---|---|---|
     | `objective` | Psi; at the end, Phi | - | () |
     | `counted` | whether the last round was counted | bool | () |
-    | `end_reason` | index into `dynamics.END_REASONS`; 0 while running | int | () |
+    | `end_reason` | index into `edgelearn_env.END_REASONS`; 0 while running | int | () |
     | `finetuning` | whether the switch has been made | bool | () |
     | `num_pretrain_rounds`, `num_finetune_rounds` | M and N so far | round | () |
     | `elapsed_s`, `spent_j` | time and energy used so far | s, J | () |
@@ -119,90 +115,58 @@ class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     * v0: initial release
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012
-
     def __init__(
         self,
-        scenario: arguments.ScenarioSource = "default",
+        scenario: ScenarioSource = "default",
         objective: str | None = None,
         render_mode: str | None = None,
         kernel: str = "auto",
         **changes: Any,
     ) -> None:
-        self.render_mode = arguments.checked_render_mode(render_mode, self.metadata["render_modes"])
-        loaded = arguments.configured_scenario(scenario, objective, changes)
-        self._episodes = EpisodeBatch(loaded, 1, kernel=kernel, recording=render_mode is not None)
-        self._window: Any = None
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.codec.action_size,), np.float32)
-        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (self.codec.observation_size,), np.float32)
+        made = configured_scenario(TwoStageScenario, scenario, objective, changes)
+        super().__init__(model_of(made, kernel), render_mode)
 
-    @property
-    def scenario(self) -> Scenario:
-        """What is fixed in all episodes."""
-        return self._episodes.scenario
 
-    @property
-    def codec(self) -> Codec:
-        """Translates between actions and allocations, states and observations."""
-        return self._episodes.codec
+class TwoStageVectorEnv(NativeVectorEnv):
+    """Many `TwoStageEnv` at once; each plays, bit for bit, what a single one would.
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin the next episode; see Starting State.
+    Environment i of one reset with `seed=s` is a `TwoStageEnv` reset with `seed=s + i`; a list of seeds names each,
+    None in it leaves an environment its sequence of tapes. Reset options:
 
-        Raises:
-            InvalidInputError: an unknown option, a tape that does not fit, or a seed that is not a whole number.
-        """
-        seeds = arguments.checked_seeds([seed], 1)
-        tape = arguments.checked_tape(arguments.checked_options(options, ("tape",)).get("tape"), self.scenario, 1)
-        super().reset(seed=None if seed is None else int(seed))
-        self._episodes.seed(_ALL, seeds, self.np_random)
-        self._episodes.reset(_ONLY, tape)
-        if self.render_mode == "human":
-            self.render()
-        return self._episodes.observation()[0], self._info()
+    * `"tape"`: a tape for all of them, or a batch with one each. It lasts one episode; an autoreset goes back to
+      the seed's sequence.
+    * `"reset_mask"`: (B,) booleans; those where it is False play on.
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Do one learning round.
+    When an episode ends, depending on `autoreset_mode`:
 
-        Raises:
-            InvalidInputError: an action of the wrong shape, or an entry that is not a finite number.
-            ResetNeeded: there is no episode, or it has ended.
-        """
-        episodes = self._episodes
-        episodes.require_started("step()")
-        if episodes.state.ended[0]:
-            reason = END_REASONS[episodes.outcome.end_reason[0]]
-            raise ResetNeeded(f"the episode has ended ({reason}): call reset() before the next step()")
-        episodes.play(arguments.checked_action(action, (self.codec.action_size,))[None])
-        if self.render_mode == "human":
-            self.render()
-        reward, terminated = float(episodes.outcome.reward[0]), bool(episodes.state.ended[0])
-        return episodes.observation()[0], reward, terminated, False, self._info()
+    * `NEXT_STEP` (default): the next step ignores its action and resets it, with reward 0.
+    * `SAME_STEP`: it is reset at once; its last observation and info are in `info["final_obs"]`, `info["final_info"]`.
+    * `DISABLED`: it has to be reset by a `reset_mask` before the next step.
 
-    def render(self) -> np.ndarray | str | None:  # type: ignore[override]
-        """The episode so far, in the form that `render_mode` names; a window shows it and returns nothing."""
-        if self.render_mode is None:
-            gymnasium.logger.warn('choose a render_mode to render: gymnasium.make(..., render_mode="rgb_array")')
-            return None
-        self._episodes.require_started("render()")
-        frame = self._episodes.frame(0, as_text=self.render_mode == "ansi")
-        if self.render_mode != "human":
-            return frame
-        if self._window is None:
-            from edgelearn_env.two_stage.rendering import Window
+    `info` holds the items of `TwoStageEnv` as arrays of shape (B,) or (B, K), and for each a mask `_key` of the
+    environments that it speaks of.
 
-            self._window = Window()
-        self._window.show(frame)
-        return None
+    Args:
+        num_envs: B.
+        scenario: anything `Scenario.load` takes.
+        objective: replaces `learning.objective`.
+        max_episode_steps: only None, since episodes end by themselves.
+        render_mode: "rgb_array" or "ansi"; `render` returns a frame for each environment.
+        autoreset_mode: an `AutoresetMode`, or its value as text.
+        kernel: "auto", "compiled" or "numpy", as for `TwoStageEnv`.
+        **changes: scenario parts with their changed fields.
+    """
 
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._window is not None:
-            self._window.close()
-            self._window = None
-
-    def _info(self) -> dict[str, Any]:
-        items = self._episodes.items().items()
-        return {name: item[0].copy() if item.ndim > 1 else item.item() for name, item in items}
+    def __init__(
+        self,
+        num_envs: int = 1,
+        scenario: ScenarioSource = "default",
+        objective: str | None = None,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        kernel: str = "auto",
+        **changes: Any,
+    ) -> None:
+        made = configured_scenario(TwoStageScenario, scenario, objective, changes)
+        super().__init__(model_of(made, kernel), num_envs, max_episode_steps, render_mode, autoreset_mode)

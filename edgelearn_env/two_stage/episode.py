@@ -7,10 +7,11 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.dynamics import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING, Allocation, Outcome, State
+from edgelearn_env.two_stage.records import Allocation, Outcome, State
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 _HOW_IT_ENDED = {
     RUNNING: "still running",
@@ -34,7 +35,7 @@ class PlayedEpisode:
         end_reason: index into END_REASONS.
     """
 
-    scenario: Scenario
+    scenario: TwoStageScenario
     states: State
     conditions: Conditions
     allocations: Allocation

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box
 
-from edgelearn_env.envs.vector import TwoStageVectorEnv
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.encoding import bound_value_range
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class MultiObjectiveEnv(TwoStageEnv):
@@ -37,7 +38,7 @@ class MultiObjectiveEnv(TwoStageEnv):
     @cached_property
     def reward_space(self) -> Box:
         """What rewards can be, float32, (3,)."""
-        return reward_space(self.codec)
+        return reward_space(self.scenario)
 
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin the next episode; see `TwoStageEnv.reset`."""
@@ -47,7 +48,7 @@ class MultiObjectiveEnv(TwoStageEnv):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool, bool, dict[str, Any]]:  # type: ignore[override]
         """Do one learning round; see `TwoStageEnv.step`."""
         observation, reward, terminated, truncated, info = super().step(action)
-        rewards = reward_vector(self.codec, info, reward)
+        rewards = reward_vector(self.scenario, info, reward)
         return observation, rewards, terminated, truncated, info | {"scalar_reward": reward}
 
 
@@ -63,7 +64,7 @@ class MultiObjectiveVectorEnv(TwoStageVectorEnv):
     @cached_property
     def reward_space(self) -> Box:
         """What rewards of one environment can be, float32, (3,)."""
-        return reward_space(self.codec)
+        return reward_space(self.scenario)
 
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin the next episode in all environments or some; see `TwoStageVectorEnv.reset`."""
@@ -74,31 +75,31 @@ class MultiObjectiveVectorEnv(TwoStageVectorEnv):
         """Do one learning round in every environment; see `TwoStageVectorEnv.step`."""
         observations, scalars, terminated, truncated, infos = super().step(actions)
         if "final_info" not in infos:
-            rewards, infos = reward_vector(self.codec, infos, scalars), _with_scalar(infos, scalars)
+            rewards, infos = reward_vector(self.scenario, infos, scalars), _with_scalar(infos, scalars)
             return observations, rewards, terminated, truncated, infos
         ended, final = infos["_final_info"], infos["final_info"]
         last = {name: np.where(ended, final[name], infos[name]) for name in ("duration_s", "energy_j")}
         infos["final_info"] = _with_scalar(final, np.where(ended, scalars, 0.0))
         infos = _with_scalar(infos, np.where(ended, 0.0, scalars))
-        return observations, reward_vector(self.codec, last, scalars), terminated, truncated, infos
+        return observations, reward_vector(self.scenario, last, scalars), terminated, truncated, infos
 
 
-def reward_space(codec: Codec) -> Box:
+def reward_space(scenario: Scenario) -> Box:
     """What the reward vector of one environment can be: a round takes at most a whole budget."""
-    lowest, highest = codec.log_bound_range
+    lowest, highest = np.log(bound_value_range(TwoStageScenario.load(scenario)))
     most = np.nextafter(np.float32(highest - lowest), np.float32(np.inf))
     return Box(np.array([-1, -1, -most], dtype=np.float32), np.array([0, 0, most], dtype=np.float32))
 
 
-def reward_vector(codec: Codec, info: dict[str, Any], scalar: Any) -> np.ndarray:
+def reward_vector(scenario: Scenario, info: dict[str, Any], scalar: Any) -> np.ndarray:
     """Rewards for time, energy and learning, float32, (3,) or (B, 3).
 
     Args:
-        codec: knows the budgets.
+        scenario: knows the budgets.
         info: has `duration_s` and `energy_j` of the round.
         scalar: the decrease of log Psi.
     """
-    budgets = codec.scenario.budgets
+    budgets = scenario.budgets
     # Subtracted from 0, so that a round without costs has no negative zeros.
     parts = (0.0 - info["duration_s"] / budgets.delay_s, 0.0 - info["energy_j"] / budgets.energy_j, scalar)
     return np.stack(parts, axis=-1, dtype=np.float32, casting="same_kind")

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normal
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from edgelearn_env.two_stage.dynamics import RUNNING
+from edgelearn_env.physics.budgets import RUNNING
 from edgelearn_env.two_stage.episode import PlayedEpisode
 
 SIZE_PIXELS = (1200, 800)

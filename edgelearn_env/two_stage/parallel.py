@@ -8,8 +8,8 @@ from gymnasium.spaces import Box
 
 from edgelearn_env.envs import arguments
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.model import Codec
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.encoding import Codec
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 try:

@@ -8,10 +8,10 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from edgelearn_env.envs.arguments import ScenarioSource
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenarios.scenario import Budgets, Scenario
-from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.scenarios.parts import Budgets
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
 _ID = "EdgeLearn/TwoStage-v0"
 

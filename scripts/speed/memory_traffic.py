@@ -6,7 +6,8 @@ import numpy as np
 
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.timing import seconds_of
-from edgelearn_env.two_stage.dynamics import constants_of, initial_state
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.encoding import Codec
 
 # Far more than any cache holds.

@@ -25,7 +25,8 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import constants_of, initial_state
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 
@@ -142,7 +143,7 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
     episodes = GradientEpisodes(thrifty, 6, seed=3)
     for episode in range(2):  # the next play is on the next tapes of the same seeds
         with torch.no_grad():
-            played = episodes.play(actor)
+            played = episodes.play_through(actor)
         tapes = Tape.stack([sample_tape(thrifty, seed, episode) for seed in tape_seeds(3, 6)])
         trajectory = rollout(thrifty, tapes, lambda observed: ready_together(system, observed, decided(observed)))
         gained = np.log(trajectory.objective) - played.log_bound.numpy()
@@ -162,7 +163,7 @@ def test_gradients_are_those_of_finite_differences(thrifty):
     actor = module(alone).double()
 
     def log_bound() -> torch.Tensor:
-        return GradientEpisodes(alone, 8, seed=5).play(actor).log_bound.sum()
+        return GradientEpisodes(alone, 8, seed=5).play_through(actor).log_bound.sum()
 
     for network in (actor.server, actor.device):
         bias = network.layer_3.bias

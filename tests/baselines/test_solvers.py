@@ -8,8 +8,8 @@ import cvxpy as cp
 import pytest
 from small_systems import planned
 
+from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.solvers import SOLVERS
-from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.errors import InvalidInputError, MissingExtraError

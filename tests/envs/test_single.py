@@ -8,10 +8,10 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import BATTERY, DELAY, ENERGY, LAST_ROUND
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 PER_ROUND = ("duration_s", "energy_j", "server_j", "wait_s", "compute_s", "upload_s", "compute_j", "upload_j")

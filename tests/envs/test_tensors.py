@@ -23,8 +23,10 @@ from edgelearn_env.envs.tensors import TwoStageTorch
 from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.two_stage.dynamics import Allocation, constants_of, initial_state, step
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state, step
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.records import Allocation
 
 SCENARIOS = {
     "tiny": {"scenario": "tiny"},
@@ -506,7 +508,7 @@ def test_at_the_optimum_the_gradients_of_the_bound_and_of_what_is_used_at_the_ce
     for index in range(num_pretrain + num_finetune):
         before = envs.observed
         rows = [torch.exp(log[index : index + 1]) for log in logs]
-        *_, played = envs.play(Allocation(torch.tensor(switch[index : index + 1]), *rows))
+        *_, played = envs.play_round(Allocation(torch.tensor(switch[index : index + 1]), *rows))
         assert played.outcome.counted.all()
         if index >= num_pretrain:
             devices, (n, state, conditions) = played.outcome.devices, (index - num_pretrain, *before)

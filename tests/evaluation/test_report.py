@@ -9,10 +9,10 @@ from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.drawing.comparison_figure import comparison_figure
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.report import Played, Report
+from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.tapes.seeds import TEST
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import END_REASONS
 
 
 @pytest.fixture

@@ -22,14 +22,16 @@ from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.two_stage import kernels
 from edgelearn_env.two_stage.compiled_kernel import CompiledKernel
-from edgelearn_env.two_stage.dynamics import END_REASONS, Allocation, initial_state
+from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.env import TwoStageEnv
 from edgelearn_env.two_stage.kernels import Kernel, kernel_named
+from edgelearn_env.two_stage.records import Allocation
 
 # One, a number that fills no vector register, and one that fills several.
 BATCH_SIZES = (1, 7, 64)

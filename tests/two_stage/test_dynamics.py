@@ -6,21 +6,13 @@ import pytest
 from hypothesis import given
 from random_scenarios import random_allocation, random_policy, random_scenario, random_tape, seeds
 
+from edgelearn_env.physics.budgets import BATTERY, DELAY, END_REASONS, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import (
-    BATTERY,
-    DELAY,
-    END_REASONS,
-    ENERGY,
-    LAST_ROUND,
-    RUNNING,
-    Allocation,
-    constants_of,
-    initial_state,
-    step,
-)
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state, step
+from edgelearn_env.two_stage.records import Allocation
 
 
 def leaves(record):

@@ -11,8 +11,10 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import checked_allocation, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, constants_of, initial_state
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec, bound_value_range
+from edgelearn_env.two_stage.records import Allocation
 
 DECIDED = Allocation._fields[1:]
 

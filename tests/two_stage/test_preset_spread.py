@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
-from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.tapes import seeds
 
 SLOW = pytest.mark.slow

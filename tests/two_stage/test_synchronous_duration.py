@@ -4,10 +4,11 @@ import numpy as np
 from hypothesis import given
 from random_scenarios import random_policy, random_scenario, random_tape, seeds
 
-from edgelearn_env.physics.federated import synchronous_duration_s
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import DeviceRound, constants_of
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import synchronous_duration_s
+from edgelearn_env.two_stage.records import DeviceRound
 
 
 def test_a_synchronous_round_lasts_as_long_as_its_slowest_device_plus_the_downlink():

@@ -8,8 +8,8 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.physics.budgets import DELAY
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.dynamics import DELAY
 from edgelearn_env.two_stage.env import TwoStageEnv
 from edgelearn_env.wrappers import MultiDiscreteActions, SoftBudgets, VectorMultiDiscreteActions, VectorSoftBudgets
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Restricted:
         server_batch, batch: how many samples one sample of `scenario` stands for, a number and (K,).
     """
 
-    scenario: Scenario
+    scenario: TwoStageScenario
     stages: Stages = "both"
     restriction: Restriction = UNRESTRICTED
     server_batch: float = 1.0
@@ -46,17 +46,17 @@ class Ablation(NamedTuple):
     num_places: int = 0
 
 
-def pretraining_only(scenario: Scenario) -> Restricted:
+def pretraining_only(scenario: TwoStageScenario) -> Restricted:
     """No fine-tuning."""
     return Restricted(scenario=scenario, stages="pretrain")
 
 
-def finetuning_only(scenario: Scenario) -> Restricted:
+def finetuning_only(scenario: TwoStageScenario) -> Restricted:
     """No pre-training."""
     return Restricted(scenario=scenario, stages="finetune")
 
 
-def separate_budgets(scenario: Scenario, place: float) -> Restricted:
+def separate_budgets(scenario: TwoStageScenario, place: float) -> Restricted:
     """Pre-training has one share of both budgets, 1/16 to 15/16, and fine-tuning the rest; neither lends to the other.
 
     With a share for each budget there would be nothing to see: the best ones are what the joint design's stages use.
@@ -64,7 +64,7 @@ def separate_budgets(scenario: Scenario, place: float) -> Restricted:
     return Restricted(scenario=scenario, restriction=Restriction(pretrain_share=(1 + 14 * place) / 16))
 
 
-def fixed_frequency(scenario: Scenario, server_place: float, place: float) -> Restricted:
+def fixed_frequency(scenario: TwoStageScenario, server_place: float, place: float) -> Restricted:
     """The server's clock at one place of its range in every round, and all devices' at one of theirs."""
     server_hz = float(_between(scenario.server.freq_min_hz, scenario.server.freq_max_hz, server_place))
     devices_hz = _between(scenario.devices.freq_min_hz, scenario.devices.freq_max_hz, place)
@@ -75,13 +75,13 @@ def fixed_frequency(scenario: Scenario, server_place: float, place: float) -> Re
     return Restricted(scenario=fixed)
 
 
-def fixed_power(scenario: Scenario, place: float) -> Restricted:
+def fixed_power(scenario: TwoStageScenario, place: float) -> Restricted:
     """All transmit powers at one place of the ranges that actions have, in every round."""
     power_w = _between(scenario.devices.power_min_w, scenario.devices.power_max_w, place)
     return Restricted(scenario=scenario, restriction=Restriction(power_w=power_w))
 
 
-def fixed_batch(scenario: Scenario, server_place: float, place: float) -> Restricted:
+def fixed_batch(scenario: TwoStageScenario, server_place: float, place: float) -> Restricted:
     """The server's batch at one place of its range in every round, and all devices' at one of theirs; whole numbers.
 
     A batch of b is one sample of a system with b times the work a sample and a b-th of its gradient variance.

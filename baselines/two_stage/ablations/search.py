@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS, Restricted
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Places are sixteenths of a range. In the presets, that is a factor of 1.15 in clocks, 1.36 in the devices' batches and
 # 1.6 in their powers.
@@ -24,7 +25,7 @@ FINENESS = 16
 Indices = tuple[int, ...]
 
 
-def ablated_design(name: str, scenario: Scenario) -> StaticDesign:
+def ablated_design(name: str, scenario: TwoStageScenario) -> StaticDesign:
     """The best static design under an ablation.
 
     Places are searched on a grid of every fourth one, then among the neighbours of the best that are two places away,
@@ -40,7 +41,7 @@ def ablated_design(name: str, scenario: Scenario) -> StaticDesign:
     return _best_design(name, scenario)[1]
 
 
-def ablated_optimum(name: str, scenario: Scenario, tape: Tape, *, gap: float = 1e-5) -> Optimum:
+def ablated_optimum(name: str, scenario: TwoStageScenario, tape: Tape, *, gap: float = 1e-5) -> TwoStageOptimum:
     """The best plan for a known tape under an ablation.
 
     The search begins where the mean channel's ends, and moves on to the next place as long as that helps. The bound is
@@ -76,7 +77,7 @@ def restricted_design(problem: Restricted) -> StaticDesign:
     return static_design(problem.scenario, stages=problem.stages, restriction=problem.restriction)
 
 
-def restricted_optimum(problem: Restricted, tape: Tape, **search: Any) -> Optimum:
+def restricted_optimum(problem: Restricted, tape: Tape, **search: Any) -> TwoStageOptimum:
     """The clairvoyant optimum of a problem, in samples of the scenario it was made from; `search` as for that."""
     optimum = clairvoyant(problem.scenario, tape, stages=problem.stages, restriction=problem.restriction, **search)
     return dataclasses.replace(
@@ -84,11 +85,11 @@ def restricted_optimum(problem: Restricted, tape: Tape, **search: Any) -> Optimu
     )
 
 
-def _restricted(name: str, scenario: Scenario, indices: Indices) -> Restricted:
+def _restricted(name: str, scenario: TwoStageScenario, indices: Indices) -> Restricted:
     return ABLATIONS[name].restricted(scenario, *(index / FINENESS for index in indices))
 
 
-def _best_design(name: str, scenario: Scenario) -> tuple[Indices, StaticDesign]:
+def _best_design(name: str, scenario: TwoStageScenario) -> tuple[Indices, StaticDesign]:
     """The best places that are found on the mean channel, and the design."""
     designs: dict[Indices, StaticDesign] = {}
     refusals: list[str] = []

@@ -9,7 +9,7 @@ from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_design
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 JOINT = "joint design"
 DESIGNS = (JOINT, *ABLATIONS)
@@ -25,8 +25,8 @@ class Sweep(NamedTuple):
     """
 
     label: str
-    values: Callable[[Scenario, int], np.ndarray]
-    changed: Callable[[Scenario, float], Scenario]
+    values: Callable[[TwoStageScenario, int], np.ndarray]
+    changed: Callable[[TwoStageScenario, float], TwoStageScenario]
 
 
 class StudyPoint(NamedTuple):
@@ -40,12 +40,12 @@ class StudyPoint(NamedTuple):
     num_finetune_rounds: int
 
 
-def study_points(scenario: Scenario, sweep: str, value: float) -> list[StudyPoint]:
+def study_points(scenario: TwoStageScenario, sweep: str, value: float) -> list[StudyPoint]:
     """Every design at one value of a sweep."""
     return [_point(scenario, sweep, value, design) for design in DESIGNS]
 
 
-def _point(scenario: Scenario, sweep: str, value: float, design: str) -> StudyPoint:
+def _point(scenario: TwoStageScenario, sweep: str, value: float, design: str) -> StudyPoint:
     try:
         found = _design(scenario, sweep, value, design)
     except InvalidInputError:
@@ -53,7 +53,7 @@ def _point(scenario: Scenario, sweep: str, value: float, design: str) -> StudyPo
     return StudyPoint(sweep, value, design, found.value, found.num_pretrain_rounds, found.num_finetune_rounds)
 
 
-def why_left_out(scenario: Scenario, point: StudyPoint) -> str:
+def why_left_out(scenario: TwoStageScenario, point: StudyPoint) -> str:
     """Which budget is too small for a design that has no round, and by how much."""
     try:
         _design(scenario, *point[:3])
@@ -62,12 +62,12 @@ def why_left_out(scenario: Scenario, point: StudyPoint) -> str:
     return "it is not"
 
 
-def _design(scenario: Scenario, sweep: str, value: float, design: str) -> StaticDesign:
+def _design(scenario: TwoStageScenario, sweep: str, value: float, design: str) -> StaticDesign:
     changed = SWEEPS[sweep].changed(scenario, value)
     return static_design(changed) if design == JOINT else ablated_design(design, changed)
 
 
-def with_num_devices(scenario: Scenario, num_devices: int) -> Scenario:
+def with_num_devices(scenario: TwoStageScenario, num_devices: int) -> TwoStageScenario:
     """The system with that many devices: its first ones, or all of them again and again; weights add up to 1."""
     table = scenario.to_dict()
     for part in table.values():
@@ -76,10 +76,10 @@ def with_num_devices(scenario: Scenario, num_devices: int) -> Scenario:
     table["devices"]["num_devices"] = num_devices
     weight = np.resize(scenario.learning.device_weight, num_devices)
     table["learning"]["device_weight"] = weight / np.sum(weight)
-    return Scenario.from_dict(table)
+    return TwoStageScenario.from_dict(table)
 
 
-def _with_budget(scenario: Scenario, name: str, value: float) -> Scenario:
+def _with_budget(scenario: TwoStageScenario, name: str, value: float) -> TwoStageScenario:
     """The system with another budget; a larger one comes with longer episodes, whose length would else be the limit."""
     factor, longest = value / getattr(scenario.budgets, name), scenario.budgets.max_rounds
     return scenario.replace(budgets={name: value, "max_rounds": round(longest * max(factor, 1.0))})

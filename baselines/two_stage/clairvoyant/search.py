@@ -1,89 +1,28 @@
 """The clairvoyant optimum of an episode: the least learning bound that any policy could reach, with a proof."""
 
-import dataclasses
-
 import numpy as np
 
+from edgelearn_env.baselines.optimum import Certificate
 from edgelearn_env.baselines.solvers import checked_solver
 from edgelearn_env.baselines.two_stage.clairvoyant.bounds_of_all_counts import bounds_of_all_counts, prices_along_tape
 from edgelearn_env.baselines.two_stage.clairvoyant.held_rounds import held_plan
 from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
 from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import replayed_plan
 from edgelearn_env.baselines.two_stage.conic.dual import Multipliers, dual_bound, no_prices
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, RoundTimes
-from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages, pairs_of
+from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.errors import InvalidInputError, SolverError
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Certificate:
-    """Why `Optimum.bound` can be trusted, and how near `Optimum.value` is to it.
-
-    Attributes:
-        value: the plan's learning bound, from its batch sizes.
-        bound: no plan with any numbers of rounds has a smaller one; the least of the dual functions' values, which our
-            own code evaluates from multipliers, whatever a solver says of itself.
-        residual: how far the plan, replayed by the dynamics, exceeds a budget or overdraws a battery, relative; and how
-            far the bound it then reaches is from `value`.
-        num_pairs: pairs (M, N) on the tape, each with its own lower bound.
-        num_solved: pairs for which the conic program was solved.
-        label: `relaxation` if batch sizes were fractional, else `exact`.
-    """
-
-    value: float
-    bound: float
-    residual: float
-    num_pairs: int
-    num_solved: int
-    label: str
-
-    @property
-    def gap(self) -> float:
-        """value / bound - 1."""
-        return self.value / self.bound - 1
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Optimum:
-    """The clairvoyant optimum of one tape.
-
-    Attributes:
-        plan: with real-valued batches; replayed, it reaches `value`.
-        whole_plan: with batches rounded down; replayed, it reaches `achieved`.
-        value: least learning bound with real-valued batches, to within the certificate's gap.
-        achieved: learning bound of `whole_plan`.
-        certificate: proof of `bound`.
-    """
-
-    plan: Plan
-    whole_plan: Plan
-    value: float
-    achieved: float
-    certificate: Certificate
-
-    @property
-    def bound(self) -> float:
-        """No policy reaches a smaller learning bound on this tape."""
-        return self.certificate.bound
-
-    @property
-    def num_pretrain_rounds(self) -> int:
-        """M."""
-        return self.plan.num_pretrain_rounds
-
-    @property
-    def num_finetune_rounds(self) -> int:
-        """N."""
-        return self.plan.num_finetune_rounds
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 def clairvoyant(
-    scenario: Scenario,
+    scenario: TwoStageScenario,
     tape: Tape,
     *,
     gap: float = 1e-5,
@@ -92,7 +31,7 @@ def clairvoyant(
     solver: str = "clarabel",
     below: float = np.inf,
     first: tuple[int, int] | None = None,
-) -> Optimum:
+) -> TwoStageOptimum:
     """Find the best plan for a known tape over all numbers of rounds, and prove it.
 
     argmin over M, N, batches, frequencies and powers of Phi, subject to budgets and batteries on this tape.
@@ -132,7 +71,7 @@ class _Search:
 
     def __init__(
         self,
-        scenario: Scenario,
+        scenario: TwoStageScenario,
         tape: Tape,
         gap: float,
         restriction: Restriction,
@@ -204,7 +143,7 @@ class _Search:
         if value < self._value:
             self._value, self._best = value, (episode, times)
 
-    def optimum(self) -> Optimum:
+    def optimum(self) -> TwoStageOptimum:
         """The best plan found, replayed, with its certificate.
 
         Raises:
@@ -212,24 +151,29 @@ class _Search:
         """
         replayed = replayed_plan(*self._best)
         if not replayed.succeeds:
-            raise SolverError(f"the best plan cannot be replayed: residual {replayed.residual:.2g}")
+            sentence = f"the best plan cannot be replayed: residual {replayed.residual:.2g}"
+            raise SolverError(sentence, plan=replayed.plan, value=replayed.value, bound=self._bound())
         plan, horizon = replayed.plan, self._scenario.budgets.max_rounds
         certificate = Certificate(
             value=replayed.value,
-            bound=float(np.min(self._bounds)) * (1 - ROUNDING),
+            bound=self._bound(),
             residual=replayed.residual,
             num_pairs=(horizon + 1) * (horizon + 2) // 2,
             num_solved=int(np.sum(self._solved)),
             label="exact" if plan.has_whole_batches else "relaxation",
         )
         whole_plan = plan_from_times(replayed.episode, replayed.times, shrink=replayed.shrink, whole_batches=True)
-        return Optimum(
+        return TwoStageOptimum(
             plan=plan,
             whole_plan=whole_plan,
             value=replayed.value,
             achieved=float(rollout(self._scenario, self._tape, whole_plan).objective[0]),
             certificate=certificate,
         )
+
+    def _bound(self) -> float:
+        """What no plan can pass."""
+        return float(np.min(self._bounds)) * (1 - ROUNDING)
 
     def _episode(self, num_pretrain: int, num_finetune: int) -> PlannedEpisode:
         return PlannedEpisode(

@@ -16,35 +16,13 @@ from edgelearn_env.baselines.solvers import SOLVERS, checked_solver
 from edgelearn_env.baselines.two_stage.conic.dual import Multipliers
 from edgelearn_env.baselines.two_stage.conic.program_data import MARGIN, Scales, program_data
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 
 # Units of the bound that all of both budgets is worth in a thrifty program.
 SHARE_WORTH = 1e4
 
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
-
-
-class RoundTimes(NamedTuple):
-    """What the program decides, in physical units: batch sizes and times of every round.
-
-    Attributes:
-        server_batch, server_s: b and t of the pre-training rounds, (M,).
-        batch, compute_s, upload_s: b, t and u of the fine-tuning rounds, (N, K).
-        duration_s: D without the downlink, (N,).
-    """
-
-    server_batch: np.ndarray
-    server_s: np.ndarray
-    batch: np.ndarray
-    compute_s: np.ndarray
-    upload_s: np.ndarray
-    duration_s: np.ndarray
-
-    @classmethod
-    def none(cls, num_devices: int) -> "RoundTimes":
-        """No rounds at all."""
-        no_round, no_device = np.zeros(0), np.zeros((0, num_devices))
-        return cls(no_round, no_round, no_device, no_device, no_device, no_round)
 
 
 class Solution(NamedTuple):

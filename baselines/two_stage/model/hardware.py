@@ -3,10 +3,10 @@
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
-def server_processor(scenario: Scenario) -> Processor:
+def server_processor(scenario: TwoStageScenario) -> Processor:
     """The server's processor, its overhead factor within the energy constant."""
     server = scenario.server
     return Processor(
@@ -18,7 +18,7 @@ def server_processor(scenario: Scenario) -> Processor:
     )
 
 
-def device_processors(scenario: Scenario) -> Processor:
+def device_processors(scenario: TwoStageScenario) -> Processor:
     """The devices' processors, each field (K,)."""
     devices = scenario.devices
     return Processor(
@@ -30,7 +30,7 @@ def device_processors(scenario: Scenario) -> Processor:
     )
 
 
-def uplinks(scenario: Scenario, channel_gain: np.ndarray) -> Uplink:
+def uplinks(scenario: TwoStageScenario, channel_gain: np.ndarray) -> Uplink:
     """The uplinks at these gains; `noise_w` has their shape, (..., K)."""
     radio = scenario.radio
     return Uplink(

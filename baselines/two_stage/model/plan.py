@@ -1,17 +1,19 @@
 """Plans: open-loop decisions for a whole episode, read off a solved program and playable by the dynamics."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.conic.program import RoundTimes
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.model import Observed
 from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
-from edgelearn_env.physics.federated import synchronous_duration_s
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.two_stage.dynamics import synchronous_duration_s
+from edgelearn_env.two_stage.records import Allocation
 
 _NUDGE, _LATE, _STRETCHES = 1e-9, 1e-6, 20
 
@@ -45,6 +47,18 @@ class Plan:
     def has_whole_batches(self) -> bool:
         """Whether the environment can play it as it is: no batch is fractional."""
         return all(np.array_equal(batch, np.round(batch)) for batch in (self.server_batch, self.batch))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays by name, for a file; `from_arrays` is the inverse."""
+        rounds = np.array([self.num_pretrain_rounds, self.num_finetune_rounds])
+        return {"rounds": rounds, **self.allocations._asdict()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """What `to_arrays` wrote."""
+        num_pretrain, num_finetune = arrays["rounds"].tolist()
+        allocations = Allocation(**{name: arrays[name] for name in Allocation._fields})
+        return cls(allocations=allocations, num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune)
 
     def __call__(self, observed: Observed) -> Allocation:
         """The decisions for the round each episode is in."""

@@ -9,11 +9,13 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     largest_finetune_round,
     largest_pretrain_round,
 )
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.model import Observed
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, Constants, constants_of
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.constants import Constants, constants_of
+from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Rounding must not make the last share more than what is left.
 _PRUDENCE = 1 - 1e-9
@@ -56,7 +58,7 @@ class EqualSplit:
 _NUM_TUNING_TAPES, _NUM_CANDIDATES = 8, 10
 
 
-def tuned_equal_split(scenario: Scenario) -> EqualSplit:
+def tuned_equal_split(scenario: TwoStageScenario) -> EqualSplit:
     """The equal split whose (M, N) is best on tuning tapes: a logarithmic grid, then a finer one around its best."""
     low, high = np.zeros(2), np.full(2, float(scenario.budgets.max_rounds))
     for _ in range(2):
@@ -78,7 +80,7 @@ def tuned_equal_split(scenario: Scenario) -> EqualSplit:
     )
 
 
-def _mean_objective(scenario: Scenario, pairs: np.ndarray) -> np.ndarray:
+def _mean_objective(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:
     """Mean log Phi over the tuning tapes for each (M, N), (P,)."""
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(_NUM_TUNING_TAPES)])
     every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgelearn_env.model import Observed
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Constants
+from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.two_stage.records import Allocation
 
 Array = Any
 
@@ -63,12 +64,12 @@ def largest_finetune_round(
         energy_j: what each device may spend, J, (B, K).
     """
     devices, radio = constants.scenario.devices, constants.scenario.radio
-    kappa, cycles = constants.capacitance_j_s2, constants.work.cycles_per_sample
+    kappa, cycles = constants.capacitance_j_s2, constants.cycles_per_sample
     share = np.geomspace(_LEAST_POWER_SHARE, 1.0, _NUM_POWERS)[:, None, None]
     power_w = np.maximum(share * devices.power_max_w, devices.power_min_w)
     gain = observed.conditions.channel_gain
     rate = uplink_rate_bps(power_w, gain, constants.bandwidth_hz, radio.noise_w_per_hz)
-    upload_s = upload_time_s(constants.work.upload_bit, rate)
+    upload_s = upload_time_s(constants.upload_bit, rate)
     time_s = np.maximum(duration_s[:, None] - upload_s, 0.0)
     left_j = np.maximum(energy_j - power_w * upload_s, 0.0)
     freq_hz = _balanced_freq_hz(time_s, left_j, kappa, devices.freq_min_hz, devices.freq_max_hz)

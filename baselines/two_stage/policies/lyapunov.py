@@ -16,8 +16,9 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     pretrain_cost,
 )
 from edgelearn_env.baselines.two_stage.policies.priced_round import RoundPrices, finetune_outcome, priced_finetune_round
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Constants
+from edgelearn_env.model import Observed
+from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.two_stage.records import Allocation
 
 # One for all episodes, or one for each, (B,).
 Number = Any

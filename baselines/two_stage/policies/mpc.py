@@ -9,15 +9,16 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, RoundTimes
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
+from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.model import Observed
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.trajectory import Observed
 from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 Counts = tuple[int, int]
 
@@ -83,7 +84,7 @@ class MPC:
     The numbers of rounds planned are remembered from round to round, for each episode of a batch by its place.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: TwoStageScenario) -> None:
         self._scenario = scenario
         self._planned: dict[int, Counts] = {}
 
@@ -105,7 +106,7 @@ class MPC:
         return self._planned.get(index) if episode.state.round_index else None
 
 
-def planned_round(scenario: Scenario, observed: Observed, planned: Counts | None) -> tuple[Allocation, Counts]:
+def planned_round(scenario: TwoStageScenario, observed: Observed, planned: Counts | None) -> tuple[Allocation, Counts]:
     """What to do in this round of one episode, and the numbers of rounds (M, N) planned after it.
 
     Args:
@@ -125,7 +126,7 @@ def planned_round(scenario: Scenario, observed: Observed, planned: Counts | None
 class _Outlooks:
     """Plans for the rest of one episode by their numbers of rounds, each solved once."""
 
-    def __init__(self, scenario: Scenario, observed: Observed) -> None:
+    def __init__(self, scenario: TwoStageScenario, observed: Observed) -> None:
         self._scenario, self._observed = scenario, observed
         self._most = scenario.budgets.max_rounds - int(observed.state.round_index)
         self._found: dict[Counts, _Outlook | None] = {}
@@ -215,7 +216,7 @@ def _blocks(total: int, first: float) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def stopping_round(scenario: Scenario) -> Allocation:
+def stopping_round(scenario: TwoStageScenario) -> Allocation:
     """A round that cannot be counted, for one episode: a plan of no rounds holds nothing else."""
     tape = Tape(*np.ones((2, 1, scenario.num_devices)))
     nothing = PlannedEpisode(scenario=scenario, tape=tape, num_pretrain_rounds=0, num_finetune_rounds=0)

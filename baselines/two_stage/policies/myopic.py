@@ -12,9 +12,10 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     largest_pretrain_round,
     pretrain_cost,
 )
-from edgelearn_env.trajectory import Observed
+from edgelearn_env.model import Observed
 from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.dynamics import Allocation, Constants
+from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.two_stage.records import Allocation
 
 _NUM_PACES = 16
 

@@ -13,9 +13,11 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import (
 )
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, uplinks
 from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound, ServerRound, allocation_of
+from edgelearn_env.model import Observed
 from edgelearn_env.physics.compute import compute_energy_j
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import Allocation, Constants, Outcome, finetune_round, step
+from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.two_stage.dynamics import finetune_round, step
+from edgelearn_env.two_stage.records import Allocation, Outcome
 
 # Steps of the ascent, and how strongly finish times move their prices: times fall about as price^(-1/2) to ^(-2/3).
 _NUM_STEPS, _STEP = 10, 1.5

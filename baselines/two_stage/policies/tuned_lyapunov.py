@@ -5,17 +5,17 @@ import numpy as np
 from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
 from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, solve_pair
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import constants_of
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Points of each grid along M and N, and tapes that it is judged on: each is finer than the one before, and surer.
 _GRIDS = ((9, 8), (5, 16), (5, 32))
 
 
-def tuned_lyapunov(scenario: Scenario) -> Lyapunov:
+def tuned_lyapunov(scenario: TwoStageScenario) -> Lyapunov:
     """The policy whose (M, N) has the least mean log Phi on tuning tapes: a logarithmic grid, then finer ones around.
 
     Its prices are those of the static design with M and N rounds; queues make up for fading and short batteries.
@@ -39,7 +39,7 @@ def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
     return np.unique(pairs[np.sum(pairs, axis=1) <= horizon], axis=0)
 
 
-def _mean_log_objective(scenario: Scenario, tapes: Tape, pairs: np.ndarray) -> np.ndarray:
+def _mean_log_objective(scenario: TwoStageScenario, tapes: Tape, pairs: np.ndarray) -> np.ndarray:
     """Mean log Phi over the tapes for each (M, N), (P,)."""
     num_tapes = len(tapes.channel_gain)
     every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))
@@ -47,7 +47,7 @@ def _mean_log_objective(scenario: Scenario, tapes: Tape, pairs: np.ndarray) -> n
     return np.log(objective).reshape(num_tapes, -1).mean(axis=0)
 
 
-def _policy(scenario: Scenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov:
+def _policy(scenario: TwoStageScenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov:
     """The policy with these (M, N), all of them once for each tape, at the prices of the static design."""
     prices = np.tile(_static_prices(scenario, pairs), (repeats, 1))
     num_pretrain, num_finetune = np.tile(pairs, (repeats, 1)).T
@@ -60,7 +60,7 @@ def _policy(scenario: Scenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov
     )
 
 
-def _static_prices(scenario: Scenario, pairs: np.ndarray) -> np.ndarray:
+def _static_prices(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:
     """Prices of a second and of a joule at which the static design has these rounds, (P, 2).
 
     Where the budgets forbid so many rounds, prices at which single samples are the best that can be had.

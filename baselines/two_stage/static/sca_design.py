@@ -16,7 +16,7 @@ import numpy as np
 
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.static.sca_program import Approximation, Point, terms_at
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class ScaDesign:
 _IMPROVEMENT, _MOST_PROGRAMS, _EXCESS = 1e-7, 60, 1e-6
 
 
-def sca_design(scenario: Scenario) -> ScaDesign:
+def sca_design(scenario: TwoStageScenario) -> ScaDesign:
     """Look for the best design over all numbers of rounds.
 
     argmin over M of the least Phi over N, both by golden-section search over whole numbers: Phi has a single valley in
@@ -86,7 +86,7 @@ _GOLDEN, _FEW = (3 - math.sqrt(5)) / 2, 4
 class _Search:
     """Pairs that were looked at, the best of them, and the program that is solved for each."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: TwoStageScenario) -> None:
         self._constants = StaticConstants.of(scenario)
         self._program = Approximation(len(self._constants.device_noise))
         self._values: dict[tuple[int, int], float] = {}

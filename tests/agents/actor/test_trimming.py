@@ -6,18 +6,13 @@ import pytest
 from edgelearn_env.agents.actor.trimming import ready_together, trimmed
 from edgelearn_env.arrays.namespaces import namespace_of
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.model import Observed
+from edgelearn_env.physics.budgets import BATTERY
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import (
-    BATTERY,
-    Allocation,
-    State,
-    constants_of,
-    finetune_round,
-    initial_state,
-    step,
-)
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, step
+from edgelearn_env.two_stage.records import Allocation, State
 
 SIZE = 50
 

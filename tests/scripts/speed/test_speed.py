@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from edgelearn_env.scripts.main import app
 from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
-from edgelearn_env.two_stage.dynamics import constants_of, initial_state
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 ROLLOUT_ROWS = ["rollout", "rollout and updates"]

@@ -12,11 +12,14 @@ from random_scenarios import random_allocation, random_policy, random_scenario, 
 from two_stage.golden.make_golden import EPISODES, FOLDER, golden, text_of
 from two_stage.golden.transcription import bound, episode
 
+from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.dynamics import END_REASONS, Allocation, DeviceRound, constants_of, initial_state, step
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state, step
+from edgelearn_env.two_stage.records import Allocation, DeviceRound
 
 # Both sides round differently: a battery is a difference of larger numbers.
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}

@@ -15,7 +15,8 @@ from edgelearn_env.baselines.two_stage.ablations.search import (
     restricted_design,
     restricted_optimum,
 )
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.model.restriction import Restriction
 from edgelearn_env.baselines.two_stage.static.design import with_ample_batteries
 from edgelearn_env.baselines.two_stage.static.rounds import average_tape
@@ -39,7 +40,7 @@ def random_places(name: str, seed: int) -> Places:
     return tuple((np.random.default_rng(seed).integers(0, 17, ABLATIONS[name].num_places) / 16).tolist())
 
 
-def solved_ablations(name: str, seeds: range, **choices) -> list[tuple[Scenario, Tape, Places, Optimum]]:
+def solved_ablations(name: str, seeds: range, **choices) -> list[tuple[Scenario, Tape, Places, TwoStageOptimum]]:
     """Random systems, places for each, and their optima; left out are those that cannot pay for a round."""
     found = []
     for seed in seeds:

@@ -7,16 +7,18 @@ import pytest
 from small_systems import copies, many_ways, pairs_of, planned, random_system
 
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import Allocation, constants_of
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.records import Allocation
 
 GAP = 1.1e-5
 
@@ -32,7 +34,7 @@ BLOCKED = 1e-30
 class Solved(NamedTuple):
     scenario: Scenario
     tape: Tape
-    optimum: Optimum
+    optimum: TwoStageOptimum
 
 
 def solved_system(seed: int, **choices) -> Solved:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from small_systems import planned, random_system
 
-from edgelearn_env.baselines.two_stage.clairvoyant.batch import clairvoyant_batch
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
+from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.dual import dual_bound
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
@@ -35,7 +36,7 @@ def solvers_used(monkeypatch) -> list[str]:
     return names
 
 
-def assert_the_same_and_certified(ours: Optimum, reference: Optimum):
+def assert_the_same_and_certified(ours: TwoStageOptimum, reference: TwoStageOptimum):
     assert ours.value == pytest.approx(reference.value, rel=SAME)
     assert ours.bound == pytest.approx(reference.bound, rel=SAME)
     assert 0 < ours.bound <= ours.value

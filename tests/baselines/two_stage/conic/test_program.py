@@ -17,7 +17,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.dynamics import Allocation
+from edgelearn_env.two_stage.records import Allocation
 
 # What the program's margins and tolerances may make it worse than the best that can be played.
 ACCURACY = 1e-5

@@ -7,10 +7,11 @@ from small_systems import copies, planned, random_system
 from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
 from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import SHRINKS
 from edgelearn_env.baselines.two_stage.conic.dual import dual_bound
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, RoundTimes
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
+from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.physics.budgets import BATTERY, DELAY, LAST_ROUND
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import BATTERY, DELAY, LAST_ROUND
 
 SEEDS = range(70)
 

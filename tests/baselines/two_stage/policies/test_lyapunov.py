@@ -7,7 +7,7 @@ from random_scenarios import random_tape, seeds
 from small_systems import copies, random_system
 
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.baselines.ladder import LADDER
+from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.baselines.two_stage.policies import tuned_lyapunov as tuning
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound
@@ -19,11 +19,14 @@ from edgelearn_env.baselines.two_stage.policies.priced_round import (
     used_by,
 )
 from edgelearn_env.baselines.two_stage.policies.tuned_lyapunov import tuned_lyapunov
+from edgelearn_env.model import Observed
+from edgelearn_env.physics.budgets import BATTERY
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import VALIDATION, tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
-from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import BATTERY, constants_of, initial_state, pretrain_round
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state, pretrain_round
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
 

@@ -6,17 +6,20 @@ from hypothesis import given
 from random_scenarios import random_scenario, random_tape, seeds
 from small_systems import copies, random_system
 
-from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.baselines.random_play import RandomPlay
+from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit, tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.fixed_plan import average_tape, fixed_plan
 from edgelearn_env.baselines.two_stage.policies.largest_round import largest_finetune_round, largest_pretrain_round
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
+from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
-from edgelearn_env.trajectory import Observed, rollout
-from edgelearn_env.two_stage.dynamics import Allocation, constants_of, finetune_round, initial_state, pretrain_round
+from edgelearn_env.trajectory import rollout
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, pretrain_round
+from edgelearn_env.two_stage.records import Allocation
 
 # Shares may be passed by this much, relative: rounding.
 ROUNDING = 3e-9

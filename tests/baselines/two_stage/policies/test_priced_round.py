@@ -13,10 +13,11 @@ from edgelearn_env.baselines.two_stage.policies.priced_round import (
     single_samples,
     used_by,
 )
+from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions, Tape
-from edgelearn_env.trajectory import Observed
-from edgelearn_env.two_stage.dynamics import constants_of, initial_state
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import initial_state
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
 

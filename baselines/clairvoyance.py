@@ -1,16 +1,36 @@
-"""Clairvoyant optima of many tapes, on all cores."""
+"""The clairvoyant optimum of a tape of any system, and of many tapes on all cores."""
 
 import functools
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from joblib import Parallel, delayed
 
+from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import checked_solver
-from edgelearn_env.baselines.two_stage.clairvoyant.search import Optimum, clairvoyant
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.systems import located, system_named
 from edgelearn_env.tapes.tape import Tape
+
+
+def clairvoyant(scenario: Scenario, tape: Tape, *, gap: float = 1e-5, **search: Any) -> Optimum:
+    """The best plan for a known tape over all that can be decided, with a bound that no policy can pass.
+
+    Args:
+        scenario: of any system.
+        tape: of shape (T, K).
+        gap: relative improvement not worth looking for.
+        search: further arguments of that system's own solver.
+
+    Raises:
+        InvalidInputError: the tape is not one tape that fits the scenario, or an argument is wrong.
+        MissingExtraError: the solver is not installed.
+        SolverError: the bound or the plan could not be had to that accuracy.
+    """
+    found: Optimum = located(system_named(scenario.system).optimum)(scenario, tape, gap=gap, **search)
+    return found
 
 
 def clairvoyant_batch(
@@ -24,7 +44,7 @@ def clairvoyant_batch(
     """The optimum of each tape in turn, as soon as it and those before it are proven.
 
     Args:
-        scenario: the system.
+        scenario: of any system.
         tapes: of shape (B, T, K).
         gap, solver: as for `clairvoyant`.
         num_workers: processes that work on it; as many as there are cores if None.

@@ -1,0 +1,47 @@
+"""Which sources a result comes from: a digest that changes wherever one of them does."""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+_PACKAGE = "edgelearn_env"
+
+
+@functools.cache
+def source_digest(*modules: str) -> str:
+    """Sixteen hexadecimal digits of all sources of this package that these modules import, directly or not.
+
+    Imports within functions count too.
+    """
+    sources: dict[str, bytes] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        path = None if module in sources else _source_of(module)
+        if path is not None:
+            sources[module] = path.read_bytes()
+            waiting += _imports_of(sources[module])
+    content = hashlib.sha256()
+    for module in sorted(sources):
+        content.update(module.encode() + b"\0" + sources[module] + b"\0")
+    return content.hexdigest()[:16]
+
+
+def _source_of(module: str) -> Path | None:
+    """The file of a module; None if there is no such module."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a name within a module, which is no package
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def _imports_of(source: bytes) -> Iterator[str]:
+    """Modules of this package that a source imports, and names that it takes from them, which may be modules too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
+            yield str(node.module)
+            yield from (f"{node.module}.{name.name}" for name in node.names)

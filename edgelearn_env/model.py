@@ -1,0 +1,169 @@
+"""What a system provides to the shells around it: environments of every form, rollouts, reports, pictures.
+
+A model is a scenario in the arrays of one library, together with all that plays it. Shells are handed one and know
+nothing else of a system.
+"""
+
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from edgelearn_env.arrays.namespaces import Array
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.systems import located, system_named
+from edgelearn_env.tapes.law import LawState
+from edgelearn_env.tapes.tape import Conditions
+
+
+@runtime_checkable
+class EpisodeState(Protocol):
+    """What a shell reads of a state, a named tuple of arrays whose first axis is the batch, (B, ...)."""
+
+    @property
+    def round_index(self) -> Array:
+        """t, rounds done, (B,) integers."""
+
+    @property
+    def ended(self) -> Array:
+        """Whether the episode is over, (B,)."""
+
+
+@runtime_checkable
+class RoundOutcome(Protocol):
+    """What a shell reads of an outcome, a named tuple of arrays, (B, ...)."""
+
+    @property
+    def counted(self) -> Array:
+        """Whether the round was done, within all budgets, (B,)."""
+
+    @property
+    def end_reason(self) -> Array:
+        """Index into `END_REASONS`, (B,) integers."""
+
+    @property
+    def reward(self) -> Array:
+        """What the round lowered the logarithm of the objective by, (B,)."""
+
+
+# A system's own records: named tuples of arrays, or of such.
+State: TypeAlias = Any
+Allocation: TypeAlias = Any
+Outcome: TypeAlias = Any
+
+
+class Observed(NamedTuple):
+    """What an online policy knows before a round: the state and this round's conditions, never the future."""
+
+    state: State
+    conditions: Conditions
+
+
+class Column(NamedTuple):
+    """A number of each episode that reports list beside its objective.
+
+    Attributes:
+        name: its key in report files.
+        symbol: its heading in tables.
+    """
+
+    name: str
+    symbol: str
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Between physical records and what an agent sees: actions in [-1, 1], observations in [0, 1], both float32."""
+
+    @property
+    def action_size(self) -> int:
+        """Length of an action."""
+
+    @property
+    def observation_size(self) -> int:
+        """Length of an observation."""
+
+    def decode(self, action: Array) -> Allocation:
+        """The allocation an action names, (B, action_size); entries beyond [-1, 1] count as the nearer end."""
+
+    def fractional(self, action: Array) -> Allocation:
+        """The same before what is whole is rounded: what derivatives are taken of."""
+
+    def encode(self, state: State, conditions: Conditions) -> Array:
+        """What is observed before a round, float32, (B, observation_size)."""
+
+    def encode_action(self, allocation: Allocation) -> Array:
+        """The action that names an allocation, float32, (B, action_size)."""
+
+
+class Model(Protocol):
+    """A system's scenario, ready to be played; arrays (B, K) lie device by device in memory."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is fixed in all episodes."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What reports list of each episode beside its objective."""
+
+    @property
+    def codec(self) -> Codec:
+        """Between records and what an agent sees."""
+
+    def initial_state(self, num_episodes: int) -> State:
+        """B episodes before their first round."""
+
+    def no_round(self, state: State) -> tuple[Allocation, Outcome]:
+        """What stands for the last round before there was one: nothing decided, nothing counted."""
+
+    def decode(self, action: Array) -> Allocation:
+        """As `Codec.decode`."""
+
+    def step(self, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
+        """Do one round in each of B episodes; one that has ended stays as it is. Inputs are not written to."""
+
+    def encode(self, state: State, conditions: Conditions) -> Array:
+        """As `Codec.encode`, row by row in memory."""
+
+    def checked_allocation(self, allocation: Allocation, num_episodes: int) -> Allocation:
+        """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
+
+        Raises:
+            InvalidInputError: it is not, or does not.
+        """
+
+    def objective(self, state: State) -> Array:
+        """What is to be as low as possible, so far, (B,)."""
+
+    def summary(self, state: State) -> dict[str, Array]:
+        """The `columns` of episodes in that state, by name, (B,)."""
+
+    def info(self, state: State, allocation: Allocation, outcome: Outcome) -> dict[str, Array]:
+        """The last round item by item, in physical units, (B,) or (B, K): `info` of the environments."""
+
+    def before_first_round(self, key: Array) -> LawState:
+        """Where the law of tapes begins, for the random streams of B episodes, (B,)."""
+
+    def next_rounds(self, law_state: LawState, num_rounds: int) -> tuple[LawState, Conditions]:
+        """What the next R rounds of the tapes bring, arrays (R, K, B), and where the law stands after them."""
+
+    def frame(self, trajectory: Any, episode: int, *, as_text: bool) -> np.ndarray | str:
+        """One episode of a trajectory as an image, uint8 (H, W, 3), or as text."""
+
+
+def model_of(scenario: Scenario, kernel: str = "auto", *, xp: Any = np, **placement: Any) -> Model:
+    """What plays a scenario.
+
+    Args:
+        scenario: of any system.
+        kernel: what a round is computed by: "numpy"; "compiled", which needs numba; "auto" for the compiled one where
+            it can be had. Numbers are the same to the last bit.
+        xp: library of the arrays; only numpy's have a compiled kernel.
+        placement: may hold the arrays' `device=`.
+
+    Raises:
+        InvalidInputError: no such kernel.
+        MissingExtraError: the compiled one is asked for without numba.
+    """
+    made: Model = located(system_named(scenario.system).model)(scenario, kernel, xp=xp, **placement)
+    return made

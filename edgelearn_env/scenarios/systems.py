@@ -1,0 +1,72 @@
+"""The systems, by name, and where the parts of each are found: what serves all of them looks here.
+
+A system is one way of learning at the edge: a scenario, its dynamics, an environment in several forms, an optimum.
+"""
+
+import importlib
+from typing import Any, NamedTuple
+
+from edgelearn_env.errors import InvalidInputError
+
+
+class System(NamedTuple):
+    """Where one system is found; places are `module:name`, and load when they are first used.
+
+    Attributes:
+        environment: id of its environment, as Gymnasium knows it.
+        scenario: its subclass of `Scenario`.
+        presets: package that holds its presets as TOML files.
+        model: makes the model that plays a scenario, called as `model.model_of`.
+        single, vector: the environment's two forms.
+        tensors: the form on tensors.
+        ladder: its policies that need no learning, by name; empty without any.
+        optimum: its solver for a known tape, called as `baselines.clairvoyant`; empty without one.
+        optimum_record: class of what that returns, with `to_arrays` and `from_arrays`.
+    """
+
+    environment: str
+    scenario: str
+    presets: str
+    model: str
+    single: str
+    vector: str
+    tensors: str
+    ladder: str = ""
+    optimum: str = ""
+    optimum_record: str = ""
+
+
+SYSTEMS: dict[str, System] = {
+    "two-stage": System(
+        environment="EdgeLearn/TwoStage-v0",
+        scenario="edgelearn_env.two_stage.scenario:TwoStageScenario",
+        presets="edgelearn_env.two_stage.presets",
+        model="edgelearn_env.two_stage.kernels:model_of",
+        single="edgelearn_env.two_stage.env:TwoStageEnv",
+        vector="edgelearn_env.two_stage.env:TwoStageVectorEnv",
+        tensors="edgelearn_env.two_stage.tensor_env:TwoStageTorch",
+        ladder="edgelearn_env.baselines.two_stage.ladder:LADDER",
+        optimum="edgelearn_env.baselines.two_stage.clairvoyant.search:clairvoyant",
+        optimum_record="edgelearn_env.baselines.two_stage.model.optimum:TwoStageOptimum",
+    ),
+}
+
+# What a scenario file that names no system is about.
+DEFAULT_SYSTEM = "two-stage"
+
+
+def located(place: str) -> Any:
+    """What stands at a place, `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def system_named(name: Any) -> System:
+    """The system of that name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    if not isinstance(name, str) or name not in SYSTEMS:
+        raise InvalidInputError(f"system must be one of {', '.join(SYSTEMS)}, got {name!r}")
+    return SYSTEMS[name]

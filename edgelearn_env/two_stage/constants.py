@@ -1,0 +1,53 @@
+"""What a round of two-stage edge learning reads of its scenario, in the arrays of one library."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgelearn_env.arrays.namespaces import Array
+from edgelearn_env.two_stage.bounds import LearningBound
+from edgelearn_env.two_stage.scenario import TwoStageScenario
+
+
+class Constants(NamedTuple):
+    """A scenario, and what devices differ in as arrays of one library, (K,).
+
+    Attributes:
+        scenario: plain numbers are read from it.
+        bound: its learning bound.
+        cycles_per_sample: a_k, clock cycles of device k for one sample.
+        upload_bit: Q_k, size of what device k uploads, bit.
+        capacitance_j_s2: kappa_k, J s^2.
+        bandwidth_hz: W_k, Hz.
+        battery_initial_j, battery_capacity_j: charge at the start, and the most that a battery holds, J.
+        gradient_noise_weight: omega_k^2 sigma_k^2, what 1/b_k counts in the bound.
+    """
+
+    scenario: TwoStageScenario
+    bound: LearningBound
+    cycles_per_sample: Array
+    upload_bit: Array
+    capacitance_j_s2: Array
+    bandwidth_hz: Array
+    battery_initial_j: Array
+    battery_capacity_j: Array
+    gradient_noise_weight: Array
+
+
+def constants_of(scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> Constants:
+    """The constants as float64 arrays of the library `xp`; `placement` may hold its `device=`."""
+
+    def array(values: Any) -> Array:
+        return xp.asarray(np.array(values), dtype=xp.float64, **placement)
+
+    return Constants(
+        scenario=scenario,
+        bound=scenario.bound,
+        cycles_per_sample=array(scenario.device_cycles_per_sample),
+        upload_bit=array(np.full(scenario.num_devices, scenario.learning.upload_bit)),
+        capacitance_j_s2=array(scenario.devices.capacitance_j_s2),
+        bandwidth_hz=array(scenario.radio.bandwidth_hz),
+        battery_initial_j=array(scenario.energy.battery_initial_j),
+        battery_capacity_j=array(scenario.energy.battery_capacity_j),
+        gradient_noise_weight=array(scenario.gradient_noise_weight),
+    )

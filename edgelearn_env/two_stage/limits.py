@@ -1,0 +1,54 @@
+"""What an allocation may be: the scenario's limits, checked where a policy of a user decides."""
+
+import numpy as np
+
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenarios.quantities import shown
+from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.scenario import TwoStageScenario
+
+
+def checked_allocation(scenario: TwoStageScenario, allocation: Allocation, num_episodes: int) -> Allocation:
+    """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
+
+    A value at a limit may miss it by the rounding of its own floating-point type.
+
+    Raises:
+        InvalidInputError: it is not, or does not; the model has no meaning outside of the limits.
+    """
+    for name, value in allocation._asdict().items():
+        of_devices = name in ("freq_hz", "power_w", "batch")
+        shape = (num_episodes, scenario.num_devices) if of_devices else (num_episodes,)
+        if np.shape(value) != shape:
+            raise InvalidInputError(f"allocation.{name} must have shape {shape}, got {np.shape(value)}")
+    if allocation.switch.dtype != bool:
+        raise InvalidInputError(f"allocation.switch must hold truth values, got {allocation.switch.dtype} numbers")
+    limits = _limits(scenario)
+    return allocation._replace(**{name: _within(name, getattr(allocation, name), *limits[name]) for name in limits})
+
+
+def _limits(scenario: TwoStageScenario) -> dict[str, tuple[np.ndarray | float, np.ndarray | float]]:
+    """Least and largest value of each decision; a least power of 0 is one that must be passed."""
+    server, devices = scenario.server, scenario.devices
+    return {
+        "server_freq_hz": (server.freq_min_hz, server.freq_max_hz),
+        "server_batch": (1.0, server.batch_max),
+        "freq_hz": (devices.freq_min_hz, devices.freq_max_hz),
+        "power_w": (0.0, devices.power_max_w),
+        "batch": (1.0, devices.batch_max),
+    }
+
+
+def _within(name: str, value: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """A decision as float64, once it is known to lie between these ends."""
+    rounding = max(_ROUNDING, float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else 0.0)
+    exact = value.astype(np.float64, copy=False)
+    inside = (exact >= low * (1 - rounding)) & (exact <= high * (1 + rounding)) & (exact > 0)
+    if not np.all(inside):
+        ends = f"{shown(np.asarray(low))} and {shown(np.asarray(high))}"
+        raise InvalidInputError(f"allocation.{name} must lie between {ends}, got {float(exact[~inside].flat[0])!r}")
+    return exact
+
+
+# Of limits that were computed.
+_ROUNDING = 1e-9

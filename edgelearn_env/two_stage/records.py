@@ -1,0 +1,82 @@
+"""What an episode of two-stage edge learning is made of: states, allocations, outcomes; named tuples of arrays."""
+
+from typing import NamedTuple
+
+from edgelearn_env.arrays.namespaces import Array
+from edgelearn_env.two_stage.bounds import BoundTerms
+
+
+class State(NamedTuple):
+    """Where each of B episodes stands before a round.
+
+    Attributes:
+        round_index: t, rounds done, (B,) integers.
+        finetuning: whether the one-way switch has been made, (B,).
+        ended: whether the episode is over, (B,).
+        elapsed_s: time used, s, (B,).
+        spent_j: energy used by server, devices and overheads, J, (B,).
+        battery_j: charge of each device, J, (B, K).
+        bound_terms: of the learning bound.
+    """
+
+    round_index: Array
+    finetuning: Array
+    ended: Array
+    elapsed_s: Array
+    spent_j: Array
+    battery_j: Array
+    bound_terms: BoundTerms
+
+
+class Allocation(NamedTuple):
+    """What is decided for one round; which part counts depends on the stage.
+
+    Attributes:
+        switch: go over to fine-tuning with this round, (B,) booleans; ignored once fine-tuning.
+        server_freq_hz: f_s, Hz, (B,).
+        server_batch: b_s, samples, (B,).
+        freq_hz: f_k, Hz, (B, K).
+        power_w: p_k, W, (B, K).
+        batch: b_k, samples, (B, K).
+    """
+
+    switch: Array
+    server_freq_hz: Array
+    server_batch: Array
+    freq_hz: Array
+    power_w: Array
+    batch: Array
+
+
+class DeviceRound(NamedTuple):
+    """A fine-tuning round, device by device; every array (B, K)."""
+
+    wait_s: Array
+    compute_s: Array
+    upload_s: Array
+    compute_j: Array
+    upload_j: Array
+
+
+class Outcome(NamedTuple):
+    """What a round did. All durations and energies are 0 where it was not counted, or belonged to the other stage.
+
+    Attributes:
+        counted: whether the round was done, within all budgets, (B,).
+        end_reason: index into END_REASONS, (B,) integers.
+        reward: log Psi before minus log Psi after the round, (B,).
+        objective: Psi after the round, (B,).
+        duration_s: D, s, (B,).
+        energy_j: server, devices and overhead together, J, (B,).
+        server_j: the server's part of it, J, (B,).
+        devices: wait, compute and upload of each device, (B, K).
+    """
+
+    counted: Array
+    end_reason: Array
+    reward: Array
+    objective: Array
+    duration_s: Array
+    energy_j: Array
+    server_j: Array
+    devices: DeviceRound
