@@ -133,7 +133,7 @@ class _Run:
         judged = bool(curve) and curve[-1].steps == self._steps
         due = (last or self._update % self._config.validate_every == 0) and not judged
         if due:
-            averaged: ActorModule = self._average.module
+            averaged: Any = self._average.module
             self._kept.judge(averaged.actor(), self._share(), self._steps, self._mean_return)
         self._kept.remember(
             {
@@ -272,7 +272,7 @@ class GradientEpisodes:
         return 1 - torch.exp(-(density * deepest).sum(dim=1))
 
     def _log_bound(self, state: State) -> torch.Tensor:
-        return torch.log(self._codec.bound.value(state.bound_terms))
+        return torch.log(self._constants.bound.value(state.bound_terms))
 
 
 def tape_seeds(seed: int, count: int) -> np.ndarray:

@@ -94,7 +94,7 @@ def _config(choices: Choices, num_runners: int) -> PPOConfig:
     return (
         PPOConfig()
         # The name before the colon is imported in every process, which registers the environment there.
-        .environment("edgelearn_env:EdgeLearn/TwoStage-v0", env_config=environment)
+        .environment(f"edgelearn_env:{choices.loaded_scenario.environment}", env_config=environment)
         .env_runners(
             num_env_runners=num_runners,
             num_envs_per_env_runner=choices.num_envs,

@@ -74,7 +74,7 @@ def train(choices: Choices, folder: Path, on_progress: OnProgress = lambda progr
 def environment(choices: Choices) -> EnvBase:
     """The native vector environment as TorchRL takes it; "objective" and "episode_reward" come with each step."""
     envs = gymnasium.make_vec(
-        "EdgeLearn/TwoStage-v0",
+        choices.loaded_scenario.environment,
         num_envs=choices.num_envs,
         scenario=choices.loaded_scenario,
         autoreset_mode=AutoresetMode.DISABLED,

@@ -2,17 +2,15 @@
 
 import numpy as np
 
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed, model_of
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.records import Allocation
 
 
 class RandomPlay:
     """Uniform actions in [-1, 1], as a Gymnasium action space would sample them."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        self._codec = Codec.of(scenario)
+        self._codec = model_of(scenario).codec
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, observed: Observed) -> Allocation:

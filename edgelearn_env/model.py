@@ -95,6 +95,7 @@ class Codec(Protocol):
         """The action that names an allocation, float32, (B, action_size)."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """A system's scenario, ready to be played; arrays (B, K) lie device by device in memory."""
 

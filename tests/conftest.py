@@ -16,7 +16,11 @@ beartype_package(
     conf=BeartypeConf(
         claw_is_pep526=False,
         is_pep484_tower=True,
-        claw_skip_package_names=("edgelearn_env.scenarios.scenario", "edgelearn_env.tapes.tape"),
+        claw_skip_package_names=(
+            "edgelearn_env.scenarios",
+            "edgelearn_env.tapes.tape",
+            "edgelearn_env.two_stage.scenario",
+        ),
     ),
 )
 

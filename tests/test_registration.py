@@ -8,9 +8,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import edgelearn_env
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.registration import ENVIRONMENTS
-from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
 IDS = sorted(name for name in gymnasium.registry if name.startswith("EdgeLearn/"))
 # General checkers refuse a reward that is not a number; the environments that have vectors test themselves.

@@ -7,9 +7,10 @@ from random_scenarios import random_allocation, random_policy, random_scenario, 
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.model import model_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.trajectory import Trajectory, no_round, rollout
+from edgelearn_env.trajectory import Trajectory, rollout
 from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import initial_state, step
 from edgelearn_env.two_stage.records import Allocation
@@ -237,7 +238,7 @@ def test_a_trajectory_without_rounds_shows_the_start(tiny):
 def test_no_round_looks_like_a_round_in_which_nothing_happened(tiny, tiny_tape):
     played = rollout(tiny, tiny_tape, lambda observed: constant(tiny))
     state = initial_state(constants_of(tiny), 1)
-    allocation, outcome = no_round(tiny, state)
+    allocation, outcome = model_of(tiny, "numpy").no_round(state)
     for nothing, something in zip(
         leaves((allocation, outcome)), leaves((played.allocations, played.outcomes)), strict=True
     ):

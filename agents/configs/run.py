@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
 from edgelearn_env.scenarios.quantities import Quantities, quantity
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,9 +38,9 @@ class RunConfig(Quantities):
         return field
 
     @property
-    def loaded_scenario(self) -> Scenario:
+    def loaded_scenario(self) -> TwoStageScenario:
         """The scenario that `scenario` and `objective` name."""
-        return configured_scenario(self.scenario, self.objective, {})
+        return configured_scenario(TwoStageScenario, self.scenario, self.objective, {})
 
     @property
     def choices(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Of TD3."""
 
+from edgelearn_env.scenarios.systems import SYSTEMS
+
 hyperparams = {
-    "EdgeLearn/TwoStage-v0": {
+    SYSTEMS["two-stage"].environment: {
         "policy": "MlpPolicy",
         "n_timesteps": 200_000,
         "n_envs": 4,

@@ -29,6 +29,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.scenario import Scenario, first_difference
 from edgelearn_env.trajectory import Policy
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 RECIPES = ("apg", "ppo", "sac", "imitation")
 FORMAT, VERSION = "edgelearn-env checkpoint", 3
@@ -55,7 +56,7 @@ class Checkpoint:
     """
 
     actor: Actor
-    scenario: Scenario
+    scenario: TwoStageScenario
     recipe: str
     trims: bool
     config: Mapping[str, Any]
@@ -115,7 +116,7 @@ def load(path_or_name: str | Path) -> Checkpoint:
             if about.pop("format", None) != FORMAT or about.pop("version", None) != VERSION:
                 raise ValueError(f"it does not say {FORMAT!r} of version {VERSION}")
             arrays = {name.removesuffix(".npy"): _array(file.read(name)) for name in file.namelist() if name != _ABOUT}
-        scenario = Scenario.from_dict(about.pop("scenario"))
+        scenario = TwoStageScenario.from_dict(about.pop("scenario"))
         return Checkpoint(actor=_checked_actor(arrays, scenario), scenario=scenario, **about)
     except Exception as error:  # whatever damaged bytes lead the zip, JSON and header parsers to
         raise InvalidInputError(f"checkpoint file {str(path)!r} is damaged or not a checkpoint: {error}") from error
@@ -143,11 +144,12 @@ def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool 
     checkpoint = load(path_or_name)
     difference = first_difference(checkpoint.scenario, scenario)
     if difference is not None and transfer:
-        moved = checkpoint.actor._replace(start=starting_point(scenario))
-        return moved.policy(scenario, trims=checkpoint.trims)
+        other = TwoStageScenario.load(scenario)
+        moved = checkpoint.actor._replace(start=starting_point(other))
+        return moved.policy(other, trims=checkpoint.trims)
     if difference is not None:
         raise InvalidInputError(f"checkpoint {str(path_or_name)!r} was trained for another scenario: {difference}")
-    return checkpoint.actor.policy(scenario, trims=checkpoint.trims)
+    return checkpoint.actor.policy(checkpoint.scenario, trims=checkpoint.trims)
 
 
 def _file(path_or_name: str | Path) -> Path:
@@ -184,7 +186,7 @@ def _array(content: bytes) -> np.ndarray:
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
 
 
-def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: Scenario) -> Actor:
+def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: TwoStageScenario) -> Actor:
     """The actor that these arrays make up, once they are known to be finite and to fit the scenario."""
     if set(arrays) != _NAMES:
         raise ValueError(f"missing or foreign arrays {', '.join(sorted(_NAMES ^ set(arrays)))}")

@@ -18,8 +18,8 @@ from edgelearn_env.envs.arguments import ScenarioSource
 from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError
 from edgelearn_env.files import written_atomically
 from edgelearn_env.scenarios.quantities import Quantities, quantity
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 REPORT = "run.json"
 
@@ -50,7 +50,7 @@ class Choices(Quantities):
         Quantities.__post_init__(self)
         most = TUNING - self.num_envs
         self.require(self.seed <= most, "seed", f"must be at most {most}, so that training meets no other tapes")
-        Scenario.load(self.scenario)  # an unknown one is refused before anything is begun
+        TwoStageScenario.load(self.scenario)  # an unknown one is refused before anything is begun
 
     @classmethod
     def name_of(cls, field: str) -> str:
@@ -58,9 +58,9 @@ class Choices(Quantities):
         return field
 
     @property
-    def loaded_scenario(self) -> Scenario:
+    def loaded_scenario(self) -> TwoStageScenario:
         """The scenario that `scenario` names."""
-        return Scenario.load(self.scenario)
+        return TwoStageScenario.load(self.scenario)
 
 
 class CurvePoint(NamedTuple):

@@ -127,7 +127,7 @@ class SB3Run(BaseCallback):
 def training_envs(config: PPOConfig | SACConfig) -> NativeVecEnv:
     """The environments of a run, stepped together."""
     scenario = config.loaded_scenario
-    return NativeVecEnv([lambda: gymnasium.make("EdgeLearn/TwoStage-v0", scenario=scenario)] * config.num_envs)
+    return NativeVecEnv([lambda: gymnasium.make(scenario.environment, scenario=scenario)] * config.num_envs)
 
 
 def _logger(config: PPOConfig | SACConfig, directory: Path) -> Logger:

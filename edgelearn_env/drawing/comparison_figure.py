@@ -38,8 +38,7 @@ def comparison_figure(report: Report) -> Figure:
     axes.set_ylim(len(report.played) - 0.5, -0.6)
     axes.set_xlabel("Φ / proven lower bound of the same tape (1 = no policy can do better)")
     scenario, num_tapes = report.scenario, len(report.seeds)
-    system = f"{scenario.name}: {scenario.num_devices} devices, {scenario.learning.objective} bound"
-    axes.set_title(f"{system}, {num_tapes} tapes")
+    axes.set_title(f"{scenario.name}: {scenario.in_words}, {num_tapes} tapes")
     axes.grid(axis="x", which="both", alpha=0.25)
     axes.legend(loc="upper right", frameon=False)
     return figure

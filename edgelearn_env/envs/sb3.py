@@ -8,8 +8,10 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from edgelearn_env.envs.vector import Ended, TwoStageVectorEnv
+from edgelearn_env.envs.vector import Ended, NativeVectorEnv
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.registration import OTHER_REWARDS
+from edgelearn_env.scenarios.systems import SYSTEMS
 from edgelearn_env.tapes.tape import Tape
 
 try:
@@ -47,8 +49,8 @@ class NativeVecEnv(VecEnv):
             vectorization_mode="vector_entry_point",
             **{**kwargs, "autoreset_mode": AutoresetMode.SAME_STEP, "render_mode": render_mode},
         )
-        if type(self.envs) is not TwoStageVectorEnv:
-            raise InvalidInputError(f"env_fns must make a TwoStageEnv, whose rewards are numbers, got {name}")
+        if not isinstance(self.envs, NativeVectorEnv) or name in OTHER_REWARDS:
+            raise InvalidInputError(f"env_fns must make one of {_ids()}, whose rewards are numbers, got {name}")
         self.metadata = self.envs.metadata
         self._actions: np.ndarray | None = None
         self._return = np.zeros(len(env_fns))
@@ -150,6 +152,10 @@ def _named(env: gymnasium.Env[Any, Any]) -> tuple[str, dict[str, Any]]:
     if wrappers:
         raise InvalidInputError(f"env_fns must make environments without wrappers, got {wrappers[0]}")
     return spec.id, {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
+
+
+def _ids() -> str:
+    return ", ".join(system.environment for system in SYSTEMS.values())
 
 
 def _rows(info: dict[str, np.ndarray]) -> list[dict[str, Any]]:

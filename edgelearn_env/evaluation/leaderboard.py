@@ -110,9 +110,7 @@ def chance(of: Interval) -> str:
 def _title(report: Report) -> str:
     scenario, seeds = report.scenario, report.seeds
     return (
-        f"Scenario `{scenario.name}`: {scenario.num_devices} devices, {scenario.budgets.delay_s:g} s, "
-        f"{scenario.budgets.energy_j:g} J, {scenario.learning.objective} bound; {len(seeds)} test tapes, seeds "
-        f"{min(seeds)} to {max(seeds)}."
+        f"Scenario `{scenario.name}`: {scenario.in_words}; {len(seeds)} test tapes, seeds {min(seeds)} to {max(seeds)}."
     )
 
 

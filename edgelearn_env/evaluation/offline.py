@@ -11,15 +11,11 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Codec, Observed, model_of
 from edgelearn_env.physics.budgets import RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Policy, Trajectory, rollout
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.records import Allocation
-
-ENVIRONMENT = "EdgeLearn/TwoStage-v0"
 
 
 class RecordedEpisode(NamedTuple):
@@ -56,7 +52,7 @@ def recorded_episodes(scenario: Scenario, tapes: Tape, policy: Policy) -> list[R
         tapes: of shape (B, T, K).
         policy: as for `rollout`; what no action can name becomes the nearest action.
     """
-    codec = Codec.of(scenario)
+    codec = model_of(scenario).codec
     acting = _Actions(codec, policy)
     trajectory = rollout(scenario, tapes, acting)
     actions, observations = np.stack(acting.taken, axis=1), _observations(codec, tapes, trajectory)
@@ -110,7 +106,7 @@ def create_minari_dataset(
             minari.create_dataset_from_buffers(
                 name,
                 [_buffer(index, *pair) for index, pair in enumerate(zip(seeds, episodes, strict=True))],
-                env=gymnasium.make(ENVIRONMENT, scenario=scenario.to_dict()),
+                env=gymnasium.make(scenario.environment, scenario=scenario.to_dict()),
                 algorithm_name=algorithm,
                 description=f"{len(episodes)} episodes of scenario {scenario.name!r} played by {algorithm}.",
                 requirements=[f"edgelearn-env=={importlib.metadata.version('edgelearn-env')}"],

@@ -1,6 +1,7 @@
 """Policies compared on the same tapes, each against the bound that no policy can pass."""
 
 import dataclasses
+import functools
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +81,7 @@ class Played:
             name=name,
             kind=kind,
             objective=of_each_run(lambda batch: batch.objective),
-            columns={name: of_each_run(lambda batch, name=name: batch.summary[name]) for name in runs[0][0].summary},
+            columns={name: of_each_run(functools.partial(_column, name)) for name in runs[0][0].summary},
             end_reasons=of_each_run(_end_reasons),
             runs=list(trained),
         )
@@ -263,6 +264,10 @@ class Report:
 def columns_of(scenario: Scenario) -> tuple[Column, ...]:
     """What reports on that scenario list of each episode beside its objective."""
     return model_of(scenario, "numpy").columns
+
+
+def _column(name: str, trajectory: Trajectory) -> np.ndarray:
+    return trajectory.summary[name]
 
 
 def _end_reasons(trajectory: Trajectory) -> np.ndarray:

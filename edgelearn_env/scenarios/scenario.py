@@ -74,6 +74,11 @@ class Scenario:
         """g_1 d_k^-alpha: channel gain without fading and shadowing, (K,)."""
         return np.asarray(self.radio.gain_at_1m * self.devices.distance_m**-self.radio.path_loss_exponent)
 
+    @property
+    def in_words(self) -> str:
+        """Its size and budgets, for a title: `10 devices, 200 s, 60 J`."""
+        return size_and_budgets(self)
+
     def replace(self, **changes: Mapping[str, Any] | str) -> Self:
         """A copy with some fields changed: `scenario.replace(budgets={"delay_s": 100.0}, name="short")`."""
         changed: dict[str, Any] = {}
@@ -173,6 +178,12 @@ def first_difference(there: Scenario, here: Scenario) -> str | None:
     return None
 
 
+def size_and_budgets(scenario: Scenario) -> str:
+    """What the title of every system's results says: `10 devices, 200 s, 60 J`."""
+    devices = f"{scenario.num_devices} device{'s' if scenario.num_devices > 1 else ''}"
+    return f"{devices}, {scenario.budgets.delay_s:g} s, {scenario.budgets.energy_j:g} J"
+
+
 def _preset_tables(name: Any) -> dict[str, Any]:
     """What the file of a preset says."""
     for system in SYSTEMS.values():
@@ -201,7 +212,7 @@ def _from_tables(kind: type[Kind], tables: Tables) -> Kind:
     for part in ("name", *parts):
         if part not in tables:
             raise InvalidInputError(f'scenario part {part!r} is missing (or name a base: preset = "default")')
-    made = {part: _part_from_table(part, tables[part], parts[part]) for part in parts}
+    made: dict[str, Any] = {part: _part_from_table(part, tables[part], parts[part]) for part in parts}
     return kind(name=tables["name"], **made)
 
 

@@ -1,6 +1,6 @@
 """What the tapes of a batch bring, round by round, drawn only as far as the episodes get."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from edgelearn_env.tapes.law import Conditions, LawState
 from edgelearn_env.tapes.tape import Tape
 
 
+@runtime_checkable
 class LawOfTapes(Protocol):
     """What a reader is given: the law of a scenario's tapes; see `law` for both functions."""
 

@@ -33,17 +33,19 @@ class ArrayModel:
     def __init__(self, scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> None:
         self.scenario = scenario
         self.constants = constants_of(scenario, xp, **placement)
-        self._xp, self._placement = xp, placement
+        # One of its arrays stands for their library, which could not be pickled.
+        self._array = self.constants.battery_initial_j
+        self._in_numpy = xp is np
 
     @cached_property
     def codec(self) -> Codec:
         """Between records and what an agent sees."""
-        return Codec.of(self.scenario, self._xp, **self._placement)
+        return Codec.of(self.scenario, namespace_of(self._array), device=self._array.device)
 
     @cached_property
     def law(self) -> TapeLaw:
         """The random law of tapes."""
-        return TapeLaw.of(self.scenario, self._xp, **self._placement)
+        return TapeLaw.of(self.scenario, namespace_of(self._array), device=self._array.device)
 
     def initial_state(self, num_episodes: int) -> State:
         """B episodes before their first round."""
@@ -68,7 +70,7 @@ class ArrayModel:
 
     def decode(self, action: Array) -> Allocation:
         """As `Codec.decode`, device by device in memory."""
-        return self.codec.decode(np.asfortranarray(action) if self._xp is np else action)
+        return self.codec.decode(np.asfortranarray(action) if self._in_numpy else action)
 
     def step(self, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
         """As `dynamics.step`."""
@@ -77,7 +79,7 @@ class ArrayModel:
     def encode(self, state: State, conditions: Conditions) -> Array:
         """As `Codec.encode`, row by row in memory."""
         observation = self.codec.encode(state, conditions)
-        return np.ascontiguousarray(observation) if self._xp is np else observation
+        return np.ascontiguousarray(observation) if self._in_numpy else observation
 
     def checked_allocation(self, allocation: Allocation, num_episodes: int) -> Allocation:
         """As `limits.checked_allocation`."""

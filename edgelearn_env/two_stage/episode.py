@@ -64,7 +64,7 @@ class PlayedEpisode:
             return np.concatenate([np.asarray(before)[episode, :num_rounds], np.asarray(last)[episode : episode + 1]])
 
         return cls(
-            scenario=trajectory.scenario,
+            scenario=TwoStageScenario.load(trajectory.scenario),
             states=mapped(then, trajectory.observed.state, trajectory.final_state),
             conditions=conditions,
             allocations=allocations,

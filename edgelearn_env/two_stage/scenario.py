@@ -8,7 +8,7 @@ import numpy as np
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.scenarios.parts import PerDevice, part
 from edgelearn_env.scenarios.quantities import Quantities, quantity
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario, size_and_budgets
 from edgelearn_env.two_stage.bounds import BOUNDS, LearningBound
 
 
@@ -63,6 +63,11 @@ class TwoStageScenario(Scenario):
         total = float(np.sum(self.learning.device_weight))
         self.learning.require(abs(total - 1) < 1e-9, "device_weight", f"must sum to 1 (the sum is {total:g})")
         self._require_one_affordable_round()
+
+    @property
+    def in_words(self) -> str:
+        """Its size, budgets and objective, for a title: `10 devices, 200 s, 60 J, finetune bound`."""
+        return f"{size_and_budgets(self)}, {self.learning.objective} bound"
 
     @property
     def server_cycles_per_sample(self) -> float:

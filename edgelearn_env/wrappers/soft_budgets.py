@@ -8,12 +8,10 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from edgelearn_env.envs.arguments import ScenarioSource
+from edgelearn_env.envs.single import SingleEnv
+from edgelearn_env.envs.vector import NativeVectorEnv
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenarios.parts import Budgets
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
-
-_ID = "EdgeLearn/TwoStage-v0"
 
 
 class SoftBudgets(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):
@@ -57,7 +55,7 @@ class SoftBudgets(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], *, delay_s: float, energy_j: float) -> None:
         RecordConstructorArgs.__init__(self, delay_s=delay_s, energy_j=energy_j)
         gymnasium.Wrapper.__init__(self, env)
-        self._nominal = _within(env, TwoStageEnv, delay_s=delay_s, energy_j=energy_j)
+        self._nominal = _within(env, SingleEnv, delay_s=delay_s, energy_j=energy_j)
 
     @classmethod
     def relaxing(
@@ -77,8 +75,9 @@ class SoftBudgets(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             budgets: changes of the scenario's budgets, made before they are relaxed.
             **kwargs: other arguments of `gymnasium.make`.
         """
-        soft, hard = _relaxed(slack, scenario, budgets)
-        return cls(gymnasium.make(_ID, scenario=scenario, budgets=hard, **kwargs), **soft)
+        loaded = Scenario.load(scenario, budgets=budgets or {})
+        soft, hard = _relaxed(slack, loaded)
+        return cls(gymnasium.make(loaded.environment, scenario=loaded, budgets=hard, **kwargs), **soft)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -119,7 +118,7 @@ class VectorSoftBudgets(gymnasium.vector.VectorWrapper, RecordConstructorArgs):
     ) -> None:
         RecordConstructorArgs.__init__(self, delay_s=delay_s, energy_j=energy_j)
         gymnasium.vector.VectorWrapper.__init__(self, env)
-        self._nominal = _within(env, TwoStageVectorEnv, delay_s=delay_s, energy_j=energy_j)
+        self._nominal = _within(env, NativeVectorEnv, delay_s=delay_s, energy_j=energy_j)
 
     @classmethod
     def relaxing(
@@ -131,8 +130,10 @@ class VectorSoftBudgets(gymnasium.vector.VectorWrapper, RecordConstructorArgs):
         **kwargs: Any,
     ) -> Self:
         """`num_envs` environments in which the budgets of a scenario are soft; see `SoftBudgets.relaxing`."""
-        soft, hard = _relaxed(slack, scenario, budgets)
-        return cls(gymnasium.make_vec(_ID, num_envs=num_envs, scenario=scenario, budgets=hard, **kwargs), **soft)
+        loaded = Scenario.load(scenario, budgets=budgets or {})
+        soft, hard = _relaxed(slack, loaded)
+        envs = gymnasium.make_vec(loaded.environment, num_envs=num_envs, scenario=loaded, budgets=hard, **kwargs)
+        return cls(envs, **soft)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin the next episodes; their costs are 0."""
@@ -181,12 +182,9 @@ def _within(env: Any, kind: type[Any], **nominal: float) -> dict[str, float]:
     return nominal
 
 
-def _relaxed(
-    slack: float, scenario: ScenarioSource, budgets: Mapping[str, Any] | None
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Soft budgets, and the hard ones as changes of the scenario's budgets."""
+def _relaxed(slack: float, scenario: Scenario) -> tuple[dict[str, float], dict[str, float]]:
+    """Soft budgets, those of a scenario, and hard ones."""
     if not 1 <= slack < np.inf:
         raise InvalidInputError(f"slack must be a finite number of at least 1, got {slack!r}")
-    nominal: Budgets = Scenario.load(scenario).replace(budgets=budgets or {}).budgets
-    soft = {"delay_s": nominal.delay_s, "energy_j": nominal.energy_j}
-    return soft, {**(budgets or {}), **{name: slack * value for name, value in soft.items()}}
+    soft = {"delay_s": scenario.budgets.delay_s, "energy_j": scenario.budgets.energy_j}
+    return soft, {name: slack * value for name, value in soft.items()}

@@ -49,7 +49,7 @@ def play_tensors(scenario: Scenario, num_envs: int, device: str) -> Play:
     """Of ours as tensors on a device, actions included; torch has to be installed. Ends once the device is done."""
     import torch
 
-    from edgelearn_env.envs.tensors import TwoStageTorch
+    from edgelearn_env.two_stage.tensor_env import TwoStageTorch
 
     envs = TwoStageTorch(num_envs, scenario, device=device)
     envs.reset(seed=0)

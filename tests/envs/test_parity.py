@@ -11,13 +11,12 @@ import pytest
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
 from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
 B, SEED = 6, 21
 
@@ -78,7 +77,7 @@ def test_single_and_vector_environments_and_compiled_ones_play_the_model_to_the_
 @scenarios
 def test_tensors_play_the_model_to_rounding_and_observe_it_so_before_observations_are_cast(scenario):
     torch = pytest.importorskip("torch")
-    from edgelearn_env.envs.tensors import TwoStageTorch
+    from edgelearn_env.two_stage.tensor_env import TwoStageTorch
 
     def assert_close(left, right, rows):
         def compare(tensor, array):

@@ -19,14 +19,14 @@ from edgelearn_env.baselines.two_stage.conic.dual import made_valid
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.envs.tensors import TwoStageTorch
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import initial_state, step
 from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.env import TwoStageVectorEnv
 from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.tensor_env import TwoStageTorch
 
 SCENARIOS = {
     "tiny": {"scenario": "tiny"},
@@ -272,7 +272,7 @@ def test_without_torch_the_sentence_names_the_extra():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from edgelearn_env.errors import MissingExtraError\n"
-        "try:\n    import edgelearn_env.envs.tensors\n"
+        "try:\n    import edgelearn_env.two_stage.tensor_env\n"
         "except MissingExtraError as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

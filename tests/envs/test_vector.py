@@ -7,10 +7,9 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
 SCENARIOS = {
     "tiny": {"scenario": "tiny"},

@@ -10,7 +10,7 @@ from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
-from edgelearn_env.evaluation.offline import ENVIRONMENT, create_minari_dataset, recorded_episodes, require_new_dataset
+from edgelearn_env.evaluation.offline import create_minari_dataset, recorded_episodes, require_new_dataset
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.constants import constants_of
@@ -38,7 +38,7 @@ def require_that_the_environment_plays(env, seed, episode) -> None:
 
 @pytest.mark.parametrize("policy", [lambda s: RandomPlay(s, seed=2), lambda s: Myopic(constants=constants_of(s))])
 def test_recorded_episodes_are_those_of_the_environment_to_the_last_bit(tiny, policy):
-    env = gymnasium.make(ENVIRONMENT, scenario=tiny)
+    env = gymnasium.make(tiny.environment, scenario=tiny)
     for seed, episode in zip(SEEDS, recorded_episodes(tiny, tapes_of(tiny), policy(tiny)), strict=True):
         require_that_the_environment_plays(env, seed, episode)
 

@@ -13,7 +13,10 @@ from random_scenarios import random_scenario, seeds
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.quantities import Limits
-from edgelearn_env.scenarios.scenario import PARTS, Scenario
+from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.scenario import TwoStageScenario
+
+PARTS = TwoStageScenario.parts()
 
 FIELDS = [
     pytest.param(part, field.name, field.metadata["limits"], id=f"{part}.{field.name}")

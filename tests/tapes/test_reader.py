@@ -8,7 +8,7 @@ from random_scenarios import random_scenario, random_tape, seeds
 
 from edgelearn_env.tapes.reader import TapeReader
 from edgelearn_env.tapes.tape import sample_tape
-from edgelearn_env.two_stage.kernels import Kernel
+from edgelearn_env.two_stage.array_kernel import ArrayModel
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 130])
@@ -17,7 +17,7 @@ from edgelearn_env.two_stage.kernels import Kernel
 def test_each_episode_meets_the_rounds_of_its_own_tape(batch_size, seed, data):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)
-    reader = TapeReader(Kernel(scenario), batch_size)
+    reader = TapeReader(ArrayModel(scenario), batch_size)
     played = [sample_tape(scenario, 0)] * batch_size
     position = np.zeros(batch_size, dtype=int)
 

@@ -20,17 +20,17 @@ from two_stage.golden.make_golden import FOLDER
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.envs.vector import TwoStageVectorEnv
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.two_stage import kernels
-from edgelearn_env.two_stage.compiled_kernel import CompiledKernel
+from edgelearn_env.two_stage.array_kernel import ArrayModel
+from edgelearn_env.two_stage.compiled_kernel import CompiledModel
 from edgelearn_env.two_stage.dynamics import initial_state
-from edgelearn_env.two_stage.env import TwoStageEnv
-from edgelearn_env.two_stage.kernels import Kernel, kernel_named
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
+from edgelearn_env.two_stage.kernels import model_of
 from edgelearn_env.two_stage.records import Allocation
 
 # One, a number that fills no vector register, and one that fills several.
@@ -65,7 +65,7 @@ def random_actions(rng, shape: tuple) -> np.ndarray:
 def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size, seed):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)
-    ours, theirs = CompiledKernel(scenario), Kernel(scenario)
+    ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
     tape = Tape.stack([random_tape(rng, scenario) for _ in range(batch_size)])
     # A channel or a source that fails now and then.
     tape = Tape(*(array * (rng.random(array.shape) < 0.97) for array in tape))
@@ -90,7 +90,7 @@ def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size
 def test_tapes_are_the_same(batch_size, num_rounds, seed):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)
-    ours, theirs = CompiledKernel(scenario), Kernel(scenario)
+    ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
     key = stream_keys(rng.integers(2**63, size=batch_size), rng.integers(2**40, size=batch_size))
     law_state = theirs.before_first_round(key)
     assert_same_records(ours.before_first_round(key), law_state)
@@ -104,7 +104,7 @@ def test_tapes_are_the_same(batch_size, num_rounds, seed):
 def test_stored_episodes_are_the_same(path):
     stored = json.loads(path.read_text(encoding="utf-8"))
     scenario = Scenario.from_dict(stored["system"])
-    ours, theirs = CompiledKernel(scenario), Kernel(scenario)
+    ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
     tape = Tape.stack([Tape(np.array(stored["channel_gain"]), np.array(stored["harvest_w"]))])
     state = initial_state(theirs.constants, 1)
     for table in stored["allocations"]:
@@ -175,7 +175,7 @@ def test_environments_do_not_depend_on_how_many_there_are(rng, num_envs):
 
 
 def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
-    kernel = CompiledKernel(tiny)
+    kernel = CompiledModel(tiny)
     action = random_actions(rng, (5, 12))
     expected = kernel.decode(action)
     read_only = action.copy()
@@ -190,7 +190,7 @@ def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
 
 
 def test_nothing_that_is_handed_in_is_written_to_or_comes_back(rng, tiny):
-    kernel = CompiledKernel(tiny)
+    kernel = CompiledModel(tiny)
     law_state = kernel.before_first_round(stream_keys(np.arange(5), np.zeros(5, dtype=np.int64)))
     _, gain, harvest_w = kernel.next_rounds(law_state, 2)
     state, conditions = initial_state(kernel.constants, 5), Conditions(gain[0].T, harvest_w[0].T)
@@ -243,7 +243,7 @@ def test_a_loop_that_cannot_be_kept_on_disk_is_compiled_all_the_same():
 
 def test_without_numba_arrays_do_and_the_compiled_kernel_says_what_to_install(monkeypatch, tiny):
     monkeypatch.setitem(sys.modules, "edgelearn_env.two_stage.compiled_kernel", None)
-    assert type(kernel_named("auto", tiny)) is Kernel
+    assert type(model_of(tiny, "auto")) is ArrayModel
     with pytest.raises(
         MissingExtraError, match=r"^kernel 'compiled' needs numba: pip install 'edgelearn-env\[fast\]'$"
     ):
@@ -251,8 +251,8 @@ def test_without_numba_arrays_do_and_the_compiled_kernel_says_what_to_install(mo
 
 
 def test_a_kernel_is_chosen_by_name(tiny):
-    chosen = {name: type(kernel_named(name, tiny)) for name in kernels.KERNELS}
-    assert chosen == {"auto": CompiledKernel, "compiled": CompiledKernel, "numpy": Kernel}
+    chosen = {name: type(model_of(tiny, name)) for name in kernels.KERNELS}
+    assert chosen == {"auto": CompiledModel, "compiled": CompiledModel, "numpy": ArrayModel}
     with pytest.raises(InvalidInputError, match=r"^kernel must be one of auto, compiled, numpy, got 'fast'$"):
         TwoStageVectorEnv(2, tiny, kernel="fast")
 

@@ -10,10 +10,11 @@ from two_stage.golden.transcription import bound
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.trajectory import checked_allocation, rollout
+from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec, bound_value_range
+from edgelearn_env.two_stage.limits import checked_allocation
 from edgelearn_env.two_stage.records import Allocation
 
 DECIDED = Allocation._fields[1:]
@@ -83,7 +84,8 @@ def test_every_action_decodes_to_an_allocation_within_the_limits_with_whole_batc
     scenario, B = random_scenario(rng), 6
     codec = Codec.of(scenario)
     allocation = codec.decode(rng.uniform(-1.2, 1.2, (B, codec.action_size)).astype(dtype))
-    assert checked_allocation(constants_of(scenario), allocation, B) is allocation
+    checked = checked_allocation(scenario, allocation, B)
+    assert all(same is array for same, array in zip(checked, allocation, strict=True))
     for name, (low, high) in limits(scenario).items():
         value = getattr(allocation, name)
         assert value.dtype == np.float64

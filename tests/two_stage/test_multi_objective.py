@@ -7,8 +7,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from edgelearn_env.envs.vector import TwoStageVectorEnv
-from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 from edgelearn_env.two_stage.multi_objective import MultiObjectiveEnv, MultiObjectiveVectorEnv
 
 ID = "EdgeLearn/mo-TwoStage-v0"

@@ -151,8 +151,11 @@ class _Search:
         prices = devices._replace(of_server=server.in_pretraining)
         if pretraining is None or finetuning is None:
             return prices, None
-        of_server = {"server_batch": pretraining.server_batch, "server_freq_hz": pretraining.server_freq_hz}
-        return prices, finetuning._replace(noise=pretraining.noise + finetuning.noise, **of_server)
+        return prices, finetuning._replace(
+            server_batch=pretraining.server_batch,
+            server_freq_hz=pretraining.server_freq_hz,
+            noise=pretraining.noise + finetuning.noise,
+        )
 
 
 def _idle(constants: StaticConstants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
