@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edgelearn_env.scripts.environment_page import PAGE, with_environment_section
 from edgelearn_env.scripts.leaderboard import BEGIN, END
-from edgelearn_env.scripts.readme import with_environment_section
 from edgelearn_env.scripts.sections import with_section
 
 ROOT = Path(__file__).parent.parent
@@ -36,13 +36,14 @@ def test_the_folders_beside_the_package_are_installed_within_it():
     assert mapping == {f"edgelearn_env.{name}": folder for folder, name in FOLDERS.items()}
 
 
-def test_the_readme_has_the_environments_tables_as_they_are():
-    readme = (ROOT / "README.md").read_text()
-    assert with_environment_section(readme) == readme, "run: python -m edgelearn_env.scripts.readme"
+def test_the_environments_page_has_its_docstring_as_it_is():
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert "## Action Space" in page
+    assert with_environment_section(page) == page, "run: python -m edgelearn_env.scripts.environment_page"
 
 
 def test_the_readme_has_a_place_for_the_leaderboard():
-    assert "| table |" in with_section((ROOT / "README.md").read_text(), BEGIN, END, "| table |")
+    assert "| table |" in with_section((ROOT / "README.md").read_text(encoding="utf-8"), BEGIN, END, "| table |")
 
 
 def no_sources(folder: str, names: list[str]) -> set[str]:
