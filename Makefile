@@ -1,24 +1,30 @@
-# `make benchmark` and `make test` work in a fresh clone: they first create .venv with pinned dependencies.
+# `make benchmark` and `make test` work in a fresh clone: they first create .venv with pinned dependencies. A benchmark
+# installs the base package alone; what tests and lint need comes on top of it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install
+# Stamps: what .venv holds. Both are made anew when the requirements change.
+BASE := $(VENV)/.base
+DEVELOPMENT := $(VENV)/.development
+# More arguments for `edgelearn benchmark`: make benchmark ARGS="--episodes 5"
+ARGS :=
 
 .PHONY: benchmark test test-slow test-oldest test-rl-zoo test-rllib lint clean
 
-benchmark: $(INSTALLED)
-	$(BIN)/edgelearn benchmark
+benchmark: $(BASE)
+	$(BIN)/edgelearn benchmark $(ARGS)
 
-test: $(INSTALLED)
+test: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: $(INSTALLED)
+test-slow: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n 2 -m slow
 
 # RLlib pins this Gymnasium; it is put before the newest on the path.
 OLDEST := $(VENV)/gymnasium-1.2.2
-test-oldest: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(OLDEST) gymnasium==1.2.2
+test-oldest: $(DEVELOPMENT)
+	$(INSTALL) --quiet --upgrade --no-deps --target $(OLDEST) gymnasium==1.2.2
 	PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -n 2 -m "not slow" tests/envs tests/wrappers tests/test_registration.py
 
 # What these bring needs other versions than the rest, so each gets an environment of its own.
@@ -28,7 +34,7 @@ test-rl-zoo test-rllib: test-%: constraints-%.txt
 	$(VENV)/$*/bin/python -m pip install --quiet --constraint $< --editable ".[$*]" beartype hypothesis pytest
 	$(VENV)/$*/bin/python -m pytest -m "not slow" tests/agents/test_$(subst -,_,$*).py
 
-lint: $(INSTALLED)
+lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,9 +42,13 @@ lint: $(INSTALLED)
 clean:
 	rm -rf $(VENV) build dist *.egg-info
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(BASE): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edgelearn-env needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --upgrade pip
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[agents,human,moreau,dev]"
-	touch $(INSTALLED)
+	$(INSTALL) --upgrade pip
+	$(INSTALL) --constraint constraints.txt --editable .
+	touch $@
+
+$(DEVELOPMENT): $(BASE)
+	$(INSTALL) --constraint constraints.txt --editable ".[agents,human,moreau,dev]"
+	touch $@

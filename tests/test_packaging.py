@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edgelearn_env.scripts.environment_page import PAGE, with_environment_section
 from edgelearn_env.scripts.leaderboard import BEGIN, END
-from edgelearn_env.scripts.readme import with_environment_section
 from edgelearn_env.scripts.sections import with_section
 
 ROOT = Path(__file__).parent.parent
@@ -36,20 +36,27 @@ def test_the_folders_beside_the_package_are_installed_within_it():
     assert mapping == {f"edgelearn_env.{name}": folder for folder, name in FOLDERS.items()}
 
 
-def test_the_readme_has_the_environments_tables_as_they_are():
-    readme = (ROOT / "README.md").read_text()
-    assert with_environment_section(readme) == readme, "run: python -m edgelearn_env.scripts.readme"
+def test_the_environments_page_has_its_docstring_as_it_is():
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert "## Action Space" in page
+    assert with_environment_section(page) == page, "run: python -m edgelearn_env.scripts.environment_page"
 
 
 def test_the_readme_has_a_place_for_the_leaderboard():
-    assert "| table |" in with_section((ROOT / "README.md").read_text(), BEGIN, END, "| table |")
+    assert "| table |" in with_section((ROOT / "README.md").read_text(encoding="utf-8"), BEGIN, END, "| table |")
+
+
+def no_sources(folder: str, names: list[str]) -> set[str]:
+    """What of a folder is made by commands; `agents/runs` is not."""
+    made = {"build", "results", "runs"} if Path(folder) == ROOT else set()
+    return made & set(names) | set(shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")(folder, names))
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     # Built from a copy: setuptools leaves a folder behind, from which a later build would take files that are gone.
     source, folder = tmp_path_factory.mktemp("source") / "project", tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "results", "runs", "*.egg-info"))
+    shutil.copytree(ROOT, source, ignore=no_sources)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
     return next(folder.glob("*.whl"))
