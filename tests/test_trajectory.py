@@ -185,7 +185,7 @@ def test_a_decision_outside_of_the_limits_is_refused_with_the_limits_and_the_val
     with pytest.raises(InvalidInputError) as caught:
         rollout(tiny, tiny_tape, lambda observed: constant(tiny, **{name: value}))
     worst = {2: np.max, 3: np.min}[end](value)
-    assert str(caught.value) == f"allocation.{name} must lie between {low} and {high}, got {worst:g}"
+    assert str(caught.value) == f"allocation.{name} must lie between {low} and {high}, got {worst:.9g}"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -46,7 +46,7 @@ def _within(name: str, value: np.ndarray, low: np.ndarray | float, high: np.ndar
     inside = (exact >= low * (1 - rounding)) & (exact <= high * (1 + rounding)) & (exact > 0)
     if not np.all(inside):
         ends = f"{shown(np.asarray(low))} and {shown(np.asarray(high))}"
-        raise InvalidInputError(f"allocation.{name} must lie between {ends}, got {float(exact[~inside].flat[0])!r}")
+        raise InvalidInputError(f"allocation.{name} must lie between {ends}, got {exact[~inside].flat[0]:.9g}")
     return exact
 
 

@@ -193,7 +193,7 @@ def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
     after = before._replace(
         elapsed_s=before.elapsed_s + 2.0,
         spent_j=before.spent_j + 0.4,
-        progress=before.bound_terms._replace(pretrain_term=before.bound_terms.pretrain_term / 2),
+        bound_terms=before.bound_terms._replace(pretrain_term=before.bound_terms.pretrain_term / 2),
     )
     passed, value = episodes._end(before, after)
     assert passed.tolist() == [True, True, False]

@@ -49,7 +49,7 @@ def drawn(num_episodes, num_rounds, *, correlation=0.9, flip_probability=0.1):
     one = np.ones((1, 1))
     law = TapeLaw(one, one, correlation, 0.0, flip_probability)
     law_state = before_first_round(law, stream_keys(np.arange(num_episodes), np.zeros(num_episodes, dtype=np.int64)))
-    _, gain, harvest_w = next_rounds(law, law_state, num_rounds)
+    _, (gain, harvest_w) = next_rounds(law, law_state, num_rounds)
     return gain[:, 0], harvest_w[:, 0]
 
 
@@ -60,8 +60,8 @@ def test_a_round_is_the_same_however_many_are_drawn_with_it_and_whatever_its_bat
     seeds_of_batch = np.arange(seed, seed + size)
     law_state = before_first_round(law, stream_keys(seeds_of_batch, np.full(size, 3)))
     first = min(first, horizon)
-    law_state, *early = next_rounds(law, law_state, first)
-    parts = [early] if first == horizon else [early, next_rounds(law, law_state, horizon - first)[1:]]
+    law_state, early = next_rounds(law, law_state, first)
+    parts = [early] if first == horizon else [early, next_rounds(law, law_state, horizon - first)[1]]
     gain, harvest_w = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     alone = sample_tape(scenario, seed + size - 1, 3)
     np.testing.assert_array_equal(gain[:, :, -1], alone.channel_gain)

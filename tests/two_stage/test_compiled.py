@@ -192,7 +192,7 @@ def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
 def test_nothing_that_is_handed_in_is_written_to_or_comes_back(rng, tiny):
     kernel = CompiledModel(tiny)
     law_state = kernel.before_first_round(stream_keys(np.arange(5), np.zeros(5, dtype=np.int64)))
-    _, gain, harvest_w = kernel.next_rounds(law_state, 2)
+    _, (gain, harvest_w) = kernel.next_rounds(law_state, 2)
     state, conditions = initial_state(kernel.constants, 5), Conditions(gain[0].T, harvest_w[0].T)
     allocation = kernel.decode(random_actions(rng, (5, 12)))
     given = (law_state, state, conditions, allocation)

@@ -262,7 +262,7 @@ def test_observations_rise_with_gain_harvest_battery_and_bound_and_fall_with_use
     only([2], observed() - observed(start._replace(elapsed_s=start.elapsed_s + 0.1)))
     only([1], observed() - observed(start._replace(round_index=start.round_index + 1)))
     worse = start.bound_terms._replace(pretrain_term=start.bound_terms.pretrain_term - 0.5)
-    only([4], observed() - observed(start._replace(progress=worse)))
+    only([4], observed() - observed(start._replace(bound_terms=worse)))
     only([0], observed(start._replace(finetuning=~start.finetuning)) - observed())
 
 

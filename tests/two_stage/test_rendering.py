@@ -11,7 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
@@ -351,48 +351,3 @@ def test_a_channel_that_is_gone_is_drawn_without_a_warning(tiny):
     whole = rollout(tiny, tape, policy)
     assert "-inf" in rendering.ansi(whole)
     assert rendering.rgb_array(whole).shape == FRAME
-
-
-@needs_pygame
-def test_a_window_shows_the_image_pixel_by_pixel(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    window = rendering.Window()
-    rgb = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    window.show(rgb)
-    import pygame
-
-    shown = pygame.surfarray.array3d(pygame.display.get_surface())
-    window.close()
-    np.testing.assert_array_equal(shown.swapaxes(0, 1), rgb)
-
-
-@needs_pygame
-def test_a_window_closed_by_its_user_stays_closed_quietly(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    window, rgb = rendering.Window(), np.zeros((40, 60, 3), np.uint8)
-    window.show(rgb)
-    import pygame
-
-    pygame.event.post(pygame.event.Event(pygame.QUIT))
-    assert not window.closed
-    window.show(rgb)
-    assert window.closed
-    window.show(rgb)
-    assert not pygame.display.get_init()
-    window.close()
-
-
-def test_loading_pygame_neither_prints_nor_warns(monkeypatch, tmp_path, capsys):
-    (tmp_path / "pygame.py").write_text("import warnings\nprint('Hello')\nwarnings.warn('old', stacklevel=1)\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(sys.modules, "pygame", None)
-    del sys.modules["pygame"]
-    rendering.Window()
-    assert sys.modules["pygame"].__file__ == str(tmp_path / "pygame.py")
-    assert capsys.readouterr().out == ""
-
-
-def test_a_missing_pygame_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pygame", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'edgelearn-env\[human\]'"):
-        rendering.Window()

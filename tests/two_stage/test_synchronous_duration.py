@@ -22,7 +22,7 @@ def test_one_device_makes_a_round():
 
 def test_the_work_of_each_device_is_the_model_s(tiny: Scenario):
     uneven = tiny.replace(devices={"flops_per_cycle": [1.0, 2.0, 4.0]})
-    work = constants_of(uneven).work
+    work = constants_of(uneven)
     np.testing.assert_array_equal(work.cycles_per_sample, [3e7 / 1.0, 3e7 / 2.0, 3e7 / 4.0])
     np.testing.assert_array_equal(work.upload_bit, [3.2e6] * 3)
 

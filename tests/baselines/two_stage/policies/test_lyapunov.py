@@ -51,7 +51,7 @@ def finetuning(scenario: Scenario, done, elapsed_s, spent_j, battery_j=None) -> 
         elapsed_s=np.full(1, float(elapsed_s)),
         spent_j=np.full(1, float(spent_j)),
         battery_j=state.battery_j if battery_j is None else battery_j * each,
-        progress=state.bound_terms._replace(num_finetune_rounds=np.full(1, float(done))),
+        bound_terms=state.bound_terms._replace(num_finetune_rounds=np.full(1, float(done))),
     )
     return Observed(state, Conditions(1e-9 * each, 0.005 * each))
 

@@ -114,7 +114,7 @@ def rounds_done(scenario: Scenario, count: int):
 
 def test_a_dead_battery_is_waited_for_and_the_others_keep_their_batches(tiny):
     observed = observed_at_start(
-        tiny, harvest_w=0.02, battery_j=np.array([[0.5, 0.0, 0.5]]), progress=rounds_done(tiny, 2)
+        tiny, harvest_w=0.02, battery_j=np.array([[0.5, 0.0, 0.5]]), bound_terms=rounds_done(tiny, 2)
     )
     system, prices = constants_of(tiny), prices_of(tiny, 0.3, 3.0)
     chosen = priced_finetune_round(system, observed, prices)
@@ -131,7 +131,7 @@ def test_an_episode_is_rather_ended_than_made_worse_by_single_samples(tiny):
     counted = []
     for count in (2, 25):
         observed = observed_at_start(
-            tiny, harvest_w=0.02, battery_j=np.zeros((1, 3)), progress=rounds_done(tiny, count)
+            tiny, harvest_w=0.02, battery_j=np.zeros((1, 3)), bound_terms=rounds_done(tiny, count)
         )
         chosen = priced_finetune_round(system, observed, prices)
         counted.append(finetune_outcome(system, observed, chosen).counted[0])
