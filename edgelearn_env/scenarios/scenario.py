@@ -171,6 +171,8 @@ class Scenario:
     budgets: Budgets
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise InvalidInputError(f"name must be a text, got {self.name!r}")
         for part in PARTS:
             object.__setattr__(self, part, _with_device_arrays(getattr(self, part), self.devices.num_devices))
         total = float(np.sum(self.learning.device_weight))
@@ -262,7 +264,7 @@ class Scenario:
             if part not in table:
                 raise InvalidInputError(f'scenario part {part!r} is missing (or name a base: preset = "default")')
         parts: dict[str, Any] = {part: _part_from_table(kind, table[part]) for part, kind in PARTS.items()}
-        return cls(name=str(table["name"]), **parts)
+        return cls(name=table["name"], **parts)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -273,7 +275,7 @@ class Scenario:
         """
         path = existing_file(path, "scenario")
         try:
-            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8-sig")))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InvalidInputError(f"scenario file {str(path)!r} is not valid TOML: {error}") from error
         except InvalidInputError as error:
