@@ -192,4 +192,4 @@ def main(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, "Train an agent with PPO in one file, on the native vector environment.")

@@ -145,4 +145,4 @@ def main(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, "Train an agent with RLlib's PPO, on a Ray cluster.")

@@ -172,4 +172,4 @@ def main(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, "Train an agent with TorchRL's PPO, on the native vector environment.")

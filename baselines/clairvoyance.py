@@ -1,13 +1,13 @@
 """The clairvoyant optimum of a tape of any system, and of many tapes on all cores."""
 
 import functools
-import os
 from collections.abc import Iterator
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from edgelearn_env.baselines.optimum import Optimum
+from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.solvers import checked_solver
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
@@ -47,7 +47,7 @@ def clairvoyant_batch(
         scenario: of any system.
         tapes: of shape (B, T, K).
         gap, solver: as for `clairvoyant`.
-        num_workers: processes that work on it; as many as there are cores if None.
+        num_workers: processes that work on it, as for `worker_count`; all cores that this process may use if None.
 
     Raises:
         InvalidInputError: the tapes do not fit the scenario, `solver` is unknown, or `num_workers` is below 1.
@@ -60,5 +60,4 @@ def clairvoyant_batch(
         raise InvalidInputError(f"num_workers must be at least 1, got {num_workers}")
     solve = delayed(functools.partial(clairvoyant, gap=gap, solver=checked_solver(solver)))
     jobs = (solve(scenario, Tape(*arrays)) for arrays in zip(*tapes, strict=True))
-    num_jobs = min(num_workers or os.cpu_count() or 1, len(tapes.channel_gain))
-    return iter(Parallel(n_jobs=num_jobs, return_as="generator")(jobs))
+    return shared_out(jobs, len(tapes.channel_gain), num_workers)

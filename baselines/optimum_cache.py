@@ -21,7 +21,12 @@ from edgelearn_env.trajectory import rollout
 
 
 def cached_optima(
-    scenario: Scenario, seeds: Sequence[int], folder: str | Path, *, num_workers: int | None = None
+    scenario: Scenario,
+    seeds: Sequence[int],
+    folder: str | Path,
+    *,
+    tapes: Sequence[Tape] | None = None,
+    num_workers: int | None = None,
 ) -> Iterator[Optimum]:
     """The optimum of each seed's tape in turn: read from `folder` if it is there, else solved and written to it.
 
@@ -33,9 +38,11 @@ def cached_optima(
         scenario: of any system.
         seeds: of the tapes.
         folder: of one file for each optimum; made if it is missing.
+        tapes: of those seeds, if they are drawn already.
         num_workers: as for `clairvoyant_batch`.
     """
-    tapes = [sample_tape(scenario, seed) for seed in seeds]
+    if tapes is None:
+        tapes = [sample_tape(scenario, seed) for seed in seeds]
     paths = [
         Path(folder) / f"{seed}-{optimum_digest(scenario, tape)}.npz" for seed, tape in zip(seeds, tapes, strict=True)
     ]

@@ -1,28 +1,29 @@
 """`edgelearn benchmark`: every policy on the same tapes, against the proven optimum of each."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from joblib import Parallel, delayed
-from rich.console import Console
+from joblib import delayed
 from rich.progress import Progress
 from rich.table import Table
 
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.optimum_cache import cached_optima
+from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.leaderboard import chance, interval, percent
 from edgelearn_env.evaluation.report import Played, Report
-from edgelearn_env.files import written_atomically
+from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
+from edgelearn_env.printing.output import Output, progress_on
+from edgelearn_env.printing.tables import NO_BREAK, table_of
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-from edgelearn_env.scripts.play import each_its_own, episode_progress, play
+from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
+from edgelearn_env.scripts.play import each_its_own, play
 from edgelearn_env.scripts.policies import NAMES, NamedPolicy, named_policies
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
@@ -40,10 +41,11 @@ def benchmark(
     changes: Changes = None,
     objective: Objective = None,
     policies: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help=f"Comma-separated: {', '.join(NAMES)}, files that `train` wrote, or NAME=FILE+FILE+... for several "
-            "runs of one recipe. All if left out."
+            help=f"Repeatable, comma-separated: {', '.join(NAMES)}, files that `train` wrote, or NAME=FILE+FILE+... "
+            "for several runs of one recipe. Files with a comma in their names need a --policies of their own. All if "
+            "left out."
         ),
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Number of test tapes.")] = 20,
@@ -57,9 +59,7 @@ def benchmark(
     transfer: Annotated[
         bool, typer.Option("--transfer", help="Let agents play a scenario that they were not trained on.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that solve and play; all cores if left out.")
-    ] = None,
+    workers: Workers = None,
     out: Annotated[Path, typer.Option(help="Folder for benchmark.json, the pictures and the proven optima.")] = Path(
         "results"
     ),
@@ -67,24 +67,27 @@ def benchmark(
     """Compare policies with the proven optimum on test tapes; print tables, write JSON and pictures."""
     scenario = chosen_scenario(scenario_name, changes, objective)
     seeds = test_seeds(episodes)
-    console = Console()
-    with episode_progress(console) as progress:
+    output, folder = Output(), writable_folder(out)
+    with progress_on(output) as progress:
         chosen = named_policies(scenario, policies, progress, transfer=transfer)
         _require_played(against, chosen)
-        tapes = Tape.stack([sample_tape(scenario, seed) for seed in seeds])
-        found = cached_optima(scenario, seeds, out / _OPTIMA, num_workers=workers)
+        each = [sample_tape(scenario, seed) for seed in seeds]
+        tapes = Tape.stack(each)
+        found = cached_optima(scenario, seeds, folder / _OPTIMA, tapes=each, num_workers=workers)
         optima = list(progress.track(found, total=episodes, description="proving the optimum of each tape"))
         played = {policy.name: _played(scenario, tapes, policy, workers, progress) for policy in chosen}
         ablated = list(_ablated(scenario, tapes, workers, progress)) if ablations else []
-    plans = rollout(scenario, tapes, each_its_own([optimum.whole_plan for optimum in optima]))
-    rows = [Played.of(policy.name, policy.kind, played[policy.name], policy.trained) for policy in chosen]
-    report = Report.of(scenario, seeds, optima, [Played.of("clairvoyant", "clairvoyant", [[plans]]), *rows, *ablated])
-    for part in (_table(report), *_paired_table(report, against)):
-        console.print(part)
+        plans = rollout(scenario, tapes, each_its_own([optimum.whole_plan for optimum in optima]))
+        rows = [Played.of(policy.name, policy.kind, played[policy.name], policy.trained) for policy in chosen]
+        known = Played.of("clairvoyant", "clairvoyant", [[plans]])
+        report = Report.of(scenario, seeds, optima, [known, *rows, *ablated])
+        files = _written(report, plans, played, folder)
+    for table in (_table(report), *_paired_table(report, against)):
+        output.table(table)
+        output.line("")
     for line in _footnotes(report, optima):
-        console.print(line, highlight=False)
-    files = _written(report, plans, played, out)
-    console.print("Wrote " + ", ".join(str(file) for file in files), highlight=False, soft_wrap=True)
+        output.print(line)
+    output.line("Wrote " + ", ".join(str(file) for file in files))
 
 
 def _played(
@@ -108,8 +111,8 @@ def _ablated(scenario: Scenario, tapes: Tape, workers: int | None, progress: Pro
     """The clairvoyant plan of every tape under each ablation, played in whole batches."""
     each = [Tape(*arrays) for arrays in zip(*tapes, strict=True)]
     jobs = (delayed(ablated_optimum)(name, scenario, tape, gap=_ABLATION_GAP) for name in ABLATIONS for tape in each)
-    solved = Parallel(n_jobs=workers or os.cpu_count() or 1, return_as="generator")(jobs)
     total = len(ABLATIONS) * len(each)
+    solved = shared_out(jobs, total, workers)
     plans = [found.whole_plan for found in progress.track(solved, total=total, description="solving every ablation")]
     for index, name in enumerate(ABLATIONS):
         trajectory = rollout(scenario, tapes, each_its_own(plans[index * len(each) :][: len(each)]))
@@ -122,11 +125,8 @@ def _table(report: Report) -> Table:
         f"{report.scenario.name}: {report.scenario.num_devices} devices, {budgets.delay_s:g} s, "
         f"{budgets.energy_j:g} J, {report.scenario.learning.objective} bound, {len(report.seeds)} tapes"
     )
-    table = Table(title=title, pad_edge=False, collapse_padding=True)
-    table.add_column("policy", no_wrap=True)
-    for heading in ("mean Φ", "gap", "95 % interval", "IQM", "M", "N"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("ended by")
+    headings = ("policy", "mean Φ", "gap", "95 % interval", "IQM", "M", "N", "ended by")
+    table = table_of(*headings, title=title, texts={"ended by"})
     table.add_row("(bound)", f"{np.mean(report.bound):.4f}", "", "", "", "", "", "")
     for played in report.played:
         gap = report.gap(played)
@@ -134,13 +134,18 @@ def _table(report: Report) -> Table:
             played.label,
             f"{np.mean(played.objective):.4f}",
             percent(gap.estimate),
-            interval(gap),
+            _in_two_lines(interval(gap)),
             percent(report.interquartile_gap(played).estimate),
             f"{np.mean(played.num_pretrain_rounds):.0f}",
             f"{np.mean(played.num_finetune_rounds):.0f}",
-            ", ".join(f"{name.removesuffix(' budget')} {share:.0%}" for name, share in played.end_shares.items()),
+            _ends(played),
         )
     return table
+
+
+def _ends(played: Played) -> str:
+    shares = played.end_shares.items()
+    return ", ".join(f"{name.removesuffix(' budget')}{NO_BREAK}{share:.0%}" for name, share in shares)
 
 
 def _paired_table(report: Report, against: str | None) -> list[Table]:
@@ -149,14 +154,17 @@ def _paired_table(report: Report, against: str | None) -> list[Table]:
     rest = [played for played in report.played if played is not other]
     if other is None or not rest:
         return []
-    table = Table(title=f"against {other.label}, paired by tape", pad_edge=False, collapse_padding=True)
-    table.add_column("policy", no_wrap=True)
-    for heading in ("Φ / its Φ, less 1", "95 % interval", "P(better), 95 % interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("policy", "Φ / its Φ, less 1", "95 % interval", "P(better), 95 % interval")
+    table = table_of(*headings, title=f"against {other.label}, paired by tape")
     for played in rest:
         ratio, better = report.ratio(played, other), report.improvement(played, other)
-        table.add_row(played.label, percent(ratio.estimate), interval(ratio), chance(better))
+        table.add_row(played.label, percent(ratio.estimate), _in_two_lines(interval(ratio)), chance(better))
     return [table]
+
+
+def _in_two_lines(of: str) -> str:
+    """An interval that is broken after its "to" where it has to be."""
+    return of.replace("x ", f"x{NO_BREAK}").replace(" to", f"{NO_BREAK}to")
 
 
 def _footnotes(report: Report, optima: Sequence[Optimum]) -> list[str]:
@@ -206,7 +214,7 @@ def _written(report: Report, plans: Trajectory, played: dict[str, list[list[Traj
     figures = {"comparison.png": comparison_figure(report), "clairvoyant.png": episode_figure(plans, 0, "clairvoyant")}
     if played:
         best = min(played, key=lambda name: report.gap(report.named(name)).estimate)
-        figures[f"{Path(best).stem}.png"] = episode_figure(played[best][0][0], 0, best)
+        figures[f"best-{name_in_a_path(Path(best).stem)}.png"] = episode_figure(played[best][0][0], 0, best)
     for name, figure in figures.items():
         with written_atomically(out / name) as temporary:
             figure.savefig(temporary, dpi=110)

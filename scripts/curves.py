@@ -10,7 +10,7 @@ import typer
 from edgelearn_env.agents.runs.checkpoint import Checkpoint, load
 from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.files import existing_file, written_atomically
+from edgelearn_env.files import existing_file, name_in_a_path, writable_folder, written_atomically
 from edgelearn_env.scenarios.scenario import first_difference
 from edgelearn_env.tapes.seeds import validation_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
@@ -34,6 +34,8 @@ def curves(
     """Draw the training curve of each recipe over its seeds, with a 95 % interval; print what each came to."""
     from edgelearn_env.drawing.curve_figure import Curve, curve_figure, mean_and_half_width
 
+    writable_folder(out)
+    lines: list[str] = []
     by_recipe: dict[str, list[_Run]] = {}
     for folder in folders:
         run = _run(folder)
@@ -44,13 +46,16 @@ def curves(
         drawn = [Curve(run.checkpoint.seed, run.steps, run.objective) for run in runs]
         title = f"{recipe} on {about.scenario.name}, judged on {about.num_validation_tapes} tapes"
         figure = curve_figure(title, drawn, _beside(about))
-        with written_atomically(out / f"curve-{recipe}.png") as temporary:
+        picture = out / f"curve-{name_in_a_path(recipe)}.png"
+        with written_atomically(picture) as temporary:
             figure.savefig(temporary, dpi=110)
         (mean,), (half_width,) = mean_and_half_width(np.log([[run.checkpoint.validation_objective] for run in runs]))
         best = ", ".join(f"{run.checkpoint.validation_objective:.4f} (seed {run.checkpoint.seed})" for run in runs)
         interval = f"{np.exp(mean - half_width):.4f} to {np.exp(mean + half_width):.4f}" if len(runs) > 1 else "none"
-        typer.echo(f"{recipe}: kept {best}; geometric mean {np.exp(mean):.4f}, 95 % interval {interval}")
-        typer.echo(f"Wrote {out / f'curve-{recipe}.png'}")
+        lines.append(f"{recipe}: kept {best}; geometric mean {np.exp(mean):.4f}, 95 % interval {interval}")
+        lines.append(f"Wrote {picture}")
+    for line in lines:
+        typer.echo(line)
 
 
 def _run(folder: Path) -> _Run:
@@ -62,7 +67,7 @@ def _run(folder: Path) -> _Run:
     checkpoint = load(folder / "checkpoint.zip")
     path = existing_file(folder / "progress.csv", "training curve")
     try:
-        table = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
+        table = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, encoding="utf-8-sig"))
         return _Run(folder, checkpoint, table["steps"], table["validation_objective"])
     except (ValueError, IndexError) as error:
         raise InvalidInputError(f"training curve {str(path)!r} is damaged: {error}") from error

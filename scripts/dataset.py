@@ -5,7 +5,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
@@ -16,9 +15,10 @@ from edgelearn_env.evaluation.offline import (
     recorded_episodes,
     require_new_dataset,
 )
+from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
-from edgelearn_env.scripts.play import each_its_own, episode_progress, play
+from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
+from edgelearn_env.scripts.play import each_its_own, play
 from edgelearn_env.scripts.policies import NAMES, named_policies
 from edgelearn_env.tapes.seeds import training_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
@@ -35,21 +35,21 @@ def dataset(
     objective: Objective = None,
     episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the first episode's tape; each episode has the next one.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if left out.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Write episodes of a policy, on training tapes, as a dataset that `minari.load_dataset` reads."""
     scenario = chosen_scenario(scenario_name, changes, objective)
     seeds = training_seeds(episodes, seed)
     require_new_dataset(name)
     tapes = Tape.stack([sample_tape(scenario, number) for number in seeds])
-    console = Console()
-    with episode_progress(console) as progress:
+    output = Output()
+    with progress_on(output) as progress:
         playing = _policy(policy, scenario, tapes, workers, progress)
         recorded = list(_recorded(scenario, tapes, playing, workers, progress))
         create_minari_dataset(name, scenario, seeds, recorded, policy)
     rounds = sum(len(episode.rewards) for episode in recorded)
     mean = np.mean([np.sum(episode.rewards) for episode in recorded])
-    console.print(f"Wrote {name}: {episodes} episodes, {rounds} rounds, mean return {mean:.4f}", highlight=False)
+    output.line(f"Wrote {name}: {episodes} episodes, {rounds} rounds, mean return {mean:.4f}")
 
 
 def _policy(name: str, scenario: Scenario, tapes: Tape, workers: int | None, progress: Progress) -> Policy:
@@ -61,7 +61,7 @@ def _policy(name: str, scenario: Scenario, tapes: Tape, workers: int | None, pro
             optimum.whole_plan for optimum in progress.track(optima, total=total, description="solving every tape")
         ]
         return each_its_own(plans)
-    chosen = [run for named in named_policies(scenario, name, progress) for run in named.runs]
+    chosen = [run for named in named_policies(scenario, [name], progress) for run in named.runs]
     if len(chosen) != 1:
         raise InvalidInputError(f"--policy must name one policy, got {name!r}")
     return chosen[0]

@@ -3,17 +3,15 @@
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import Progress
+from joblib import delayed
 
+from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.two_stage.ablations.study import (
     DESIGNS,
     JOINT,
@@ -23,9 +21,10 @@ from edgelearn_env.baselines.two_stage.ablations.study import (
     why_left_out,
 )
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.files import written_atomically
+from edgelearn_env.files import writable_folder, written_atomically
+from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
+from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
 
 _CSV = "study.csv"
 
@@ -35,28 +34,29 @@ def figures(
     changes: Changes = None,
     objective: Objective = None,
     points: Annotated[int, typer.Option(min=2, help="Values of each number that is varied.")] = 9,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that solve; all cores if left out.")] = None,
+    workers: Workers = None,
     out: Annotated[Path, typer.Option(help="Folder for study.csv and the pictures.")] = Path("results"),
 ) -> None:
     """Draw what budgets, data and devices are worth to the static joint design, beside each of its ablations.
 
     An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.
     """
-    scenario, console = chosen_scenario(scenario_name, changes, objective), Console()
+    scenario, output = chosen_scenario(scenario_name, changes, objective), Output()
+    folder = writable_folder(out)
     wanted = [(name, float(value)) for name, sweep in SWEEPS.items() for value in sweep.values(scenario, points)]
-    known = _known_points(scenario, out / _CSV)
+    known = _known_points(scenario, folder / _CSV)
     missing = [each for each in wanted if each not in {(point.sweep, point.value) for point in known}]
-    with Progress(console=console) as progress:
+    with progress_on(output) as progress:
         jobs = (delayed(study_points)(scenario, *each) for each in missing)
-        solved = Parallel(n_jobs=workers or os.cpu_count() or 1, return_as="generator")(jobs)
+        solved = shared_out(jobs, len(missing), workers)
         for found in progress.track(solved, total=len(missing), description="designing"):
             known += found
-            _write(scenario, known, out / _CSV)
-    shown = [point for point in known if (point.sweep, point.value) in set(wanted)]
+            _write(scenario, known, folder / _CSV)
+        shown = [point for point in known if (point.sweep, point.value) in set(wanted)]
+        files = [folder / _CSV, *_pictures(scenario, shown, folder)]
     for note in _notes(scenario, shown):
-        console.print(note, highlight=False, soft_wrap=True)
-    files = [out / _CSV, *_pictures(scenario, shown, out)]
-    console.print("Wrote " + ", ".join(str(file) for file in files), highlight=False, soft_wrap=True)
+        output.line(note)
+    output.line("Wrote " + ", ".join(str(file) for file in files))
 
 
 def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
@@ -64,7 +64,7 @@ def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
     if not file.is_file():
         return []
     try:
-        with file.open(newline="", encoding="utf-8") as lines:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = [row for row in csv.DictReader(lines) if row["scenario"] == _digest(scenario)]
         return [StudyPoint(*(kind(row[name]) for name, kind in StudyPoint.__annotations__.items())) for row in rows]
     except (KeyError, TypeError, ValueError) as error:

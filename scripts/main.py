@@ -1,40 +1,48 @@
 """The console command `edgelearn`."""
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from edgelearn_env.errors import EdgeLearnError
-from edgelearn_env.scripts.benchmark import benchmark
-from edgelearn_env.scripts.curves import curves
-from edgelearn_env.scripts.dataset import dataset
-from edgelearn_env.scripts.figures import figures
-from edgelearn_env.scripts.leaderboard import leaderboard
-from edgelearn_env.scripts.scenarios import scenarios
-from edgelearn_env.scripts.solve import solve
-from edgelearn_env.scripts.speed.speed import speed
-from edgelearn_env.scripts.train import train
+from edgelearn_env.printing.letters import never_failing_output
+from edgelearn_env.scripts.commands import COMMANDS, Command
+
+
+class _Group(TyperGroup):
+    """Commands that are known by name and help alone until one of them runs."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the arguments name, imported, and the arguments left for it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, _imported(str(name), COMMANDS[str(name)]), rest
+
 
 app = typer.Typer(
     name="edgelearn",
     help="Resource control in two-stage edge learning: environment, proven optimum, agents.",
+    cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command()(scenarios)
-app.command()(solve)
-app.command()(benchmark)
-app.command()(leaderboard)
-app.command()(dataset)
-app.command()(figures)
-app.command()(train)
-app.command()(curves)
-app.command()(speed)
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.help)(lambda: None)
+
+
+def _imported(name: str, command: Command) -> Any:
+    """The command with its options."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name, help=command.help)(command.function())
+    return get_command(alone)
 
 
 def main() -> None:
     """Run a command; what is wrong with its input is said in one sentence, with exit status 2."""
+    never_failing_output()
     try:
         app()
     except (EdgeLearnError, OSError) as error:

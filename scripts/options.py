@@ -16,6 +16,10 @@ Changes = Annotated[
 ]
 Objective = Annotated[str | None, typer.Option(help="Learning bound: finetune or two-stage.")]
 
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that work; all cores that this one may use if left out.")
+]
+
 
 def chosen_scenario(name: str, changes: Sequence[str] | None, objective: str | None = None) -> Scenario:
     """The scenario that the shared options name.

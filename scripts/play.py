@@ -1,14 +1,12 @@
 """Many episodes of a policy, on all cores where that helps."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from joblib import delayed
 
+from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.model import Observed
@@ -37,14 +35,13 @@ def play(
         scenario: the system.
         tapes: of shape (B, T, K).
         policy: to play.
-        workers: processes; all cores if None.
+        workers: processes; all cores that this process may use if None.
     """
     if not isinstance(policy, MPC):
         return iter([how(scenario, tapes, policy)]), 1
     each = [Tape.stack([Tape(*arrays)]) for arrays in zip(*tapes, strict=True)]
     jobs = (delayed(how)(scenario, tape, policy) for tape in each)
-    num_jobs = min(workers or os.cpu_count() or 1, len(each))
-    return iter(Parallel(n_jobs=num_jobs, return_as="generator")(jobs)), len(each)
+    return shared_out(jobs, len(each), workers), len(each)
 
 
 def each_its_own(plans: Sequence[Plan]) -> Policy:
@@ -57,15 +54,3 @@ def each_its_own(plans: Sequence[Plan]) -> Policy:
         )
 
     return policy
-
-
-def episode_progress(console: Console) -> Progress:
-    """A bar that counts episodes and says how long the rest will take."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console)

@@ -10,7 +10,7 @@ from edgelearn_env.agents.runs.checkpoint import (
     RECIPES,
     Checkpoint,
     load,
-    load_policy,
+    policy_of,
     shipped_checkpoints,
     shipped_runs,
 )
@@ -18,6 +18,7 @@ from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.evaluation.report import Kind
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scripts.asked_policies import AskedPolicy, asked_policies
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Policy
 
@@ -42,13 +43,13 @@ class NamedPolicy:
 
 
 def named_policies(
-    scenario: Scenario, names: str | None, progress: Progress, *, transfer: bool = False
+    scenario: Scenario, wanted: Sequence[str] | None, progress: Progress, *, transfer: bool = False
 ) -> list[NamedPolicy]:
     """The policies asked for, ready to play; without a choice all, but for agents never trained on the scenario.
 
     Args:
         scenario: what they are to play.
-        names: comma-separated: names, checkpoint files, or NAME=FILE+FILE+... for training runs of one recipe; or None.
+        wanted: texts as `asked_policies` takes them; or None.
         progress: shows how many are ready, and says which were left out.
         transfer: whether agents may play what they were not trained on.
 
@@ -57,29 +58,32 @@ def named_policies(
             runs that differ in more than their seeds.
         MissingExtraError: what an agent that was asked for needs is not installed.
     """
-    wanted = NAMES if names is None else [name.strip() for name in names.split(",") if name.strip()]
-    builders = dict(_builders(wanted, transfer))
+    builders = dict(_builders(asked_policies(NAMES if wanted is None else wanted), transfer))
     chosen = []
     for name, build in progress.track(list(builders.items()), description="preparing every policy"):
         try:
             chosen.append(build(scenario))
         except (InvalidInputError, MissingExtraError) as error:
-            if names is not None:
+            if wanted is not None:
                 raise
-            progress.console.print(f"Left out {name}: {error}", highlight=False, soft_wrap=True)
+            progress.console.print(f"Left out {name}: {error}", soft_wrap=True, markup=False, highlight=False)
     return chosen
 
 
-def _builders(wanted: Sequence[str], transfer: bool) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
+def _builders(asked: Sequence[AskedPolicy], transfer: bool) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
     """What makes each policy, by name."""
     seen: set[str] = {"clairvoyant"}
-    for text in wanted:
-        name, given, files = text.partition("=")
-        sources = files.split("+") if given else [name]
+    for policy in asked:
+        name, sources = policy
         if name in seen or not name:
-            raise InvalidInputError(f"a policy needs a name of its own, got {text!r} besides {', '.join(sorted(seen))}")
+            raise InvalidInputError(
+                f"a policy needs a name of its own, got {str(policy)!r} besides {', '.join(sorted(seen))}"
+            )
+        if name.startswith("(") and name.endswith(")"):
+            raise InvalidInputError(f"names in brackets are those of bounds and ablations, got the policy {name!r}")
         seen.add(name)
-        if given and name in LADDER:
+        if policy.is_of_files and name in LADDER:
+            files = "+".join(sources)
             raise InvalidInputError(f"{name!r} is a policy that does not learn: give {files!r} another name")
         yield name, _ladder(name) if name in LADDER else _agent(name, sources, transfer)
 
@@ -99,8 +103,9 @@ def _agent(name: str, sources: Sequence[str], transfer: bool) -> Callable[[Scena
 
     def build(scenario: Scenario) -> NamedPolicy:
         files = [file for source in sources for file in _files(source, scenario)]
-        runs = [load_policy(file, scenario, transfer=transfer) for file in files]
-        trained = [_about(file, load(file)) for file in files]
+        found = [load(file) for file in files]
+        runs = [policy_of(*pair, scenario, transfer=transfer) for pair in zip(found, files, strict=True)]
+        trained = [_about(*pair) for pair in zip(files, found, strict=True)]
         for other in trained[1:]:
             _require_same_recipe(trained[0], other)
         if len({about["seed"] for about in trained}) < len(trained):

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import tomli_w
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from edgelearn_env.printing.output import Output
+from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 
 
@@ -17,11 +17,8 @@ def scenarios(
     if name is not None:
         print(tomli_w.dumps(Scenario.load(name).to_dict()), end="")
         return
-    table = Table(title="Scenario presets")
-    table.add_column("name")
-    for heading in ("devices", "delay budget", "energy budget", "longest episode"):
-        table.add_column(heading, justify="right")
-    table.add_column("objective")
+    headings = ("name", "devices", "delay budget", "energy budget", "longest episode", "objective")
+    table = table_of(*headings, title="Scenario presets", texts={"objective"})
     for scenario in map(Scenario.preset, Scenario.presets()):
         budgets = scenario.budgets
         table.add_row(
@@ -32,4 +29,4 @@ def scenarios(
             f"{budgets.max_rounds} rounds",
             scenario.learning.objective,
         )
-    Console().print(table)
+    Output().table(table)

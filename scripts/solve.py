@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from edgelearn_env.baselines.clairvoyance import clairvoyant
@@ -16,7 +15,9 @@ from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.report import versions
-from edgelearn_env.files import written_atomically
+from edgelearn_env.files import writable_folder, written_atomically
+from edgelearn_env.printing.output import Output
+from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
@@ -39,26 +40,27 @@ def solve(
 
     scenario = chosen_scenario(scenario_name, changes, objective)
     known = _tape(scenario, seed, tape, gains, harvest)
-    console = Console()
+    output, folder = Output(), writable_folder(out)
     start_s = time.perf_counter()
-    with console.status("solving"):
+    with output.status("solving"):
         optimum = clairvoyant(scenario, known, solver=solver)
-    console.print(_table(scenario, optimum, time.perf_counter() - start_s))
-    if not optimum.num_finetune_rounds:
-        _say_if_no_round_fits(scenario, console)
-    with written_atomically(out / "optimum.json") as temporary:
+    table = _table(scenario, optimum, time.perf_counter() - start_s)
+    with written_atomically(folder / "optimum.json") as temporary:
         temporary.write_text(json.dumps(_as_dict(scenario, optimum), indent=1) + "\n", encoding="utf-8")
-    with written_atomically(out / "optimum.png") as temporary:
+    with written_atomically(folder / "optimum.png") as temporary:
         episode_figure(rollout(scenario, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
-    console.print(f"Wrote {out / 'optimum.json'}, {out / 'optimum.png'}", highlight=False, soft_wrap=True)
+    output.table(table)
+    if not optimum.num_finetune_rounds:
+        _say_if_no_round_fits(scenario, output)
+    output.line(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
 
 
-def _say_if_no_round_fits(scenario: Scenario, console: Console) -> None:
+def _say_if_no_round_fits(scenario: Scenario, output: Output) -> None:
     """Which budget is too small for fine-tuning at all, if that is why there is none."""
     try:
         require_one_round(scenario)
     except InvalidInputError as error:
-        console.print(f"No fine-tuning: {error}", highlight=False, soft_wrap=True)
+        output.line(f"No fine-tuning: {error}")
 
 
 def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, harvest: Path | None) -> Tape:
@@ -74,7 +76,7 @@ def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, 
 
 def _table(scenario: Scenario, optimum: Optimum, seconds: float) -> Table:
     certificate = optimum.certificate
-    table = Table(title=f"{scenario.name}: {scenario.learning.objective} bound", show_header=False)
+    table = table_of("the optimum", "", title=f"{scenario.name}: {scenario.learning.objective} bound", texts={""})
     rows = {
         "Φ, real-valued batches": f"{optimum.value:.6f}",
         "proven lower bound": f"{optimum.bound:.6f}",

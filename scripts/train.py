@@ -22,6 +22,7 @@ from edgelearn_env.agents.configs.sac import SACConfig
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.files import name_in_a_path, writable_folder
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.tapes.tape import Tape
@@ -46,6 +47,9 @@ CONFIGS: dict[Recipe, type[RunConfig]] = {
     Recipe.APG: APGConfig,
     Recipe.IMITATION: ImitationConfig,
 }
+
+# What shells call the end of a command by Ctrl-C.
+_INTERRUPTED = 130
 
 # The choice that an option stands for, whatever the recipe.
 _CHOICES = {
@@ -94,9 +98,7 @@ def train(
     }
     choices = _choices(recipe, {name: value for name, value in options.items() if value is not None})
     config = CONFIGS[recipe](scenario=scenario, seed=seed, tensorboard=tensorboard, **choices)
-    folder = out or Path("runs") / f"{recipe}-{scenario.name}"
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInputError(f"--out must name a folder, got the file {str(folder)!r}")
+    folder = writable_folder(out or Path("runs") / name_in_a_path(f"{recipe}-{scenario.name}"))
     # torch loads only once all choices are known to be right
     module = importlib.import_module(f"edgelearn_env.agents.{recipe}")
     run = functools.partial(module.train, config, folder, fresh=not resume)
@@ -109,11 +111,17 @@ def train(
             if stop():
                 raise KeyboardInterrupt
 
-        result = run(on_progress=go_on)
+        try:
+            result = run(on_progress=go_on)
+        except KeyboardInterrupt:
+            typer.echo("Stopped before there was a state to keep; the same command begins anew.")
+            raise typer.Exit(_INTERRUPTED) from None
     if result.interrupted:
         typer.echo("Stopped before the end; the same command goes on.")
     typer.echo(f"Wrote {result.checkpoint}, {result.checkpoint.with_name('progress.csv')}")
     typer.echo(f"Geometric mean of Phi on {config.validation_tapes} validation tapes: {result.best_objective:.4f}")
+    if result.interrupted:
+        raise typer.Exit(_INTERRUPTED)
 
 
 def _choices(recipe: Recipe, options: dict[str, int | float | str]) -> dict[str, Any]:

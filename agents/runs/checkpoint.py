@@ -141,7 +141,22 @@ def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool 
             known, asked = ", ".join(shipped_checkpoints()), f"{path_or_name} on {scenario.name!r}"
             raise InvalidInputError(f"no checkpoint of {asked} comes with the package (there is {known}): train one")
         path_or_name = runs[0]
-    checkpoint = load(path_or_name)
+    return policy_of(load(path_or_name), path_or_name, scenario, transfer=transfer)
+
+
+def policy_of(
+    checkpoint: Checkpoint, path_or_name: str | Path, scenario: Scenario, *, transfer: bool = False
+) -> Policy:
+    """The policy of a checkpoint that is loaded already; `load_policy` says the rest.
+
+    Args:
+        checkpoint: to play.
+        path_or_name: where it comes from, for errors.
+        scenario, transfer: as for `load_policy`.
+
+    Raises:
+        InvalidInputError: it was trained for another scenario.
+    """
     difference = first_difference(checkpoint.scenario, scenario)
     if difference is not None and transfer:
         other = TwoStageScenario.load(scenario)

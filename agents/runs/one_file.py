@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edgelearn_env.agents.runs.checkpoint import installed_versions
 from edgelearn_env.envs.arguments import ScenarioSource
-from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError
-from edgelearn_env.files import written_atomically
+from edgelearn_env.errors import EdgeLearnError, MissingExtraError
+from edgelearn_env.files import writable_folder, written_atomically
+from edgelearn_env.printing.letters import never_failing_output
 from edgelearn_env.scenarios.quantities import Quantities, quantity
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.scenario import TwoStageScenario
@@ -145,8 +146,7 @@ def write_report(folder: Path, choices: Choices, curve: Iterable[CurvePoint], *l
 
 def run(train: Train, choices: Choices, folder: Path) -> None:
     """Train with a progress bar, and say what came of it."""
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInputError(f"--out must name a folder, got the file {str(folder)!r}")
+    writable_folder(folder)
     text = "{task.fields[episodes]:,} episodes  return {task.fields[mean]:.3f}  bound {task.fields[bound]:.4f}"
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn(text)) as bar:
         task = bar.add_task("", total=choices.total_steps, episodes=0, mean=float("nan"), bound=float("nan"))
@@ -168,10 +168,16 @@ def run(train: Train, choices: Choices, folder: Path) -> None:
     )
 
 
-def command(main: Callable[..., None]) -> None:
-    """Run a recipe's command; what is wrong with its input is said in one sentence, with exit status 2."""
+def command(main: Callable[..., None], summary: str) -> None:
+    """Run a recipe's command; what is wrong with its input is said in one sentence, with exit status 2.
+
+    Args:
+        main: of the recipe.
+        summary: for its help, since Python leaves out docstrings under `-OO`.
+    """
+    never_failing_output()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(help=summary)(main)
     try:
         app()
     except (EdgeLearnError, OSError) as error:

@@ -34,11 +34,11 @@ def comparison_figure(report: Report) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(range(len(report.played)), [played.label for played in report.played])
+    axes.set_yticks(range(len(report.played)), [played.label for played in report.played], parse_math=False)
     axes.set_ylim(len(report.played) - 0.5, -0.6)
     axes.set_xlabel("Φ / proven lower bound of the same tape (1 = no policy can do better)")
     scenario, num_tapes = report.scenario, len(report.seeds)
-    axes.set_title(f"{scenario.name}: {scenario.in_words}, {num_tapes} tapes")
+    axes.set_title(f"{scenario.name}: {scenario.in_words}, {num_tapes} tapes", parse_math=False)
     axes.grid(axis="x", which="both", alpha=0.25)
     axes.legend(loc="upper right", frameon=False)
     return figure

@@ -61,10 +61,11 @@ def curve_figure(title: str, curves: Sequence[Curve], beside: Mapping[str, float
     highest = max(min(float(np.max(objective)), _RUNAWAY * float(np.max(objective[:, 0]))), *beside.values())
     for name, value in beside.items():
         axes.axhline(value, color="#444444", linestyle=":", linewidth=1.2)
-        axes.annotate(name, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate(name, (1.0, value), **place, fontsize=8, parse_math=False)
     lowest = min(float(np.min(objective)), *beside.values())
     axes.set_ylim(0.98 * lowest, 1.02 * highest)
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     axes.set_xlabel("environment steps, millions")
     axes.set_ylabel("geometric mean of Φ, validation tapes")
     axes.grid(alpha=0.25)

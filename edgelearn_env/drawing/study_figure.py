@@ -38,12 +38,14 @@ def study_figure(title: str, panels: Sequence[Panel]) -> Figure:
     num_rows = -(-len(panels) // num_columns)
     figure = Figure(figsize=(5.2 * num_columns, 3.6 * num_rows + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     handles: dict[str, Line2D] = {}
     for index, panel in enumerate(panels):
         handles |= _drawn(figure.add_subplot(num_rows, num_columns, index + 1), panel)
     named = {name: handles[name] for panel in panels for name in panel.curves if name in handles}
-    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=4, frameon=False)
+    legend = figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=4, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
 
 
@@ -59,15 +61,15 @@ def _drawn(axes: Axes, panel: Panel) -> dict[str, Line2D]:
         lines[name] = line
     if far:
         ranges = (f"{name}, {' to '.join(dict.fromkeys(f'{end:.3g}' for end in ends))}" for name, ends in far.items())
-        axes.set_title(f"far above: {'; '.join(ranges)}", fontsize=9, loc="right")
+        axes.set_title(f"far above: {'; '.join(ranges)}", fontsize=9, loc="right", parse_math=False)
     axes.set_xscale("log")
     axes.set_yscale(panel.y_scale)
     _number(axes.xaxis, (1, 2, 5))
     if panel.y_scale == "log":
         low, high = axes.get_ylim()
         _number(axes.yaxis, (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7))
-    axes.set_xlabel(panel.x_label)
-    axes.set_ylabel(panel.y_label)
+    axes.set_xlabel(panel.x_label, parse_math=False)
+    axes.set_ylabel(panel.y_label, parse_math=False)
     axes.grid(which="both", alpha=0.25)
     return lines
 

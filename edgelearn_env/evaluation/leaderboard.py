@@ -1,6 +1,7 @@
 """Several reports about the same tapes as one, and as a table in Markdown."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -61,7 +62,7 @@ class Leaderboard:
     def markdown(self) -> str:
         """The table, with a sentence before it that says what was played and one after it that says what it shows."""
         report, best = self.report, self.report.best_online
-        compared = "P(better)" if best is None else f"P(better than `{best.name}`)"
+        compared = "P(better)" if best is None else f"P(better than {_code(best.name)})"
         headings = ["Policy", "Kind", "Mean Φ", "Gap", "95 % interval", "IQM", compared, "Episodes", "From"]
         lines = [_row(headings), "|" + "---|" * len(headings)]
         lines.append(
@@ -71,15 +72,15 @@ class Leaderboard:
             better = "" if best is None or played is best else chance(report.improvement(played, best))
             gap = report.gap(played)
             cells = [
-                f"`{played.name}`" if len(played.runs) < 2 else f"`{played.name}`, {len(played.runs)} runs",
-                played.kind,
+                _code(played.name) if len(played.runs) < 2 else f"{_code(played.name)}, {len(played.runs)} runs",
+                _words(played.kind),
                 f"{np.mean(played.objective):.4f}",
                 percent(gap.estimate),
                 interval(gap),
                 percent(report.interquartile_gap(played).estimate),
                 better,
                 f"{played.objective.size}",
-                "; ".join([*_training(played), *(f"`{file}`" for file in files)]),
+                "; ".join([*_training(played), *(_code(file) for file in files)]),
             ]
             lines.append(_row(cells))
         return "\n".join([_title(report), "", *lines, "", _MEANING])
@@ -110,12 +111,27 @@ def chance(of: Interval) -> str:
 def _title(report: Report) -> str:
     scenario, seeds = report.scenario, report.seeds
     return (
-        f"Scenario `{scenario.name}`: {scenario.in_words}; {len(seeds)} test tapes, seeds {min(seeds)} to {max(seeds)}."
+        f"Scenario {_code(scenario.name)}: {scenario.in_words}; {len(seeds)} test tapes, "
+        f"seeds {min(seeds)} to {max(seeds)}."
     )
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+    """A row of the table; a bar within a cell would end it."""
+    bars = (cell.replace("|", r"\|") for cell in cells)
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in bars) + "|"
+
+
+def _code(name: str) -> str:
+    """A name as it is, between as many backticks as it takes."""
+    text = " ".join(name.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if len(fence) > 1 else f"{fence}{text}{fence}"
+
+
+def _words(text: str) -> str:
+    """Words of a file in which no letter means anything to Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", " ".join(text.split()))
 
 
 def _training(played: Played) -> list[str]:
@@ -123,7 +139,7 @@ def _training(played: Played) -> list[str]:
     if not played.runs:
         return []
     seeds = ", ".join(str(run["seed"]) for run in played.runs)
-    return [f"recipe {played.runs[0]['recipe']}, seed{'s' * (len(played.runs) > 1)} {seeds}"]
+    return [f"recipe {_words(str(played.runs[0]['recipe']))}, seed{'s' * (len(played.runs) > 1)} {seeds}"]
 
 
 def _alike(one: Played, other: Played) -> bool:

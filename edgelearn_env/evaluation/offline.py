@@ -11,6 +11,7 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.files import writable_folder
 from edgelearn_env.model import Allocation, Codec, Observed, model_of
 from edgelearn_env.physics.budgets import RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
@@ -67,7 +68,7 @@ def require_new_dataset(name: str) -> None:
     """Raise unless a Minari dataset of that name could be made.
 
     Raises:
-        InvalidInputError: the name is none, or there is such a dataset already.
+        InvalidInputError: the name is none, there is such a dataset already, or its folder cannot be written to.
         MissingExtraError: Minari is not installed.
     """
     _require_minari()
@@ -79,6 +80,7 @@ def require_new_dataset(name: str) -> None:
         raise InvalidInputError(f"a dataset's name looks like group/name-v0, got {name!r}") from None
     if _folder(name).exists():
         raise InvalidInputError(f"dataset {name!r} exists already: choose another name, or `minari delete {name}`")
+    writable_folder(_folder(name), "MINARI_DATASETS_PATH")
 
 
 def create_minari_dataset(

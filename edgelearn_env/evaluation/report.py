@@ -256,7 +256,7 @@ class Report:
         """
         path = existing_file(path, "benchmark")
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8-sig")))
         except Exception as error:  # whatever a table with other keys or types leads to
             raise InvalidInputError(f"benchmark file {str(path)!r} is damaged or not a benchmark: {error}") from error
 

@@ -45,8 +45,8 @@ class Scenario:
     budgets: Budgets
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise InvalidInputError(f"name must be text, got {self.name!r}")
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise InvalidInputError(f"name must be a text, got {self.name!r}")
         for part in self.parts():
             object.__setattr__(self, part, _with_device_arrays(getattr(self, part), self.devices.num_devices))
 
@@ -141,7 +141,7 @@ class Scenario:
         """
         path = existing_file(path, "scenario")
         try:
-            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")), **changes)
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8-sig")), **changes)
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InvalidInputError(f"scenario file {str(path)!r} is not valid TOML: {error}") from error
         except InvalidInputError as error:

@@ -136,6 +136,6 @@ def _trace(path: str | Path, what: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of an empty file numpy only warns
-            return np.loadtxt(path, delimiter=",", ndmin=2)
+            return np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8-sig")
     except (ValueError, UserWarning) as error:
         raise InvalidInputError(f"{what} trace file {str(path)!r} is not a table of numbers: {error}") from error

@@ -1,16 +1,15 @@
 """`edgelearn speed`: how fast things are on this machine, measured in one run and put in proportion."""
 
 import importlib.util
-import os
 import platform
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
+from joblib import cpu_count
 
 from edgelearn_env.agents.configs.ppo import PPOConfig
+from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.scripts.speed.timed_decisions import timed_decisions
 from edgelearn_env.scripts.speed.timed_designs import timed_designs
@@ -40,10 +39,11 @@ def speed(
 
     Each stands beside what it is compared with.
     """
-    scenario, console = chosen_scenario(scenario_name, changes, objective), Console()
-    cores = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    console.print(f"{scenario.name}: {scenario.num_devices} devices; {cores}", highlight=False)
-    with Progress(transient=True, console=console) as progress:
+    scenario = chosen_scenario(scenario_name, changes, objective)
+    output = Output()
+    cores = f"{cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    output.line(f"{scenario.name}: {scenario.num_devices} devices; {cores}")
+    with progress_on(output, transient=True) as progress:
         for part in _possible() if only is None else [only]:
             if part is Part.ENVIRONMENTS:
                 table = timed_environments(scenario, progress)
@@ -57,7 +57,8 @@ def speed(
                 table = timed_designs(scenario, progress)
             else:
                 table = timed_optimum(scenario, tapes, pairs, progress)
-            console.print(table)
+            output.table(table)
+            output.line("")
 
 
 def _possible() -> list[Part]:

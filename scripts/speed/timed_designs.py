@@ -6,8 +6,9 @@ from rich.table import Table
 
 from edgelearn_env.baselines.two_stage.static.design import static_design
 from edgelearn_env.baselines.two_stage.static.sca_design import sca_design
+from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scripts.speed.timing import seconds_of, table_of
+from edgelearn_env.scripts.speed.timing import seconds_of
 from edgelearn_env.two_stage.bounds import BOUNDS
 
 _REPEATS = 9

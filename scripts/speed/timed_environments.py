@@ -7,10 +7,11 @@ import gymnasium
 from rich.progress import Progress
 from rich.table import Table
 
+from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
 from edgelearn_env.scripts.speed.random_play import Play, play_sb3, play_single, play_tensors, play_vector
-from edgelearn_env.scripts.speed.timing import seconds_of, table_of
+from edgelearn_env.scripts.speed.timing import seconds_of
 
 _TWO_STAGE = "EdgeLearn/TwoStage-v0"
 

@@ -8,8 +8,9 @@ from edgelearn_env.baselines.two_stage.clairvoyant.reach import within_reach
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scripts.speed.timing import seconds_of, table_of
+from edgelearn_env.scripts.speed.timing import seconds_of
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 

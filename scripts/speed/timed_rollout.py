@@ -8,7 +8,8 @@ from rich.table import Table
 
 from edgelearn_env.agents.configs.ppo import PPOConfig
 from edgelearn_env.agents.ppo import algorithm  # first of those that need the extra, since it says so
-from edgelearn_env.scripts.speed.timing import seconds_of, table_of
+from edgelearn_env.printing.tables import table_of
+from edgelearn_env.scripts.speed.timing import seconds_of
 
 import torch  # isort: skip
 from stable_baselines3.common.callbacks import BaseCallback  # isort: skip

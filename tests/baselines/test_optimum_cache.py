@@ -51,6 +51,15 @@ def test_what_was_solved_once_is_read_the_second_time_and_is_the_same(small, sol
     same(first[0], clairvoyant(small, sample_tape(small, SEEDS[0])))
 
 
+def test_tapes_that_are_drawn_already_are_not_drawn_again(small, solved, tmp_path, monkeypatch):
+    first = list(cached_optima(small, SEEDS, tmp_path))
+    tapes = [sample_tape(small, seed) for seed in SEEDS]
+    monkeypatch.setattr(optimum_cache, "sample_tape", None)
+    for one, other in zip(first, cached_optima(small, SEEDS, tmp_path, tapes=tapes), strict=True):
+        same(one, other)
+    assert solved == [2]
+
+
 def test_only_what_is_missing_is_solved_and_the_order_is_that_of_the_seeds(small, solved, tmp_path):
     whole = list(cached_optima(small, [3, 4, 5], tmp_path / "whole"))
     list(cached_optima(small, [4], tmp_path / "part"))

@@ -1,5 +1,6 @@
 """The window that shows an episode."""
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from edgelearn_env.drawing.window import Window
 from edgelearn_env.errors import MissingExtraError
+
+needs_pygame = pytest.mark.skipif(importlib.util.find_spec("pygame") is None, reason="needs pygame")
 
 
 @needs_pygame

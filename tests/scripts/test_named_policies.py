@@ -12,6 +12,7 @@ from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts import policies
+from edgelearn_env.scripts.asked_policies import asked_policies
 from edgelearn_env.scripts.policies import named_policies
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.constants import constants_of
@@ -38,22 +39,25 @@ def trained(scenario, **about) -> Checkpoint:
 
 
 @pytest.fixture
-def named(tiny, monkeypatch):
+def read() -> list[str]:
+    """Which checkpoints were read, each time."""
+    return []
+
+
+@pytest.fixture
+def named(tiny, monkeypatch, read):
     """`named_policies` with the checkpoints a.zip, b.zip, ..., of seeds 0, 1, ..."""
     files = {f"{letter}.zip": trained(tiny, seed=seed) for seed, letter in enumerate("abc")}
     files["again.zip"] = trained(tiny, seed=0)
     files["faster.zip"] = trained(tiny, seed=5, config={"learning_rate": 1e-2, "seed": 5})
     files["other.zip"] = trained(tiny, seed=6, recipe="apg")
     files["tests.zip"] = trained(tiny, seed=TUNING)
-    monkeypatch.setattr(policies, "load", files.__getitem__)
-    monkeypatch.setattr(
-        policies, "load_policy", lambda file, scenario, transfer: files[file].actor.policy(scenario, trims=False)
-    )
+    monkeypatch.setattr(policies, "load", lambda file: read.append(file) or files[file])
     console = Console(quiet=True)
 
-    def found(names: str | None):
+    def found(*texts: str):
         with Progress(console=console) as progress:
-            return named_policies(tiny, names, progress)
+            return named_policies(tiny, texts, progress)
 
     return found
 
@@ -80,6 +84,43 @@ def test_several_runs_of_one_recipe_are_one_policy(named):
     assert "actor" not in policy.trained[0]
 
 
+def test_every_checkpoint_is_read_once(named, read):
+    named("mine=a.zip+b.zip,c.zip")
+    assert read == ["a.zip", "b.zip", "c.zip"]
+
+
+def test_texts_follow_one_another(named):
+    assert [policy.name for policy in named("equal,a.zip", "random", "mine=b.zip+c.zip")] == [
+        "equal",
+        "a.zip",
+        "random",
+        "mine",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("runs/lr=0.001/checkpoint.zip", [("runs/lr=0.001/checkpoint.zip", None)]),
+        ("equal,runs/lr=0.001/checkpoint.zip", [("equal", None), ("runs/lr=0.001/checkpoint.zip", None)]),
+        (r"runs\lr=0.001\checkpoint.zip", [(r"runs\lr=0.001\checkpoint.zip", None)]),
+        ("mine=runs/lr=0.001/1.zip+runs/lr=0.001/2.zip", [("mine", ("runs/lr=0.001/1.zip", "runs/lr=0.001/2.zip"))]),
+        ("there/a,b=c+d.zip", [("there/a,b=c+d.zip", None)]),
+        ("lr=0.001.zip", [("lr=0.001.zip", None)]),
+        ("mine=there/a,b=c+d.zip", [("mine", ("there/a,b=c+d.zip",))]),
+        ("mine=lr=0.001.zip+there/1,2.zip", [("mine", ("lr=0.001.zip", "there/1,2.zip"))]),
+        ("mine=a.zip+b.zip,other=c.zip", [("mine", ("a.zip", "b.zip")), ("other", ("c.zip",))]),
+        ("not/a,b.zip", [("not/a", None), ("b.zip", None)]),
+    ],
+)
+def test_a_path_may_hold_what_separates_policies(text, asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for file in ("lr=0.001.zip", "there/a,b=c+d.zip", "there/1,2.zip"):
+        (tmp_path / file).touch()
+    assert asked_policies([text]) == [(name, sources or (name,)) for name, sources in asked]
+
+
 def test_a_checkpoint_may_be_given_the_name_of_a_recipe(named):
     assert [policy.name for policy in named("ppo=a.zip+b.zip")] == ["ppo"]
 
@@ -88,6 +129,7 @@ def test_a_checkpoint_may_be_given_the_name_of_a_recipe(named):
     ("names", "sentence"),
     [
         ("best", "unknown policy 'best': choose from random"),
+        ("(no gain)=a.zip", "names in brackets are those of bounds and ablations, got the policy '(no gain)'"),
         ("mine=best+a.zip", "unknown policy 'best'"),
         ("mine=", "unknown policy ''"),
         ("=a.zip", "needs a name of its own, got '=a.zip'"),
@@ -113,7 +155,7 @@ def test_what_cannot_be_played_is_refused_in_one_sentence(named, names, sentence
 @pytest.mark.parametrize("name", ["ppo", "ppo-default"])
 def test_a_recipe_is_played_by_all_of_its_runs_that_come_with_the_package(name):
     with Progress(console=Console(quiet=True)) as progress:
-        (policy,) = named_policies(Scenario.preset("default"), name, progress)
+        (policy,) = named_policies(Scenario.preset("default"), [name], progress)
     assert (policy.name, policy.kind) == (name, "learned")
     assert [about["file"] for about in policy.trained] == [f"ppo-default-{seed}" for seed in range(3)]
     assert [about["seed"] for about in policy.trained] == [0, 1, 2]

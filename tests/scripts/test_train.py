@@ -82,7 +82,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     assert snapshot.exists()
     process.send_signal(signal.SIGINT)
     printed, complaint = process.communicate(timeout=120)
-    assert (process.returncode, complaint) == (0, "")
+    assert (process.returncode, complaint) == (130, "")
     assert "Stopped before the end; the same command goes on." in printed
     status, printed, complaint = ended(*PPO, "2048", folder=tmp_path)
     assert (status, complaint) == (0, "")

@@ -1,14 +1,14 @@
 """Model-predictive control: plan the rest of the episode on a forecast, play the first round, plan again."""
 
 import dataclasses
-import os
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
@@ -96,7 +96,7 @@ class MPC:
             delayed(planned_round)(self._scenario, episode, self._remembered(index, episode))
             for index, episode in zip(running, episodes, strict=True)
         )
-        decided = Parallel(n_jobs=min(os.cpu_count() or 1, len(episodes)))(jobs)
+        decided = shared_out(jobs, len(episodes))
         rows = [stopping_round(self._scenario)] * len(observed.state.ended)
         for index, (allocation, pair) in zip(running, decided, strict=True):
             rows[index], self._planned[index] = allocation, pair

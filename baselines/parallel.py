@@ -1,0 +1,34 @@
+"""Jobs shared out among the processes that this one may use: the only place that decides how many those are."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import joblib
+from joblib.parallel import get_active_backend
+
+
+def shared_out(jobs: Iterable[Any], num_jobs: int, num_workers: int | None = None) -> Iterator[Any]:
+    """The result of each job in turn, as soon as it and those before it are done.
+
+    Args:
+        jobs: calls that `joblib.delayed` put off.
+        num_jobs: how many those are.
+        num_workers: as for `worker_count`.
+    """
+    backend, _ = get_active_backend()
+    in_turn = getattr(backend, "supports_return_generator", False)
+    parallel = joblib.Parallel(n_jobs=worker_count(num_jobs, num_workers), return_as="generator" if in_turn else "list")
+    return iter(parallel(jobs))
+
+
+def worker_count(num_jobs: int, num_workers: int | None = None) -> int:
+    """How many processes to share `num_jobs` jobs among, at least 1, at most one for each job.
+
+    Args:
+        num_jobs: how many jobs there are.
+        num_workers: as many, whatever else is said. If None, `joblib.parallel_config` decides, by its number or by what
+            its backend has (a cluster of Ray or Dask); where that is not set either, one for each core that this
+            process may use, which its affinity or container may make fewer than the machine has.
+    """
+    _, configured = get_active_backend()
+    return max(min(joblib.effective_n_jobs(num_workers or configured or -1), num_jobs), 1)
