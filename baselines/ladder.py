@@ -3,10 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scenarios.systems import located, system_named
+from edgelearn_env.scenarios.systems import SYSTEMS, located, system_named
 from edgelearn_env.trajectory import Policy
 
 Ladder = Mapping[str, Callable[[Scenario], Policy]]
+
+
+def ladder_names() -> tuple[str, ...]:
+    """Names of the policies of all systems."""
+    ladders: list[Ladder] = [located(system.ladder) for system in SYSTEMS.values() if system.ladder]
+    return tuple(dict.fromkeys(name for ladder in ladders for name in ladder))
 
 
 def ladder_of(scenario: Scenario) -> Ladder:

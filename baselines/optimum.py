@@ -1,7 +1,7 @@
 """What every system's solver returns for a known tape: a plan, and a bound that no policy can pass."""
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -78,3 +78,6 @@ class Optimum(Protocol):
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays by name, for a file."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a reader wants of it, in plain types."""

@@ -64,10 +64,12 @@ class Column(NamedTuple):
     Attributes:
         name: its key in report files.
         symbol: its heading in tables.
+        meaning: in words.
     """
 
     name: str
     symbol: str
+    meaning: str
 
 
 @runtime_checkable
@@ -150,6 +152,9 @@ class Model(Protocol):
 
     def frame(self, trajectory: Any, episode: int, *, as_text: bool) -> np.ndarray | str:
         """One episode of a trajectory as an image, uint8 (H, W, 3), or as text."""
+
+    def figure(self, trajectory: Any, episode: int, title: str) -> Any:
+        """The same as a matplotlib figure with a title, for a file."""
 
 
 def model_of(scenario: Scenario, kernel: str = "auto", *, xp: Any = np, **placement: Any) -> Model:

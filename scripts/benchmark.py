@@ -17,8 +17,9 @@ from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.leaderboard import chance, interval, percent
-from edgelearn_env.evaluation.report import Played, Report
+from edgelearn_env.evaluation.report import Played, Report, columns_of
 from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
+from edgelearn_env.model import model_of
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import NO_BREAK, table_of
 from edgelearn_env.scenarios.scenario import Scenario
@@ -28,9 +29,13 @@ from edgelearn_env.scripts.policies import NAMES, NamedPolicy, named_policies
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Enough to tell what a freedom is worth; each ablation takes several optima a tape.
 _ABLATION_GAP = 1e-4
+
+# Heading of the column that says how episodes ended.
+_ENDS = "ended by"
 
 # Folder of the proven optima within that of the results.
 _OPTIMA = "optima"
@@ -84,10 +89,10 @@ def benchmark(
         files = _written(report, plans, played, folder)
     for table in (_table(report), *_paired_table(report, against)):
         output.table(table)
-        output.line("")
+        output.say("")
     for line in _footnotes(report, optima):
         output.print(line)
-    output.line("Wrote " + ", ".join(str(file) for file in files))
+    output.say("Wrote " + ", ".join(str(file) for file in files))
 
 
 def _played(
@@ -109,8 +114,8 @@ def _require_played(against: str | None, chosen: Sequence[NamedPolicy]) -> None:
 
 def _ablated(scenario: Scenario, tapes: Tape, workers: int | None, progress: Progress) -> Iterator[Played]:
     """The clairvoyant plan of every tape under each ablation, played in whole batches."""
-    each = [Tape(*arrays) for arrays in zip(*tapes, strict=True)]
-    jobs = (delayed(ablated_optimum)(name, scenario, tape, gap=_ABLATION_GAP) for name in ABLATIONS for tape in each)
+    each, two_stage = [Tape(*arrays) for arrays in zip(*tapes, strict=True)], TwoStageScenario.load(scenario)
+    jobs = (delayed(ablated_optimum)(name, two_stage, tape, gap=_ABLATION_GAP) for name in ABLATIONS for tape in each)
     total = len(ABLATIONS) * len(each)
     solved = shared_out(jobs, total, workers)
     plans = [found.whole_plan for found in progress.track(solved, total=total, description="solving every ablation")]
@@ -120,14 +125,11 @@ def _ablated(scenario: Scenario, tapes: Tape, workers: int | None, progress: Pro
 
 
 def _table(report: Report) -> Table:
-    budgets = report.scenario.budgets
-    title = (
-        f"{report.scenario.name}: {report.scenario.num_devices} devices, {budgets.delay_s:g} s, "
-        f"{budgets.energy_j:g} J, {report.scenario.learning.objective} bound, {len(report.seeds)} tapes"
-    )
-    headings = ("policy", "mean Φ", "gap", "95 % interval", "IQM", "M", "N", "ended by")
-    table = table_of(*headings, title=title, texts={"ended by"})
-    table.add_row("(bound)", f"{np.mean(report.bound):.4f}", "", "", "", "", "", "")
+    title = f"{report.scenario.name}: {report.scenario.in_words}, {len(report.seeds)} tapes"
+    columns = columns_of(report.scenario)
+    symbols = [column.symbol for column in columns]
+    table = table_of("policy", "mean Φ", "gap", "95 % interval", "IQM", *symbols, _ENDS, title=title, texts={_ENDS})
+    table.add_row("(bound)", f"{np.mean(report.bound):.4f}", *[""] * (len(columns) + 4))
     for played in report.played:
         gap = report.gap(played)
         table.add_row(
@@ -136,8 +138,7 @@ def _table(report: Report) -> Table:
             percent(gap.estimate),
             _in_two_lines(interval(gap)),
             percent(report.interquartile_gap(played).estimate),
-            f"{np.mean(played.num_pretrain_rounds):.0f}",
-            f"{np.mean(played.num_finetune_rounds):.0f}",
+            *(f"{np.mean(played.columns[column.name]):.0f}" for column in columns),
             _ends(played),
         )
     return table
@@ -171,11 +172,11 @@ def _footnotes(report: Report, optima: Sequence[Optimum]) -> list[str]:
     certificates = [optimum.certificate for optimum in optima]
     largest = max(certificate.gap for certificate in certificates)
     relaxed = np.mean(np.log(report.relaxed / report.bound))
+    columns = ", ".join(f"{column.symbol}: {column.meaning}" for column in columns_of(report.scenario))
     meaning = (
         "Φ: bound on the mean squared gradient norm when the episode ends; lower is better. Gap: geometric mean over "
         "tapes of Φ / proven bound, less 1, bootstrapped over tapes and training runs. IQM: the same without the best "
-        "and the worst quarter. M, N: pre-training and fine-tuning rounds. P(better): how often Φ is lower on the same "
-        "tape; a tie counts half."
+        f"and the worst quarter. {columns}. P(better): how often Φ is lower on the same tape; a tie counts half."
     )
     proof = (
         f"The bound is proven for all {certificates[0].num_pairs} pairs (M, N) of every tape: no policy can get below "
@@ -208,13 +209,13 @@ def _price_of_not_knowing(report: Report) -> list[str]:
 def _written(report: Report, plans: Trajectory, played: dict[str, list[list[Trajectory]]], out: Path) -> list[Path]:
     """Write the report and its pictures; the first tape is drawn as the clairvoyant and as the best policy play it."""
     from edgelearn_env.drawing.comparison_figure import comparison_figure
-    from edgelearn_env.two_stage.rendering import episode_figure
 
     report.save(out / "benchmark.json")
-    figures = {"comparison.png": comparison_figure(report), "clairvoyant.png": episode_figure(plans, 0, "clairvoyant")}
+    drawn = model_of(report.scenario).figure
+    figures = {"comparison.png": comparison_figure(report), "clairvoyant.png": drawn(plans, 0, "clairvoyant")}
     if played:
         best = min(played, key=lambda name: report.gap(report.named(name)).estimate)
-        figures[f"best-{name_in_a_path(Path(best).stem)}.png"] = episode_figure(played[best][0][0], 0, best)
+        figures[f"best-{name_in_a_path(Path(best).stem)}.png"] = drawn(played[best][0][0], 0, best)
     for name, figure in figures.items():
         with written_atomically(out / name) as temporary:
             figure.savefig(temporary, dpi=110)

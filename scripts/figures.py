@@ -23,8 +23,8 @@ from edgelearn_env.baselines.two_stage.ablations.study import (
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.printing.output import Output, progress_on
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 _CSV = "study.csv"
 
@@ -41,7 +41,7 @@ def figures(
 
     An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.
     """
-    scenario, output = chosen_scenario(scenario_name, changes, objective), Output()
+    scenario, output = TwoStageScenario.load(chosen_scenario(scenario_name, changes, objective)), Output()
     folder = writable_folder(out)
     wanted = [(name, float(value)) for name, sweep in SWEEPS.items() for value in sweep.values(scenario, points)]
     known = _known_points(scenario, folder / _CSV)
@@ -55,11 +55,11 @@ def figures(
         shown = [point for point in known if (point.sweep, point.value) in set(wanted)]
         files = [folder / _CSV, *_pictures(scenario, shown, folder)]
     for note in _notes(scenario, shown):
-        output.line(note)
-    output.line("Wrote " + ", ".join(str(file) for file in files))
+        output.say(note)
+    output.say("Wrote " + ", ".join(str(file) for file in files))
 
 
-def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
+def _known_points(scenario: TwoStageScenario, file: Path) -> list[StudyPoint]:
     """The points of an earlier run on the same system."""
     if not file.is_file():
         return []
@@ -72,7 +72,7 @@ def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:
         raise InvalidInputError(sentence) from error
 
 
-def _write(scenario: Scenario, points: Sequence[StudyPoint], file: Path) -> None:
+def _write(scenario: TwoStageScenario, points: Sequence[StudyPoint], file: Path) -> None:
     """The points so far, each with what names its scenario."""
     order = {name: index for index, name in enumerate((*SWEEPS, *DESIGNS))}
     rows = sorted(points, key=lambda point: (order[point.sweep], point.value, order[point.design]))
@@ -80,13 +80,13 @@ def _write(scenario: Scenario, points: Sequence[StudyPoint], file: Path) -> None
         csv.writer(lines).writerows([(*StudyPoint._fields, "scenario"), *((*row, _digest(scenario)) for row in rows)])
 
 
-def _digest(scenario: Scenario) -> str:
+def _digest(scenario: TwoStageScenario) -> str:
     """A short name that another system does not have."""
     table = json.dumps(scenario.to_dict(), default=lambda array: array.tolist(), sort_keys=True)
     return hashlib.sha256(table.encode()).hexdigest()[:12]
 
 
-def _notes(scenario: Scenario, points: Sequence[StudyPoint]) -> list[str]:
+def _notes(scenario: TwoStageScenario, points: Sequence[StudyPoint]) -> list[str]:
     """What is left out of the pictures, and why; designs that lack the same are named together."""
     lacking: dict[tuple[str, float, str], list[str]] = {}
     for point in points:
@@ -98,7 +98,7 @@ def _notes(scenario: Scenario, points: Sequence[StudyPoint]) -> list[str]:
     ]
 
 
-def _pictures(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> list[Path]:
+def _pictures(scenario: TwoStageScenario, points: Sequence[StudyPoint], out: Path) -> list[Path]:
     """Bounds against each number that was varied, and the rounds of every design against the data's gap."""
     from edgelearn_env.drawing.study_figure import Panel, study_figure
 
@@ -109,7 +109,7 @@ def _pictures(scenario: Scenario, points: Sequence[StudyPoint], out: Path) -> li
             found[design] = tuple(np.array([[point.value, getattr(point, field)] for point in chosen], dtype=float).T)
         return found
 
-    subtitle = f"{scenario.name}: {scenario.num_devices} devices, {scenario.learning.objective} bound, static channel"
+    subtitle = f"{scenario.name}: {scenario.in_words}, static channel"
     bounds = [Panel(sweep.label, "learning bound Φ", curves(name, "phi")) for name, sweep in SWEEPS.items()]
     stages = {"pre-training, M": "num_pretrain_rounds", "fine-tuning, N": "num_finetune_rounds"}
     of_joint = {label: curves("gap", field)[JOINT] for label, field in stages.items()}

@@ -27,14 +27,14 @@ def chosen_scenario(name: str, changes: Sequence[str] | None, objective: str | N
     Raises:
         InvalidInputError: an unknown preset or field, a file that cannot be read, or a value out of its limits.
     """
-    scenario = Scenario.load(name)
+    fields: dict[str, dict[str, object]] = {} if objective is None else {"learning": {"objective": objective}}
     for change in changes or ():
         field, equals, value = change.partition("=")
         part, dot, name_of_field = field.partition(".")
         if not (equals and dot):
             raise InvalidInputError(f"--set takes PART.FIELD=VALUE, such as budgets.delay_s=100, got {change!r}")
-        scenario = scenario.replace(**{part: {name_of_field: _value(value)}})
-    return scenario if objective is None else scenario.replace(learning={"objective": objective})
+        fields.setdefault(part, {})[name_of_field] = _value(value)
+    return Scenario.load(name, **fields)
 
 
 def _value(text: str) -> object:

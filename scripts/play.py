@@ -6,8 +6,8 @@ from typing import TypeVar
 import numpy as np
 from joblib import delayed
 
+from edgelearn_env.baselines.optimum import Plan
 from edgelearn_env.baselines.parallel import shared_out
-from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario

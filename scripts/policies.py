@@ -1,6 +1,7 @@
 """Policies by name: the ladder, agents that ship with the package, and checkpoint files."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,15 +15,16 @@ from edgelearn_env.agents.runs.checkpoint import (
     shipped_checkpoints,
     shipped_runs,
 )
-from edgelearn_env.baselines.two_stage.ladder import LADDER
+from edgelearn_env.baselines.ladder import ladder_names, ladder_of
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.evaluation.report import Kind
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scripts.asked_policies import AskedPolicy, asked_policies
+from edgelearn_env.scripts.asked_policies import asked_policies
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Policy
 
-NAMES = (*LADDER, *RECIPES)
+# What may be asked for, whatever the system.
+NAMES = (*ladder_names(), *RECIPES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +60,7 @@ def named_policies(
             runs that differ in more than their seeds.
         MissingExtraError: what an agent that was asked for needs is not installed.
     """
-    builders = dict(_builders(asked_policies(NAMES if wanted is None else wanted), transfer))
+    builders = dict(_builders(scenario, wanted, transfer))
     chosen = []
     for name, build in progress.track(list(builders.items()), description="preparing every policy"):
         try:
@@ -70,10 +72,14 @@ def named_policies(
     return chosen
 
 
-def _builders(asked: Sequence[AskedPolicy], transfer: bool) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
-    """What makes each policy, by name."""
+def _builders(
+    scenario: Scenario, wanted: Sequence[str] | None, transfer: bool
+) -> Iterator[tuple[str, Callable[[Scenario], NamedPolicy]]]:
+    """What makes each policy that is asked for, or each that there is, by name."""
+    ladder = ladder_of(scenario)
+    names = (*ladder, *RECIPES)
     seen: set[str] = {"clairvoyant"}
-    for policy in asked:
+    for policy in asked_policies(names if wanted is None else wanted):
         name, sources = policy
         if name in seen or not name:
             raise InvalidInputError(
@@ -82,20 +88,26 @@ def _builders(asked: Sequence[AskedPolicy], transfer: bool) -> Iterator[tuple[st
         if name.startswith("(") and name.endswith(")"):
             raise InvalidInputError(f"names in brackets are those of bounds and ablations, got the policy {name!r}")
         seen.add(name)
-        if policy.is_of_files and name in LADDER:
+        if policy.is_of_files and name in ladder:
             files = "+".join(sources)
             raise InvalidInputError(f"{name!r} is a policy that does not learn: give {files!r} another name")
-        yield name, _ladder(name) if name in LADDER else _agent(name, sources, transfer)
+        if name in ladder:
+            yield name, functools.partial(_untrained, name, ladder[name])
+        else:
+            yield name, _agent(name, sources, names, transfer)
 
 
-def _ladder(name: str) -> Callable[[Scenario], NamedPolicy]:
-    return lambda scenario: NamedPolicy(name=name, kind="online", runs=[LADDER[name](scenario)])
+def _untrained(name: str, make: Callable[[Scenario], Policy], scenario: Scenario) -> NamedPolicy:
+    """A policy of the ladder."""
+    return NamedPolicy(name=name, kind="online", runs=[make(scenario)])
 
 
-def _agent(name: str, sources: Sequence[str], transfer: bool) -> Callable[[Scenario], NamedPolicy]:
+def _agent(
+    name: str, sources: Sequence[str], names: Sequence[str], transfer: bool
+) -> Callable[[Scenario], NamedPolicy]:
     """A learned policy: all runs of a recipe that ship with the package, or those in checkpoint files."""
     for source in sources:
-        known = (*NAMES, *shipped_checkpoints())
+        known = (*names, *shipped_checkpoints())
         if source not in known and not shipped_runs(source) and not source.endswith(".zip"):
             raise InvalidInputError(
                 f"unknown policy {source!r}: choose from {', '.join(known)}, or name a checkpoint file (.zip)"

@@ -17,16 +17,16 @@ def scenarios(
     if name is not None:
         print(tomli_w.dumps(Scenario.load(name).to_dict()), end="")
         return
-    headings = ("name", "devices", "delay budget", "energy budget", "longest episode", "objective")
-    table = table_of(*headings, title="Scenario presets", texts={"objective"})
+    headings = ("name", "system", "devices", "delay budget", "energy budget", "longest episode")
+    table = table_of(*headings, title="Scenario presets", texts={"system"})
     for scenario in map(Scenario.preset, Scenario.presets()):
         budgets = scenario.budgets
         table.add_row(
             scenario.name,
+            scenario.system,
             str(scenario.num_devices),
             f"{budgets.delay_s:g} s",
             f"{budgets.energy_j:g} J",
             f"{budgets.max_rounds} rounds",
-            scenario.learning.objective,
         )
     Output().table(table)

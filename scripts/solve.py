@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -11,17 +11,18 @@ from rich.table import Table
 from edgelearn_env.baselines.clairvoyance import clairvoyant
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import SOLVERS
-from edgelearn_env.baselines.two_stage.model.plan import Plan
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.evaluation.report import versions
+from edgelearn_env.evaluation.report import columns_of, versions
 from edgelearn_env.files import writable_folder, written_atomically
+from edgelearn_env.model import model_of
 from edgelearn_env.printing.output import Output
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.trajectory import rollout
+from edgelearn_env.trajectory import Trajectory, rollout
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 def solve(
@@ -36,31 +37,32 @@ def solve(
     out: Annotated[Path, typer.Option(help="Folder for optimum.json and optimum.png.")] = Path("results"),
 ) -> None:
     """Solve one tape to proven optimality over all numbers of rounds."""
-    from edgelearn_env.two_stage.rendering import episode_figure
-
     scenario = chosen_scenario(scenario_name, changes, objective)
     known = _tape(scenario, seed, tape, gains, harvest)
     output, folder = Output(), writable_folder(out)
     start_s = time.perf_counter()
     with output.status("solving"):
         optimum = clairvoyant(scenario, known, solver=solver)
-    table = _table(scenario, optimum, time.perf_counter() - start_s)
+    seconds, played = time.perf_counter() - start_s, rollout(scenario, known, optimum.whole_plan)
+    about = {"scenario": scenario.to_dict(), "versions": versions()}
     with written_atomically(folder / "optimum.json") as temporary:
-        temporary.write_text(json.dumps(_as_dict(scenario, optimum), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(about | optimum.to_dict(), indent=1) + "\n", encoding="utf-8")
     with written_atomically(folder / "optimum.png") as temporary:
-        episode_figure(rollout(scenario, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
-    output.table(table)
-    if not optimum.num_finetune_rounds:
+        model_of(scenario).figure(played, 0, "optimum in whole batches").savefig(temporary)
+    output.table(_table(optimum, played, seconds))
+    if not played.num_finetune_rounds[0]:
         _say_if_no_round_fits(scenario, output)
-    output.line(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
+    output.say(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
 
 
 def _say_if_no_round_fits(scenario: Scenario, output: Output) -> None:
     """Which budget is too small for fine-tuning at all, if that is why there is none."""
+    if not isinstance(scenario, TwoStageScenario):
+        return
     try:
         require_one_round(scenario)
     except InvalidInputError as error:
-        output.line(f"No fine-tuning: {error}")
+        output.say(f"No fine-tuning: {error}")
 
 
 def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, harvest: Path | None) -> Tape:
@@ -74,16 +76,16 @@ def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, 
     return sample_tape(scenario, seed) if file is None else Tape.load(file).checked(scenario)
 
 
-def _table(scenario: Scenario, optimum: Optimum, seconds: float) -> Table:
-    certificate = optimum.certificate
-    table = table_of("the optimum", "", title=f"{scenario.name}: {scenario.learning.objective} bound", texts={""})
+def _table(optimum: Optimum, played: Trajectory, seconds: float) -> Table:
+    certificate, scenario = optimum.certificate, played.scenario
+    table = table_of("the optimum", "", title=f"{scenario.name}: {scenario.in_words}", texts={""})
+    counts = {column: played.summary[column.name][0] for column in columns_of(scenario)}
     rows = {
         "Φ, real-valued batches": f"{optimum.value:.6f}",
         "proven lower bound": f"{optimum.bound:.6f}",
         "gap": f"{certificate.gap:.1e} ({certificate.label})",
         "Φ, whole batches": f"{optimum.achieved:.6f} ({optimum.achieved / optimum.bound - 1:+.2%})",
-        "pre-training rounds M": str(optimum.num_pretrain_rounds),
-        "fine-tuning rounds N": str(optimum.num_finetune_rounds),
+        **{f"{column.meaning} {column.symbol}": f"{count:.0f}" for column, count in counts.items()},
         "pairs (M, N) proven": f"{certificate.num_pairs}, of which {certificate.num_solved} solved",
         "residual of the replayed plan": f"{certificate.residual:.1e}",
         "time": f"{seconds:.1f} s",
@@ -91,30 +93,3 @@ def _table(scenario: Scenario, optimum: Optimum, seconds: float) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
-
-
-def _as_dict(scenario: Scenario, optimum: Optimum) -> dict[str, Any]:
-    certificate = optimum.certificate
-    return {
-        "scenario": scenario.to_dict(),
-        "versions": versions(),
-        "value": optimum.value,
-        "bound": optimum.bound,
-        "achieved": optimum.achieved,
-        "certificate": {
-            name: getattr(certificate, name) for name in ("gap", "residual", "num_pairs", "num_solved", "label")
-        },
-        "plan": _plan_as_dict(optimum.plan),
-        "whole_plan": _plan_as_dict(optimum.whole_plan),
-    }
-
-
-def _plan_as_dict(plan: Plan) -> dict[str, Any]:
-    """The decisions of each stage, without those for the stage that is not played."""
-    num_pretrain, allocations = plan.num_pretrain_rounds, plan.allocations
-    return {
-        "num_pretrain_rounds": num_pretrain,
-        "num_finetune_rounds": plan.num_finetune_rounds,
-        **{name: getattr(allocations, name)[:num_pretrain].tolist() for name in ("server_freq_hz", "server_batch")},
-        **{name: getattr(allocations, name)[num_pretrain:-1].tolist() for name in ("freq_hz", "power_w", "batch")},
-    }

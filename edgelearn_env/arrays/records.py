@@ -1,6 +1,6 @@
 """Records: nested tuples of arrays that share their leading axes, such as State, Outcome, or a round of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Record = Any
@@ -13,6 +13,15 @@ def mapped(change: Callable[..., Any], *records: Record) -> Record:
         return change(*records)
     fields = [mapped(change, *arrays) for arrays in zip(*records, strict=True)]
     return first._make(fields) if hasattr(first, "_make") else tuple(fields)
+
+
+def arrays_of(record: Record) -> Iterator[Any]:
+    """The arrays of a record, one after the other."""
+    for field in record:
+        if isinstance(field, tuple):
+            yield from arrays_of(field)
+        else:
+            yield field
 
 
 def write_rows(record: Record, rows: Any, values: Record) -> None:

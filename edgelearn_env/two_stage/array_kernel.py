@@ -28,7 +28,10 @@ class ArrayModel:
         placement: may hold their `device=`.
     """
 
-    columns: tuple[Column, ...] = (Column("num_pretrain_rounds", "M"), Column("num_finetune_rounds", "N"))
+    columns: tuple[Column, ...] = (
+        Column("num_pretrain_rounds", "M", "pre-training rounds"),
+        Column("num_finetune_rounds", "N", "fine-tuning rounds"),
+    )
 
     def __init__(self, scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> None:
         self.scenario = scenario
@@ -110,3 +113,9 @@ class ArrayModel:
         from edgelearn_env.two_stage import rendering
 
         return rendering.ansi(trajectory, episode) if as_text else rendering.rgb_array(trajectory, episode)
+
+    def figure(self, trajectory: Trajectory, episode: int, title: str) -> Any:
+        """One episode as `rendering.episode_figure` draws it."""
+        from edgelearn_env.two_stage import rendering
+
+        return rendering.episode_figure(trajectory, episode, title)

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgelearn_env.arrays.records import arrays_of
+from edgelearn_env.model import model_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.timing import seconds_of
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state
-from edgelearn_env.two_stage.encoding import Codec
 
 # Far more than any cache holds.
 _COPIED_BYTES = 2**28
@@ -21,8 +20,8 @@ def least_step_bytes(scenario: Scenario) -> int:
     The state is read and written; the tape's row (gain and harvest of K devices, float64) and the float32 action are
     read; the float32 observation is written; each once.
     """
-    codec, state = Codec.of(scenario), initial_state(constants_of(scenario), 1)
-    of_state = sum(array.nbytes for array in (*state[:-1], *state.bound_terms))
+    model = model_of(scenario, "numpy")
+    codec, of_state = model.codec, sum(array.nbytes for array in arrays_of(model.initial_state(1)))
     of_row = 2 * scenario.num_devices * np.dtype(np.float64).itemsize
     return 2 * of_state + of_row + (codec.action_size + codec.observation_size) * np.dtype(np.float32).itemsize
 

@@ -40,7 +40,7 @@ def play_sb3(scenario: Scenario, num_envs: int) -> Play:
     """Of ours through Stable-Baselines3's interface, which has to be installed."""
     from edgelearn_env.envs.sb3 import NativeVecEnv
 
-    envs = NativeVecEnv([lambda: gymnasium.make("EdgeLearn/TwoStage-v0", scenario=scenario)] * num_envs)
+    envs = NativeVecEnv([lambda: gymnasium.make(scenario.environment, scenario=scenario)] * num_envs)
     envs.reset()
     return functools.partial(_stepped, envs.step, _actions(batch_space(envs.action_space, num_envs)), num_envs)
 
@@ -49,9 +49,9 @@ def play_tensors(scenario: Scenario, num_envs: int, device: str) -> Play:
     """Of ours as tensors on a device, actions included; torch has to be installed. Ends once the device is done."""
     import torch
 
-    from edgelearn_env.two_stage.tensor_env import TwoStageTorch
+    from edgelearn_env.envs.tensors import TensorEnv
 
-    envs = TwoStageTorch(num_envs, scenario, device=device)
+    envs = TensorEnv(num_envs, scenario, device=device)
     envs.reset(seed=0)
     generator = torch.Generator(device).manual_seed(0)
     shape = (NUM_ACTIONS, num_envs, envs.codec.action_size)

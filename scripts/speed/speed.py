@@ -15,6 +15,7 @@ from edgelearn_env.scripts.speed.timed_decisions import timed_decisions
 from edgelearn_env.scripts.speed.timed_designs import timed_designs
 from edgelearn_env.scripts.speed.timed_environments import timed_environments
 from edgelearn_env.scripts.speed.timed_optimum import timed_optimum
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class Part(StrEnum):
@@ -42,7 +43,7 @@ def speed(
     scenario = chosen_scenario(scenario_name, changes, objective)
     output = Output()
     cores = f"{cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    output.line(f"{scenario.name}: {scenario.num_devices} devices; {cores}")
+    output.say(f"{scenario.name}: {scenario.num_devices} devices; {cores}")
     with progress_on(output, transient=True) as progress:
         for part in _possible() if only is None else [only]:
             if part is Part.ENVIRONMENTS:
@@ -54,11 +55,11 @@ def speed(
             elif part is Part.DECISIONS:
                 table = timed_decisions(scenario, progress)
             elif part is Part.DESIGNS:
-                table = timed_designs(scenario, progress)
+                table = timed_designs(TwoStageScenario.load(scenario), progress)
             else:
-                table = timed_optimum(scenario, tapes, pairs, progress)
+                table = timed_optimum(TwoStageScenario.load(scenario), tapes, pairs, progress)
             output.table(table)
-            output.line("")
+            output.say("")
 
 
 def _possible() -> list[Part]:

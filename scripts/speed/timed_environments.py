@@ -13,8 +13,6 @@ from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least
 from edgelearn_env.scripts.speed.random_play import Play, play_sb3, play_single, play_tensors, play_vector
 from edgelearn_env.scripts.speed.timing import seconds_of
 
-_TWO_STAGE = "EdgeLearn/TwoStage-v0"
-
 
 def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float = 0.5, repeats: int = 7) -> Table:
     """Steps a second of random play, autoreset included: median and range of several turns.
@@ -26,7 +24,7 @@ def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float
         repeats: turns of each form; all forms take turns, so that a busy moment hits all alike.
     """
     on_host, on_gpu, others = _on_host(scenario), _on_gpu(scenario), _others()
-    plays = {"single": play_single(gymnasium.make(_TWO_STAGE, scenario=scenario))} | on_host | on_gpu | others
+    plays = {"single": play_single(gymnasium.make(scenario.environment, scenario=scenario))} | on_host | on_gpu | others
     rates: dict[str, list[float]] = {label: [] for label in plays}
     for play in plays.values():
         play()
@@ -64,7 +62,12 @@ def _on_host(scenario: Scenario) -> dict[str, Play]:
         for kernel in ("compiled", "numpy") if importlib.util.find_spec("numba") else ("numpy",):
             for mode in ("NextStep", "SameStep"):
                 envs = gymnasium.make_vec(
-                    _TWO_STAGE, num_envs, "vector_entry_point", scenario=scenario, autoreset_mode=mode, kernel=kernel
+                    scenario.environment,
+                    num_envs,
+                    "vector_entry_point",
+                    scenario=scenario,
+                    autoreset_mode=mode,
+                    kernel=kernel,
                 )
                 forms[f"vector, {num_envs}, {mode}, {kernel}"] = play_vector(envs)
     if importlib.util.find_spec("stable_baselines3"):

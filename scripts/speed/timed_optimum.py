@@ -1,5 +1,7 @@
 """How long the proven optimum of a tape takes, against solving every pair (M, N) of it."""
 
+import functools
+
 import numpy as np
 from rich.progress import Progress
 from rich.table import Table
@@ -9,20 +11,20 @@ from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.printing.tables import table_of
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.timing import seconds_of
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
-def timed_optimum(scenario: Scenario, num_tapes: int, num_pairs: int, progress: Progress) -> Table:
+def timed_optimum(scenario: TwoStageScenario, num_tapes: int, num_pairs: int, progress: Progress) -> Table:
     """Time to prove the optimum of each of some tapes; that of the grid is extrapolated from some of its pairs."""
     tapes = [sample_tape(scenario, seed) for seed in test_seeds(num_tapes)]
     # The first solve of a process loads the solver.
-    clairvoyant(Scenario.preset("tiny"), sample_tape(Scenario.preset("tiny"), 0))
+    clairvoyant(TwoStageScenario.preset("tiny"), sample_tape(TwoStageScenario.preset("tiny"), 0))
     proven_s, certificates = [], []
     for tape in progress.track(tapes, description="proving optima"):
-        elapsed_s, optimum = seconds_of(lambda tape=tape: clairvoyant(scenario, tape))
+        elapsed_s, optimum = seconds_of(functools.partial(clairvoyant, scenario, tape))
         proven_s.append(elapsed_s)
         certificates.append(optimum.certificate)
     reach = _pairs_in_reach(scenario, tapes[0])
@@ -41,16 +43,16 @@ def timed_optimum(scenario: Scenario, num_tapes: int, num_pairs: int, progress: 
     return table
 
 
-def _pairs_in_reach(scenario: Scenario, tape: Tape) -> np.ndarray:
+def _pairs_in_reach(scenario: TwoStageScenario, tape: Tape) -> np.ndarray:
     """The pairs that budgets and batteries do not rule out by themselves, less the one without any round, (P, 2)."""
     return np.argwhere(within_reach(_episode(scenario, tape, 0, scenario.budgets.max_rounds)))[1:]
 
 
-def _solve_s(scenario: Scenario, tape: Tape, num_pretrain: int, num_finetune: int) -> float:
+def _solve_s(scenario: TwoStageScenario, tape: Tape, num_pretrain: int, num_finetune: int) -> float:
     return seconds_of(lambda: EpisodeProgram(_episode(scenario, tape, int(num_pretrain), int(num_finetune))).solve())[0]
 
 
-def _episode(scenario: Scenario, tape: Tape, num_pretrain: int, num_finetune: int) -> PlannedEpisode:
+def _episode(scenario: TwoStageScenario, tape: Tape, num_pretrain: int, num_finetune: int) -> PlannedEpisode:
     return PlannedEpisode(
         scenario=scenario, tape=tape, num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune
     )

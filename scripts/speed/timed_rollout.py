@@ -1,6 +1,7 @@
 """What share of PPO's time the environment takes, in the configuration of our own recipe."""
 
 import time
+from typing import cast
 
 import numpy as np
 from rich.progress import Progress
@@ -13,7 +14,7 @@ from edgelearn_env.scripts.speed.timing import seconds_of
 
 import torch  # isort: skip
 from stable_baselines3.common.callbacks import BaseCallback  # isort: skip
-from stable_baselines3.common.vec_env import VecEnvWrapper  # isort: skip
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper  # isort: skip
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn  # isort: skip
 
 
@@ -76,7 +77,7 @@ def timed_rollout(config: PPOConfig, progress: Progress, *, num_rollouts: int = 
     torch.set_num_threads(config.num_threads)
     try:
         ppo = algorithm(config)
-        envs = _Clocked(ppo.get_env())
+        envs = _Clocked(cast(VecEnv, ppo.env))
         ppo.set_env(envs)
         clock = _Clock(envs, progress, num_rollouts)
         ppo.learn(num_rollouts * config.num_envs * config.rollout_steps, callback=clock)

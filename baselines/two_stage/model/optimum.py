@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,6 +54,18 @@ class TwoStageOptimum:
         about = {"certificate": dataclasses.asdict(self.certificate), "value": self.value, "achieved": self.achieved}
         plans = {f"{name}.{part}": array for name in _PLANS for part, array in getattr(self, name).to_arrays().items()}
         return {"about": np.array(json.dumps(about)), **plans}
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a reader wants of it, in plain types: values, certificate, and the decisions of both plans."""
+        parts = ("gap", "residual", "num_pairs", "num_solved", "label")
+        return {
+            "value": self.value,
+            "bound": self.bound,
+            "achieved": self.achieved,
+            "certificate": {name: getattr(self.certificate, name) for name in parts},
+            "plan": self.plan.to_dict(),
+            "whole_plan": self.whole_plan.to_dict(),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:

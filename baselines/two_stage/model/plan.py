@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -52,6 +52,16 @@ class Plan:
         """All of it as arrays by name, for a file; `from_arrays` is the inverse."""
         rounds = np.array([self.num_pretrain_rounds, self.num_finetune_rounds])
         return {"rounds": rounds, **self.allocations._asdict()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decisions of each stage in plain types, without those for the stage that is not played."""
+        count, decided = self.num_pretrain_rounds, self.allocations
+        return {
+            "num_pretrain_rounds": count,
+            "num_finetune_rounds": self.num_finetune_rounds,
+            **{name: getattr(decided, name)[:count].tolist() for name in ("server_freq_hz", "server_batch")},
+            **{name: getattr(decided, name)[count:-1].tolist() for name in ("freq_hz", "power_w", "batch")},
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
