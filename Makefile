@@ -37,7 +37,9 @@ test-rl-zoo test-rllib: test-%: constraints-%.txt
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	rm -rf .types && mkdir -p .types/edgelearn_env
+	ln -s $(CURDIR)/edgelearn_env/* $(addprefix $(CURDIR)/,agents baselines scripts) .types/edgelearn_env
+	cd .types && $(CURDIR)/$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p edgelearn_env
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
