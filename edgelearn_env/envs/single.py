@@ -87,7 +87,7 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self.render_mode != "human":
             return frame
         if self._window is None:
-            from edgelearn_env.drawing.window import Window
+            from edgelearn_env.envs.window import Window
 
             self._window = Window()
         self._window.show(frame)

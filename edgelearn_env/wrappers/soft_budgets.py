@@ -17,7 +17,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 class SoftBudgets(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray], RecordConstructorArgs):
     """Reports in `info` what a round costs beyond soft budgets of time and energy.
 
-    In `TwoStageEnv` budgets are hard: a round that would pass one ends the episode. Here the scenario's budgets are the
+    Budgets are hard: a round that would pass one ends the episode. Here the scenario's budgets are the
     outer limits, which stay hard, and episodes play on beyond nominal budgets inside of them, at a cost. With the
     excess c(x) = max(0, x / nominal - 1), a round that takes time and energy from one level to the next costs
 
@@ -44,7 +44,7 @@ class SoftBudgets(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     ```
 
     Args:
-        env: a `TwoStageEnv`, maybe in wrappers.
+        env: an environment of this package, maybe in wrappers.
         delay_s: nominal delay budget, s; at most the scenario's.
         energy_j: nominal energy budget, J; at most the scenario's.
 
@@ -75,9 +75,10 @@ class SoftBudgets(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             budgets: changes of the scenario's budgets, made before they are relaxed.
             **kwargs: other arguments of `gymnasium.make`.
         """
-        loaded = Scenario.load(scenario, budgets=budgets or {})
+        changes = dict(budgets or {})
+        loaded = Scenario.load(scenario, budgets=changes)
         soft, hard = _relaxed(slack, loaded)
-        return cls(gymnasium.make(loaded.environment, scenario=loaded, budgets=hard, **kwargs), **soft)
+        return cls(gymnasium.make(loaded.environment, scenario=scenario, budgets=changes | hard, **kwargs), **soft)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -101,7 +102,7 @@ class VectorSoftBudgets(gymnasium.vector.VectorWrapper, RecordConstructorArgs):
     Where an environment is reset in the same step, the costs of its last round are in `info["final_info"]`.
 
     Args:
-        env: a `TwoStageVectorEnv`, maybe in wrappers.
+        env: a native vector environment of this package, maybe in wrappers.
         delay_s: nominal delay budget, s; at most the scenario's.
         energy_j: nominal energy budget, J; at most the scenario's.
 
@@ -130,9 +131,11 @@ class VectorSoftBudgets(gymnasium.vector.VectorWrapper, RecordConstructorArgs):
         **kwargs: Any,
     ) -> Self:
         """`num_envs` environments in which the budgets of a scenario are soft; see `SoftBudgets.relaxing`."""
-        loaded = Scenario.load(scenario, budgets=budgets or {})
+        changes = dict(budgets or {})
+        loaded = Scenario.load(scenario, budgets=changes)
         soft, hard = _relaxed(slack, loaded)
-        envs = gymnasium.make_vec(loaded.environment, num_envs=num_envs, scenario=loaded, budgets=hard, **kwargs)
+        choices = {"num_envs": num_envs, "scenario": scenario, "budgets": changes | hard}
+        envs = gymnasium.make_vec(loaded.environment, **choices, **kwargs)
         return cls(envs, **soft)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -172,7 +175,7 @@ def _excess_added(used: Any, just_used: Any, budget: float) -> Any:
 def _within(env: Any, kind: type[Any], **nominal: float) -> dict[str, float]:
     """The nominal budgets, once they are known to lie within the hard ones of an environment of that kind."""
     if not isinstance(env.unwrapped, kind):
-        raise InvalidInputError(f"env must be a {kind.__name__}, maybe in wrappers, got {env.unwrapped}")
+        raise InvalidInputError(f"env must be an environment of this package, maybe in wrappers, got {env.unwrapped}")
     for name, value in nominal.items():
         hard = getattr(env.unwrapped.scenario.budgets, name)
         if not 0 < value <= hard:

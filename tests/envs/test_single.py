@@ -375,7 +375,7 @@ def test_a_window_follows_reset_and_step_by_itself_and_closes_twice(monkeypatch:
         def close(self) -> None:
             shown.append("closed")
 
-    monkeypatch.setattr("edgelearn_env.drawing.window.Window", Window)
+    monkeypatch.setattr("edgelearn_env.envs.window.Window", Window)
     env = TwoStageEnv("tiny", render_mode="human")
     env.reset(seed=0)
     env.step(gentle(env, finetune=True))

@@ -245,7 +245,11 @@ def test_the_slack_must_be_a_factor_of_at_least_one(slack: float):
 
 
 def test_other_environments_are_refused():
-    with pytest.raises(InvalidInputError, match=r"^env must be a TwoStageEnv, maybe in wrappers, got .*CartPole"):
+    with pytest.raises(
+        InvalidInputError, match=r"^env must be an environment of this package, maybe in wrappers, got .*CartPole"
+    ):
         SoftBudgets(gymnasium.make("CartPole-v1"), **NOMINAL)
-    with pytest.raises(InvalidInputError, match=r"^env must be a TwoStageVectorEnv, maybe in wrappers, got SyncVector"):
+    with pytest.raises(
+        InvalidInputError, match=r"^env must be an environment of this package, maybe in wrappers, got SyncVector"
+    ):
         VectorSoftBudgets(SyncVectorEnv([lambda: TwoStageEnv("tiny")]), **NOMINAL)

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from edgelearn_env.drawing.window import Window
+from edgelearn_env.envs.window import Window
 from edgelearn_env.errors import MissingExtraError
 
 needs_pygame = pytest.mark.skipif(importlib.util.find_spec("pygame") is None, reason="needs pygame")
