@@ -13,6 +13,7 @@ from edgelearn_env.registration import register_environments
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, Trajectory, rollout
+from edgelearn_env.two_stage.bounds import BOUNDS, FinetuneBound, LearningBound, LearningConstants
 from edgelearn_env.two_stage.records import Allocation, Outcome, State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from edgelearn_env.two_stage.tensor_env import TwoStageTorch
 
 __all__ = [
+    "BOUNDS",
     "END_REASONS",
     "Allocation",
     "EdgeLearnError",
+    "FinetuneBound",
     "InvalidInputError",
+    "LearningBound",
+    "LearningConstants",
     "MissingExtraError",
     "Model",
     "Observed",

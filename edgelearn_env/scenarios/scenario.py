@@ -7,6 +7,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -93,8 +94,7 @@ class Scenario:
     @classmethod
     def presets(cls) -> tuple[str, ...]:
         """Names of the presets that ship with the package, those of all systems."""
-        files = (file.name for system in SYSTEMS.values() for file in resources.files(system.presets).iterdir())
-        return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+        return tuple(sorted(_preset_files()))
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -186,11 +186,17 @@ def size_and_budgets(scenario: Scenario) -> str:
 
 def _preset_tables(name: Any) -> dict[str, Any]:
     """What the file of a preset says."""
-    for system in SYSTEMS.values():
-        file = resources.files(system.presets) / f"{name}.toml"
-        if name in Scenario.presets() and file.is_file():
-            return tomllib.loads(file.read_text(encoding="utf-8"))
-    raise InvalidInputError(f"unknown scenario preset {name!r}: choose one of {', '.join(Scenario.presets())}")
+    files = _preset_files()
+    if name not in files:
+        raise InvalidInputError(f"unknown scenario preset {name!r}: choose one of {', '.join(sorted(files))}")
+    return tomllib.loads(files[name].read_text(encoding="utf-8"))
+
+
+def _preset_files() -> dict[Any, Traversable]:
+    """The files of all presets by their names."""
+    folders = [resources.files(system.presets) for system in SYSTEMS.values() if system.presets]
+    files = [file for folder in folders for file in folder.iterdir() if file.name.endswith(".toml")]
+    return {file.name.removesuffix(".toml"): file for file in files}
 
 
 def _merged(tables: Tables, changes: Tables) -> dict[str, Any]:

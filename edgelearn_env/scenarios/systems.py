@@ -15,10 +15,10 @@ class System(NamedTuple):
     Attributes:
         environment: id of its environment, as Gymnasium knows it.
         scenario: its subclass of `Scenario`.
-        presets: package that holds its presets as TOML files.
         model: makes the model that plays a scenario, called as `model.model_of`.
         single, vector: the environment's two forms.
         tensors: the form on tensors.
+        presets: package that holds its presets as TOML files; empty without any.
         ladder: its policies that need no learning, by name; empty without any.
         optimum: its solver for a known tape, called as `baselines.clairvoyant`; empty without one.
         optimum_record: class of what that returns, with `to_arrays` and `from_arrays`.
@@ -26,11 +26,11 @@ class System(NamedTuple):
 
     environment: str
     scenario: str
-    presets: str
     model: str
     single: str
     vector: str
     tensors: str
+    presets: str = ""
     ladder: str = ""
     optimum: str = ""
     optimum_record: str = ""
