@@ -43,12 +43,13 @@ def solve(
     start_s = time.perf_counter()
     with output.status("solving"):
         optimum = clairvoyant(scenario, known, solver=solver)
-    table = _table(scenario, optimum, time.perf_counter() - start_s)
-    with written_atomically(folder / "optimum.json") as temporary:
-        temporary.write_text(json.dumps(_as_dict(scenario, optimum), indent=1) + "\n", encoding="utf-8")
-    with written_atomically(folder / "optimum.png") as temporary:
-        episode_figure(rollout(scenario, known, optimum.whole_plan), 0, "optimum in whole batches").savefig(temporary)
-    output.table(table)
+        seconds = time.perf_counter() - start_s
+        figure = episode_figure(rollout(scenario, known, optimum.whole_plan), 0, "optimum in whole batches")
+        with written_atomically(folder / "optimum.json") as temporary:
+            temporary.write_text(json.dumps(_as_dict(scenario, optimum), indent=1) + "\n", encoding="utf-8")
+        with written_atomically(folder / "optimum.png") as temporary:
+            figure.savefig(temporary)
+    output.table(_table(scenario, optimum, seconds))
     if not optimum.num_finetune_rounds:
         _say_if_no_round_fits(scenario, output)
     output.line(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
