@@ -84,10 +84,10 @@ def benchmark(
         files = _written(report, plans, played, folder)
     for table in (_table(report), *_paired_table(report, against)):
         output.table(table)
-        output.line("")
+        output.say("")
     for line in _footnotes(report, optima):
         output.print(line)
-    output.line("Wrote " + ", ".join(str(file) for file in files))
+    output.say("Wrote " + ", ".join(str(file) for file in files))
 
 
 def _played(

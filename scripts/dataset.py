@@ -49,7 +49,7 @@ def dataset(
         create_minari_dataset(name, scenario, seeds, recorded, policy)
     rounds = sum(len(episode.rewards) for episode in recorded)
     mean = np.mean([np.sum(episode.rewards) for episode in recorded])
-    output.line(f"Wrote {name}: {episodes} episodes, {rounds} rounds, mean return {mean:.4f}")
+    output.say(f"Wrote {name}: {episodes} episodes, {rounds} rounds, mean return {mean:.4f}")
 
 
 def _policy(name: str, scenario: Scenario, tapes: Tape, workers: int | None, progress: Progress) -> Policy:

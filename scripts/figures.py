@@ -55,8 +55,8 @@ def figures(
         shown = [point for point in known if (point.sweep, point.value) in set(wanted)]
         files = [folder / _CSV, *_pictures(scenario, shown, folder)]
     for note in _notes(scenario, shown):
-        output.line(note)
-    output.line("Wrote " + ", ".join(str(file) for file in files))
+        output.say(note)
+    output.say("Wrote " + ", ".join(str(file) for file in files))
 
 
 def _known_points(scenario: Scenario, file: Path) -> list[StudyPoint]:

@@ -52,7 +52,7 @@ def solve(
     output.table(_table(scenario, optimum, seconds))
     if not optimum.num_finetune_rounds:
         _say_if_no_round_fits(scenario, output)
-    output.line(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
+    output.say(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
 
 
 def _say_if_no_round_fits(scenario: Scenario, output: Output) -> None:
@@ -60,7 +60,7 @@ def _say_if_no_round_fits(scenario: Scenario, output: Output) -> None:
     try:
         require_one_round(scenario)
     except InvalidInputError as error:
-        output.line(f"No fine-tuning: {error}")
+        output.say(f"No fine-tuning: {error}")
 
 
 def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, harvest: Path | None) -> Tape:

@@ -61,8 +61,8 @@ def curve_figure(title: str, curves: Sequence[Curve], beside: Mapping[str, float
     highest = max(min(float(np.max(objective)), _RUNAWAY * float(np.max(objective[:, 0]))), *beside.values())
     for name, value in beside.items():
         axes.axhline(value, color="#444444", linestyle=":", linewidth=1.2)
-        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
-        axes.annotate(name, (1.0, value), **place, fontsize=8, parse_math=False)
+        label = axes.annotate(name, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+        label.set(fontsize=8, parse_math=False)
     lowest = min(float(np.min(objective)), *beside.values())
     axes.set_ylim(0.98 * lowest, 1.02 * highest)
     axes.set_title(title, parse_math=False)

@@ -36,7 +36,7 @@ class Output(Console):
         """Print a table without breaking a word or a number, whatever the width."""
         self.print(fitted(table, self.width, self.encoding))
 
-    def line(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Print one line, which only the terminal breaks, so that a path can be copied."""
         self.print(text, soft_wrap=True)
 

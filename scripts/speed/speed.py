@@ -42,7 +42,7 @@ def speed(
     scenario = chosen_scenario(scenario_name, changes, objective)
     output = Output()
     cores = f"{cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    output.line(f"{scenario.name}: {scenario.num_devices} devices; {cores}")
+    output.say(f"{scenario.name}: {scenario.num_devices} devices; {cores}")
     with progress_on(output, transient=True) as progress:
         for part in _possible() if only is None else [only]:
             if part is Part.ENVIRONMENTS:
@@ -58,7 +58,7 @@ def speed(
             else:
                 table = timed_optimum(scenario, tapes, pairs, progress)
             output.table(table)
-            output.line("")
+            output.say("")
 
 
 def _possible() -> list[Part]:

@@ -33,7 +33,7 @@ def bytes_written(monkeypatch):
 def test_text_is_printed_as_it_is(bytes_written, text):
     content = bytes_written("utf-8")
     output = Output()
-    output.line(text)
+    output.say(text)
     output.print(text)
     with progress_on(output) as progress:
         list(progress.track([1], description=f"playing {text}"))
@@ -57,11 +57,25 @@ def test_on_a_terminal_a_line_ends_where_it_does(monkeypatch):
     assert max(map(len, sys.stdout.getvalue().splitlines())) <= 44
 
 
+def test_a_bar_and_a_status_are_shown_on_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    output = Output(60)
+    with progress_on(output) as progress:
+        assert list(progress.track([1, 2], description="playing [/b]")) == [1, 2]
+    with output.status("solving"):
+        output.say("done")
+    printed = sys.stdout.getvalue()
+    assert "playing [/b]" in printed
+    assert "2/2" in printed
+    assert "done" in printed
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp932"])
 def test_what_an_encoding_lacks_is_spelled_out(bytes_written, encoding):
     content = bytes_written(encoding)
     never_failing_output()
-    Output().line("Φ of 名, ━│╭…\udce9")
+    Output().say("Φ of 名, ━│╭…\udce9")
     print("Φ", "\udce9")
     printed = content.getvalue().decode(encoding)
     assert "\udce9" not in printed
@@ -77,5 +91,5 @@ def test_letters_that_there_are_stay():
 def test_undecodable_names_of_files_are_printed_with_question_marks(bytes_written):
     content = bytes_written("utf-8")
     never_failing_output()
-    Output().line("caf\udce9")
+    Output().say("caf\udce9")
     assert content.getvalue() == b"caf?\n"
