@@ -43,12 +43,13 @@ def solve(
     start_s = time.perf_counter()
     with output.status("solving"):
         optimum = clairvoyant(scenario, known, solver=solver)
-    seconds, played = time.perf_counter() - start_s, rollout(scenario, known, optimum.whole_plan)
-    about = {"scenario": scenario.to_dict(), "versions": versions()}
-    with written_atomically(folder / "optimum.json") as temporary:
-        temporary.write_text(json.dumps(about | optimum.to_dict(), indent=1) + "\n", encoding="utf-8")
-    with written_atomically(folder / "optimum.png") as temporary:
-        model_of(scenario).figure(played, 0, "optimum in whole batches").savefig(temporary)
+        seconds, played = time.perf_counter() - start_s, rollout(scenario, known, optimum.whole_plan)
+        about = {"scenario": scenario.to_dict(), "versions": versions()}
+        figure = model_of(scenario).figure(played, 0, "optimum in whole batches")
+        with written_atomically(folder / "optimum.json") as temporary:
+            temporary.write_text(json.dumps(about | optimum.to_dict(), indent=1) + "\n", encoding="utf-8")
+        with written_atomically(folder / "optimum.png") as temporary:
+            figure.savefig(temporary)
     output.table(_table(optimum, played, seconds))
     if not played.num_finetune_rounds[0]:
         _say_if_no_round_fits(scenario, output)

@@ -1,7 +1,7 @@
 """The training curve of a recipe over several seeds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -61,8 +61,8 @@ def curve_figure(title: str, curves: Sequence[Curve], beside: Mapping[str, float
     highest = max(min(float(np.max(objective)), _RUNAWAY * float(np.max(objective[:, 0]))), *beside.values())
     for name, value in beside.items():
         axes.axhline(value, color="#444444", linestyle=":", linewidth=1.2)
-        style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 8, "parse_math": False}
-        axes.annotate(name, (1.0, value), xycoords=("axes fraction", "data"), **style)
+        label = axes.annotate(name, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+        label.set(fontsize=8, parse_math=False)
     lowest = min(float(np.min(objective)), *beside.values())
     axes.set_ylim(0.98 * lowest, 1.02 * highest)
     axes.set_title(title, parse_math=False)

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -103,3 +104,25 @@ def test_a_scenario_of_another_name_is_the_same_scenario(tiny, reports):
 def test_a_leaderboard_of_nothing_is_refused():
     with pytest.raises(InvalidInputError, match="at least one benchmark file"):
         Leaderboard.of({})
+
+
+@pytest.mark.parametrize("name", ["a|b", "`a`", "a``b|", "x\ny", "a*b_c*[d](e)<f>"])
+def test_a_name_neither_ends_its_cell_nor_means_anything_to_markdown(tiny, name):
+    rows = [played(name, 2 * BOUND), played("ppo", [3 * BOUND], "learned", [{"recipe": name, "seed": 0}])]
+    text = Leaderboard.of({f"{name}.json": report(tiny.replace(name=name), *rows)}).markdown()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 5
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {10}
+    shown = " ".join(name.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    spaced = f" {shown} " if len(fence) > 1 else shown
+    assert text.startswith(f"Scenario {fence}{spaced}{fence}: ")
+    assert any(f"| {fence}{spaced}{fence} |".replace(shown, shown.replace("|", r"\|")) in line for line in lines)
+    assert not re.search(r"recipe [^,]*(?<!\\)[*_`\[<]", text)
+
+
+def test_a_benchmark_file_may_begin_with_a_byte_order_mark(tiny, tmp_path):
+    path = tmp_path / "benchmark.json"
+    report(tiny, played("equal", 2 * BOUND)).save(path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert Report.load(path).played[0].name == "equal"

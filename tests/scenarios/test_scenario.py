@@ -8,6 +8,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+import tomli_w
 from hypothesis import given
 from random_scenarios import random_scenario, seeds
 
@@ -520,3 +521,20 @@ def test_a_scenario_cannot_be_changed_in_place(tiny):
 def test_random_scenarios_survive_pickling(seed):
     scenario = random_scenario(np.random.default_rng(seed))
     assert pickle.loads(pickle.dumps(scenario)) == scenario
+
+
+def test_a_scenario_file_may_begin_with_a_byte_order_mark_as_editors_write_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('preset = "tiny"\nname = "mine"\n', encoding="utf-8-sig", newline="\r\n")
+    assert Scenario.from_toml(path) == Scenario.preset("tiny").replace(name="mine")
+
+
+@pytest.mark.parametrize("name", ["2025-01-01", "5", "true", '["a"]', '""', '" "'])
+def test_a_name_that_is_no_text_is_refused_with_its_value(tmp_path, name):
+    for file, content in (
+        ("changed.toml", f'preset = "tiny"\nname = {name}\n'),
+        ("whole.toml", tomli_w.dumps(Scenario.preset("tiny").to_dict()).replace('name = "tiny"', f"name = {name}")),
+    ):
+        (tmp_path / file).write_text(content)
+        with pytest.raises(InvalidInputError, match=rf"{file}': name must be a text, got "):
+            Scenario.from_toml(tmp_path / file)

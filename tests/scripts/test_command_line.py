@@ -1,5 +1,6 @@
 """The console command as a user meets it: in a process of its own, in an empty folder."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -7,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from edgelearn_env import Scenario
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
+from edgelearn_env.scripts.commands import COMMANDS
+from edgelearn_env.scripts.main import app
 
 
 def edgelearn(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -100,6 +104,48 @@ def test_wrong_input_gets_one_sentence_and_status_2(arguments, named, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.toml"]
 
 
+def test_the_list_of_commands_is_there_without_what_they_need(tmp_path):
+    code = (
+        "import sys; sys.argv = ['edgelearn', '--help']\n"
+        "from edgelearn_env.scripts.main import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*sorted(sys.modules), sep='\\n', file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert all(name in result.stdout for name in COMMANDS)
+    loaded = set(result.stderr.splitlines())
+    heavy = {"clarabel", "cvxpy", "joblib", "matplotlib", "minari", "moreau", "numba", "pandas", "pygame", "scipy"}
+    heavy |= {"stable_baselines3", "tensorboard", "torch", "edgelearn_env.agents", "edgelearn_env.baselines"}
+    heavy |= {f"edgelearn_env.scripts.{command.module}" for command in COMMANDS.values()}
+    assert loaded & heavy == set()
+    assert "edgelearn_env.scripts.commands" in loaded
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_is_what_its_function_says(name):
+    assert COMMANDS[name].help == inspect.getdoc(COMMANDS[name].function())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["scenarios", "--help"]])
+def test_help_needs_no_docstrings(arguments, tmp_path):
+    command = [sys.executable, "-OO", "-m", "edgelearn_env.scripts.main", *arguments]
+    environment = os.environ | {"COLUMNS": "200"}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    listed = COMMANDS if arguments == ["--help"] else ["scenarios"]
+    assert all(COMMANDS[name].help.split("\n")[0] in result.stdout for name in listed)
+
+
+def test_the_help_of_a_recipe_of_one_file_needs_no_docstring(tmp_path):
+    code = (
+        "from edgelearn_env.agents.runs.one_file import command\n"
+        "def main(steps: int = 1) -> None: 'Left out.'\n"
+        "command(main, 'Train somehow.')"
+    )
+    command = [sys.executable, "-OO", "-c", code, "--help"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "Train somehow." in result.stdout
+
+
 def test_an_unknown_command_is_a_usage_error(tmp_path):
     result = edgelearn("bencmark", folder=tmp_path)
     assert result.returncode == 2
@@ -107,10 +153,10 @@ def test_an_unknown_command_is_a_usage_error(tmp_path):
     assert "bencmark" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["benchmark"], ["dataset"], ["figures"], ["leaderboard"], ["scenarios"], ["train"]]
-)
-def test_help_is_printed(command, tmp_path):
-    result = edgelearn(*command, "--help", folder=tmp_path)
-    assert result.returncode == 0
-    assert "Usage" in result.stdout
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_names_its_options(name):
+    result = CliRunner(env={"COLUMNS": "100"}).invoke(app, [name, "--help"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    assert COMMANDS[name].help.split()[0] in result.output
+    assert ("Arguments" if name == "leaderboard" else "Options") in result.output

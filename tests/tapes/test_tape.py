@@ -290,6 +290,13 @@ def test_trace_files_hold_a_line_a_round_and_a_number_a_device(tmp_path, tiny):
     np.testing.assert_array_equal(tape.harvest_w, [[0, 0.5], [0.25, 1]])
 
 
+def test_a_trace_may_begin_with_a_byte_order_mark_as_spreadsheets_write_it(tmp_path):
+    gain, harvest = tmp_path / "gain.csv", tmp_path / "harvest.csv"
+    for path in (gain, harvest):
+        path.write_text("1.5,2.5\n3.5,4.5\n", encoding="utf-8-sig", newline="\r\n")
+    np.testing.assert_array_equal(Tape.from_csv(gain, harvest).channel_gain, [[1.5, 2.5], [3.5, 4.5]])
+
+
 def test_a_trace_of_one_device_or_of_one_round_keeps_two_axes(tmp_path):
     gain, harvest = tmp_path / "gain.csv", tmp_path / "harvest.csv"
     gain.write_text("1\n2\n3\n", encoding="utf-8")
