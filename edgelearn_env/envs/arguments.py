@@ -1,12 +1,13 @@
 """What callers of an environment hand in, once it is known to be right."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, UnexpectedArgumentError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 
@@ -22,8 +23,14 @@ def configured_scenario(source: ScenarioSource, objective: str | None, changes: 
         source: anything `Scenario.load` takes.
         objective: replaces `learning.objective`, unless None.
         changes: scenario parts with their changed fields, as for `Scenario.replace`.
+
+    Raises:
+        UnexpectedArgumentError: one of `changes` is no scenario part.
+        InvalidInputError: a wrong value.
     """
-    scenario = Scenario.load(source).replace(**changes)
+    scenario = Scenario.load(source)
+    _require_parts(changes, [field.name for field in dataclasses.fields(scenario)])
+    scenario = scenario.replace(**changes)
     return scenario if objective is None else scenario.replace(learning={"objective": objective})
 
 
@@ -113,6 +120,14 @@ def checked_reset_mask(mask: Any, num_envs: int) -> np.ndarray:
     if not mask.any():
         raise InvalidInputError("option 'reset_mask' must hold True for at least one environment")
     return mask
+
+
+def _require_parts(changes: Mapping[str, Any], parts: Sequence[str]) -> None:
+    """Raise, in the words in which Python refuses a keyword, unless all changes are of these parts."""
+    for name in changes:
+        if name not in parts:
+            known = ", ".join(parts)
+            raise UnexpectedArgumentError(f"got an unexpected keyword argument {name!r}: scenario parts are {known}")
 
 
 def _checked_seed(seed: Any, num_envs: int) -> int:
