@@ -11,13 +11,14 @@ from gymnasium.vector.utils import batch_space
 
 from edgelearn_env.envs import arguments
 from edgelearn_env.envs.episode_batch import EpisodeBatch
+from edgelearn_env.envs.plain_spec import PlainSpec
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.two_stage.encoding import Codec
 from edgelearn_env.two_stage.info import masked
 
 
-class TwoStageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class TwoStageVectorEnv(PlainSpec, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many `TwoStageEnv` at once; each plays, bit for bit, what a single one would.
 
     Environment i of one reset with `seed=s` is a `TwoStageEnv` reset with `seed=s + i`; a list of seeds names each,

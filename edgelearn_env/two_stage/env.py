@@ -8,6 +8,7 @@ from gymnasium.error import ResetNeeded
 
 from edgelearn_env.envs import arguments
 from edgelearn_env.envs.episode_batch import EpisodeBatch
+from edgelearn_env.envs.plain_spec import PlainSpec
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.two_stage.dynamics import END_REASONS
 from edgelearn_env.two_stage.encoding import Codec
@@ -15,7 +16,7 @@ from edgelearn_env.two_stage.encoding import Codec
 _ALL, _ONLY = np.ones(1, dtype=bool), np.zeros(1, dtype=np.int64)
 
 
-class TwoStageEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+class TwoStageEnv(PlainSpec, gymnasium.Env[np.ndarray, np.ndarray]):
     """Share delay and energy between pre-training at a server and fine-tuning on wireless devices.
 
     ## Description
