@@ -12,6 +12,10 @@ class InvalidInputError(EdgeLearnError, ValueError):
     """A value handed in is wrong: correct the field that the message names."""
 
 
+class UnexpectedArgumentError(InvalidInputError, TypeError):
+    """A keyword argument that a constructor does not take; a `TypeError`, as Python raises one, for those who probe."""
+
+
 class SolverError(EdgeLearnError, RuntimeError):
     """A solver did not reach the accuracy that a certificate needs: report the scenario and the tape.
 

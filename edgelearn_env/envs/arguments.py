@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, UnexpectedArgumentError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 
@@ -26,7 +26,12 @@ def configured_scenario(
         source: anything `Scenario.load` takes.
         objective: replaces `learning.objective`, unless None.
         changes: scenario parts with their changed fields, as for `Scenario.replace`.
+
+    Raises:
+        UnexpectedArgumentError: one of `changes` is no scenario part.
+        InvalidInputError: a wrong value.
     """
+    _require_parts(changes, ("name", *kind.parts()))
     if objective is not None:
         changes = {**changes, "learning": {**changes.get("learning", {}), "objective": objective}}
     return kind.load(source, **changes)
@@ -118,6 +123,14 @@ def checked_reset_mask(mask: Any, num_envs: int) -> np.ndarray:
     if not mask.any():
         raise InvalidInputError("option 'reset_mask' must hold True for at least one environment")
     return mask
+
+
+def _require_parts(changes: Mapping[str, Any], parts: Sequence[str]) -> None:
+    """Raise, in the words in which Python refuses a keyword, unless all changes are of these parts."""
+    for name in changes:
+        if name not in parts:
+            known = ", ".join(parts)
+            raise UnexpectedArgumentError(f"got an unexpected keyword argument {name!r}: scenario parts are {known}")
 
 
 def _checked_seed(seed: Any, num_envs: int) -> int:

@@ -8,6 +8,7 @@ from gymnasium.error import ResetNeeded
 
 from edgelearn_env.envs import arguments
 from edgelearn_env.envs.episode_batch import EpisodeBatch
+from edgelearn_env.envs.plain_spec import PlainSpec
 from edgelearn_env.model import Codec, Model
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
@@ -15,7 +16,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 _ALL, _ONLY = np.ones(1, dtype=bool), np.zeros(1, dtype=np.int64)
 
 
-class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+class SingleEnv(PlainSpec, gymnasium.Env[np.ndarray, np.ndarray]):
     """A model as a Gymnasium environment; a system's own class names its arguments and says what it means.
 
     Args:

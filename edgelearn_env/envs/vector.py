@@ -12,12 +12,13 @@ from gymnasium.vector.utils import batch_space
 from edgelearn_env.envs import arguments
 from edgelearn_env.envs.episode_batch import EpisodeBatch
 from edgelearn_env.envs.masked import masked
+from edgelearn_env.envs.plain_spec import PlainSpec
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Codec, Model
 from edgelearn_env.scenarios.scenario import Scenario
 
 
-class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class NativeVectorEnv(PlainSpec, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many `SingleEnv` of one model at once; each plays, bit for bit, what a single one would.
 
     Environment i of one reset with `seed=s` is a single one reset with `seed=s + i`; a list of seeds names each, None

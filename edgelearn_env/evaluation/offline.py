@@ -108,7 +108,7 @@ def create_minari_dataset(
             minari.create_dataset_from_buffers(
                 name,
                 [_buffer(index, *pair) for index, pair in enumerate(zip(seeds, episodes, strict=True))],
-                env=gymnasium.make(scenario.environment, scenario=scenario.to_dict()),
+                env=gymnasium.make(scenario.environment, scenario=scenario),
                 algorithm_name=algorithm,
                 description=f"{len(episodes)} episodes of scenario {scenario.name!r} played by {algorithm}.",
                 requirements=[f"edgelearn-env=={importlib.metadata.version('edgelearn-env')}"],

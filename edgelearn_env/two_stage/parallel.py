@@ -1,4 +1,4 @@
-"""The server and each device as agents of their own, after PettingZoo: `parallel_env(scenario="tiny")`."""
+"""The server and each device's client as agents of their own, after PettingZoo: `parallel_env(scenario="tiny")`."""
 
 from typing import Any
 
@@ -24,7 +24,11 @@ _NUM_GLOBAL = 5
 
 
 class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
-    """`TwoStageEnv` shared among K + 1 agents that act at once: `"server"`, `"device_0"` to `"device_<K-1>"`.
+    """`TwoStageEnv` shared among K + 1 agents that act at once: `"server"`, `"client_0"` to `"client_<K-1>"`.
+
+    A client decides for one device; they are numbered as the scenario's devices are. Libraries that group agents by
+    their names, as TorchRL and BenchMARL do, make two groups, `server` and `client`. They could not hold a group
+    `device`: their containers keep that name for the processor that their tensors are on.
 
     It plays, bit for bit, what a `TwoStageEnv` plays under the joint action. Seeds, tapes, ends and the arguments of
     the constructor are those of `TwoStageEnv`.
@@ -32,23 +36,23 @@ class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
     ## Action Spaces
 
     `Box(-1, 1, (3,), float32)`, with ranges and scales of `TwoStageEnv`. The server's action counts before the switch,
-    the devices' after it; the switch is the server's to make.
+    the clients' after it; the switch is the server's to make.
 
-    | Index | Server decides | Device decides |
+    | Index | Server decides | Client decides |
     |---|---|---|
-    | 0 | to fine-tune from this round on | its clock frequency |
-    | 1 | its clock frequency | its transmit power |
-    | 2 | its batch size | its batch size |
+    | 0 | to fine-tune from this round on | its device's clock frequency |
+    | 1 | its clock frequency | its device's transmit power |
+    | 2 | its batch size | its device's batch size |
 
     ## Observation Spaces
 
-    `Box(0, 1, (5,), float32)` for the server, `Box(0, 1, (8,), float32)` for a device. `state()` is the whole
+    `Box(0, 1, (5,), float32)` for the server, `Box(0, 1, (8,), float32)` for a client. `state()` is the whole
     observation of `TwoStageEnv`, (5 + 3 K,), for a critic that sees everything.
 
     | Index | Observes | Who |
     |---|---|---|
     | 0 to 4 | stage, rounds left, time left, energy left, log Psi | all |
-    | 5 to 7 | own battery, log channel gain, harvested power | devices |
+    | 5 to 7 | its device's battery, log channel gain, harvested power | clients |
 
     ## Rewards
 
@@ -60,8 +64,8 @@ class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
 
     ## Info
 
-    The items of `TwoStageEnv`: those of the round go to all, those of the server to it alone, and each device gets its
-    own as numbers.
+    The items of `TwoStageEnv`: those of the round go to all, those of the server to it alone, and each client gets
+    those of its device as numbers.
 
     Args:
         scenario, objective, render_mode, **changes: as for `TwoStageEnv`.
@@ -83,7 +87,7 @@ class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         self._env = TwoStageEnv(scenario, objective, render_mode, **changes)
         self.render_mode = render_mode
         num_devices = self.scenario.num_devices
-        self.possible_agents = [SERVER, *(f"device_{index}" for index in range(num_devices))]
+        self.possible_agents = [SERVER, *(f"client_{index}" for index in range(num_devices))]
         self.agents: list[str] = []
         self.action_spaces = {agent: Box(-1.0, 1.0, (_ACTION_SIZE,), np.float32) for agent in self.possible_agents}
         sizes = [_NUM_GLOBAL, *[_NUM_GLOBAL + 3] * num_devices]

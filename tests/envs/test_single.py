@@ -316,7 +316,7 @@ def test_a_wrong_reset_is_refused_and_leaves_the_episode_as_it_was(reset: dict, 
     [
         ({"scenario": "huge"}, "unknown scenario preset 'huge'"),
         ({"objective": "speed"}, "learning.objective must be one of finetune, two-stage, got 'speed'"),
-        ({"budget": {"delay_s": 1.0}}, "unknown scenario part 'budget'"),
+        ({"budget": {"delay_s": 1.0}}, "got an unexpected keyword argument 'budget': scenario parts are name, server"),
         ({"budgets": {"delay": 1.0}}, "unknown field of budgets 'delay'"),
         ({"render_mode": "video"}, "render_mode must be None or one of human, rgb_array, ansi, got 'video'"),
     ],

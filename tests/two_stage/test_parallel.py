@@ -21,7 +21,7 @@ from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.env import TwoStageEnv
 from edgelearn_env.two_stage.parallel import TwoStageParallelEnv, parallel_env
 
-AGENTS = ["server", "device_0", "device_1", "device_2"]
+AGENTS = ["server", "client_0", "client_1", "client_2"]
 
 
 def random_actions(rng) -> dict[str, np.ndarray]:
@@ -91,7 +91,7 @@ def test_each_agent_is_told_its_own_part_of_a_round(rng):
         assert "server_freq_hz" not in infos[agent]
     assert infos["server"]["server_freq_hz"] == info["server_freq_hz"] > 0
     assert "battery_j" not in infos["server"]
-    assert infos["server"].keys() | infos["device_0"].keys() == info.keys()
+    assert infos["server"].keys() | infos["client_0"].keys() == info.keys()
 
 
 def test_agents_and_spaces_are_those_of_the_scenario():
@@ -154,13 +154,13 @@ def test_frames_are_those_of_the_single_environment(rng):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"device_1": None}, "that of 'device_1' is missing"),
+        ({"client_1": None}, "that of 'client_1' is missing"),
         (
-            {"device_3": np.zeros(3)},
-            "unknown agent 'device_3' in actions: choose among server, device_0, device_1, dev",
+            {"client_3": np.zeros(3)},
+            "unknown agent 'client_3' in actions: choose among server, client_0, client_1, cli",
         ),
         ({"server": np.zeros(4)}, r"^agent 'server': action must have shape \(3,\), got \(4,\)$"),
-        ({"device_2": np.array([0, np.nan, 0])}, r"^agent 'device_2': action\[1\] must be a finite number, got nan$"),
+        ({"client_2": np.array([0, np.nan, 0])}, r"^agent 'client_2': action\[1\] must be a finite number, got nan$"),
     ],
 )
 def test_actions_that_do_not_fit_are_refused_and_change_nothing(rng, change: dict, sentence: str):
