@@ -188,6 +188,15 @@ def test_a_decision_outside_of_the_limits_is_refused_with_the_limits_and_the_val
     assert str(caught.value) == f"allocation.{name} must lie between {low} and {high}, got {worst:.9g}"
 
 
+def test_a_decision_at_its_limit_in_another_precision_is_within_it(tiny, tiny_tape):
+    exact = rollout(tiny, tiny_tape, lambda observed: constant(tiny, power_w=tiny.devices.power_max_w[None]))
+    power_w = tiny.devices.power_max_w[None].astype(np.float32)
+    assert np.any(power_w > tiny.devices.power_max_w)
+    played = rollout(tiny, tiny_tape, lambda observed: constant(tiny, power_w=power_w))
+    assert played.allocations.power_w.dtype == np.float64
+    np.testing.assert_allclose(played.objective, exact.objective, rtol=1e-6)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_decision_that_is_no_finite_number_is_refused(tiny, tiny_tape, name, value):

@@ -189,7 +189,7 @@ def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """ln(high / low), at least as large as it takes for low e^(...) to reach `high` in spite of rounding."""
     ratio = np.log(high / low)
     while np.any(short := low * np.exp(ratio) < high):
-        ratio = np.where(short, np.nextafter(ratio, np.inf), ratio)
+        ratio[short] = np.nextafter(ratio[short], np.inf)
     return ratio
 
 

@@ -392,3 +392,27 @@ def test_rendering_without_a_mode_warns():
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="choose a render_mode"):
         assert env.render() is None
+
+
+@pytest.mark.parametrize("kernel", ["numpy", "compiled"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"server": {"batch_max": 1}, "devices": {"batch_max": 1}},
+        {"server": {"freq_min_hz": 1e9, "freq_max_hz": 1e9}, "devices": {"freq_min_hz": 5e8, "freq_max_hz": 5e8}},
+        {"devices": {"power_min_w": 0.1, "power_max_w": 0.1}},
+        {"energy": {"harvest_mean_w": 0.0}, "radio": {"shadowing_std_db": 6.0}},
+        {"learning": {"server_gradient_variance": 0.0, "device_gradient_variance": 0.0}},
+    ],
+    ids=["as it is", "batches", "frequencies", "powers", "harvest", "noise"],
+)
+def test_ranges_of_nothing_and_extreme_actions_make_no_number_that_numpy_would_raise_about(changes, kernel):
+    pytest.importorskip("numba")
+    with np.errstate(all="raise"):
+        env = gymnasium.make("EdgeLearn/TwoStage-v0", scenario="tiny", kernel=kernel, **changes)
+        for action in (np.full(env.action_space.shape, value, dtype=np.float32) for value in (-1.0, 0.0, 1.0)):
+            action[0] = 1.0 - action[1]
+            env.reset(seed=2)
+            while not env.step(action)[2]:
+                pass
