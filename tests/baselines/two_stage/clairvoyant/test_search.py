@@ -1,5 +1,6 @@
 """The clairvoyant optimum: equal to a search through all pairs, never undercut by any policy, and proven."""
 
+import pickle
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,13 @@ from small_systems import copies, many_ways, pairs_of, planned, random_system
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
+from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import Replayed
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
@@ -471,3 +473,14 @@ def test_a_search_whose_first_programs_have_no_solution_starts_elsewhere_and_is_
     first, second, third = list(dict.fromkeys(asked))[:3]
     assert 3 * sum(second) <= 2 * sum(first)
     assert 3 * sum(third) <= 2 * sum(second)
+
+
+def test_a_plan_that_cannot_be_replayed_is_no_optimum_but_the_error_keeps_what_was_had(tiny, tiny_tape, monkeypatch):
+    optimum = clairvoyant(tiny, tiny_tape)
+    monkeypatch.setattr(Replayed, "succeeds", property(lambda replayed: False))
+    with pytest.raises(SolverError, match="the best plan cannot be replayed") as caught:
+        clairvoyant(tiny, tiny_tape)
+    kept = pickle.loads(pickle.dumps(caught.value))
+    assert kept.value == pytest.approx(optimum.value, rel=1e-3)
+    assert kept.bound == optimum.bound
+    assert rollout(tiny, tiny_tape, kept.plan).objective[0] == pytest.approx(kept.value, rel=1e-6)

@@ -1,0 +1,61 @@
+"""A proof does not outlive its prover: the digest of sources changes with what proves, and with nothing else."""
+
+import pytest
+
+from edgelearn_env import Scenario, sample_tape
+from edgelearn_env.baselines import optimum_cache, provenance
+from edgelearn_env.baselines.optimum_cache import optimum_digest
+
+
+@pytest.fixture
+def digest_with(monkeypatch, tmp_path, tiny):
+    """The digest of an optimum if the source of one module had a line more."""
+    real = provenance._source_of
+
+    def digest(changed: str | None) -> str:
+        def source_of(module: str):
+            if module != changed:
+                return real(module)
+            copy = tmp_path / "changed.py"
+            copy.write_bytes(real(module).read_bytes() + b"\n# a line more\n")
+            return copy
+
+        monkeypatch.setattr(provenance, "_source_of", source_of)
+        provenance.source_digest.cache_clear()
+        found = optimum_digest(tiny, sample_tape(tiny, 0))
+        provenance.source_digest.cache_clear()
+        return found
+
+    return digest
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "edgelearn_env.physics.uplink",
+        "edgelearn_env.two_stage.dynamics",
+        "edgelearn_env.two_stage.bounds",
+        "edgelearn_env.tapes.tape",
+        "edgelearn_env.trajectory",
+        "edgelearn_env.baselines.two_stage.conic.dual",
+        "edgelearn_env.baselines.two_stage.clairvoyant.search",
+        "edgelearn_env.baselines.two_stage.model.closed_forms",
+        "edgelearn_env.baselines.solvers",
+    ],
+)
+def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, module):
+    assert digest_with(module) != digest_with(None)
+
+
+@pytest.mark.parametrize(
+    "module", ["edgelearn_env.agents.ppo", "edgelearn_env.scripts.benchmark", "edgelearn_env.baselines.random_play"]
+)
+def test_what_has_no_part_in_it_leaves_the_digest(digest_with, module):
+    assert digest_with(module) == digest_with(None)
+
+
+def test_the_digest_is_that_of_a_scenario_whatever_its_name(tiny: Scenario):
+    tape = sample_tape(tiny, 0)
+    assert optimum_digest(tiny.replace(name="other"), tape) == optimum_digest(tiny, tape)
+    assert optimum_digest(tiny.replace(budgets={"delay_s": 14.0}), tape) != optimum_digest(tiny, tape)
+    assert optimum_cache.source_digest is provenance.source_digest
