@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -19,6 +19,7 @@ from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.configs.ppo import PPOConfig
 from edgelearn_env.agents.configs.run import RunConfig
 from edgelearn_env.agents.configs.sac import SACConfig
+from edgelearn_env.agents.runs.training_run import CurvePoint
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.errors import InvalidInputError
@@ -27,9 +28,6 @@ from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chos
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Policy
 from edgelearn_env.two_stage.scenario import TwoStageScenario
-
-if TYPE_CHECKING:
-    from edgelearn_env.agents.runs.training_run import CurvePoint
 
 
 class Recipe(StrEnum):
@@ -106,7 +104,7 @@ def train(
         run = functools.partial(run, teachers=module.Teachers(plans=_plans, expert=MPC(scenario)))
     with _shown() as show, _asked_to_stop() as stop:
 
-        def go_on(progress: "CurvePoint") -> None:
+        def go_on(progress: CurvePoint) -> None:
             show(progress)
             if stop():
                 raise KeyboardInterrupt
@@ -166,14 +164,14 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _shown() -> Iterator[Callable[["CurvePoint"], None]]:
+def _shown() -> Iterator[Callable[[CurvePoint], None]]:
     """A progress bar, and the function that moves it."""
     text = "{task.fields[rate]:,.0f} steps/s  return {task.fields[mean_return]:.3f}  validation {task.fields[best]:.4f}"
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn(text))
     with Progress(*columns) as bar:
         task = bar.add_task("", total=1.0, rate=0.0, mean_return=float("nan"), best=float("nan"))
 
-        def show(progress: "CurvePoint") -> None:
+        def show(progress: CurvePoint) -> None:
             bar.update(
                 task,
                 completed=progress.share,

@@ -1,13 +1,13 @@
-"""The console command as a user meets it: in a process of its own, in an empty folder."""
+"""The console command as a user meets it, in an empty folder."""
 
 import inspect
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from command_line import edgelearn
 from typer.testing import CliRunner
 
 from edgelearn_env import Scenario
@@ -16,28 +16,29 @@ from edgelearn_env.scripts.commands import COMMANDS
 from edgelearn_env.scripts.main import app
 
 
-def edgelearn(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "100", "PYTHONWARNINGS": "error"}
-    command = [sys.executable, "-m", "edgelearn_env.scripts.main", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+def test_the_command_is_installed_and_ends_a_process_with_its_status(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "edgelearn_env.scripts.main", "scenarios", "huge"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("edgelearn: unknown scenario preset 'huge'")
 
 
 def test_the_list_of_presets_names_each(tmp_path):
     result = edgelearn("scenarios", folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert all(name in result.stdout for name in Scenario.presets())
+    assert result.status == 0, result.complaint
+    assert all(name in result.printed for name in Scenario.presets())
 
 
 def test_a_printed_scenario_is_a_scenario_file(tmp_path):
-    (tmp_path / "mine.toml").write_text(edgelearn("scenarios", "tiny", folder=tmp_path).stdout)
+    (tmp_path / "mine.toml").write_text(edgelearn("scenarios", "tiny", folder=tmp_path).printed)
     assert Scenario.from_toml(tmp_path / "mine.toml") == Scenario.preset("tiny")
 
 
 def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
     arguments = ["--scenario", "tiny", "--episodes", "3", "--policies", "random,equal,myopic", "--workers", "1"]
     result = edgelearn("benchmark", *arguments, folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert all(name in result.stdout for name in ("(bound)", "clairvoyant", "random", "equal", "myopic"))
+    assert result.status == 0, result.complaint
+    assert all(name in result.printed for name in ("(bound)", "clairvoyant", "random", "equal", "myopic"))
     report = json.loads((tmp_path / "results" / "benchmark.json").read_text())
     assert set(report["policies"]) == {"clairvoyant", "random", "equal", "myopic"}
     bounds = report["bound"]
@@ -51,8 +52,8 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
 def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path):
     arguments = ["-s", "tiny", "--episodes", "2", "--policies", "equal", "--ablations"]
     result = edgelearn("benchmark", *arguments, folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "are no online policies" in " ".join(result.stdout.split())
+    assert result.status == 0, result.complaint
+    assert "are no online policies" in " ".join(result.printed.split())
     report = json.loads((tmp_path / "results" / "benchmark.json").read_text())
     assert set(report["policies"]) == {"clairvoyant", "equal", *(f"({name})" for name in ABLATIONS)}
     for name in ABLATIONS:
@@ -62,9 +63,9 @@ def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_the
 
 def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
     result = edgelearn("solve", "-s", "tiny", "--set", "budgets.delay_s=0.1", folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "No fine-tuning: budgets.delay_s = 0.1 s is too small by" in result.stdout
-    assert "No fine-tuning" not in edgelearn("solve", "-s", "tiny", folder=tmp_path).stdout
+    assert result.status == 0, result.complaint
+    assert "No fine-tuning: budgets.delay_s = 0.1 s is too small by" in result.printed
+    assert "No fine-tuning" not in edgelearn("solve", "-s", "tiny", folder=tmp_path).printed
 
 
 @pytest.mark.parametrize(
@@ -96,9 +97,9 @@ def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
 def test_wrong_input_gets_one_sentence_and_status_2(arguments, named, tmp_path):
     (tmp_path / "broken.toml").write_text("devices = [")
     result = edgelearn(*arguments, folder=tmp_path)
-    assert result.returncode == 2
-    complaint = result.stderr.strip().splitlines()
-    assert len(complaint) == 1, result.stderr
+    assert result.status == 2
+    complaint = result.complaint.strip().splitlines()
+    assert len(complaint) == 1, result.complaint
     assert complaint[0].startswith("edgelearn: ")
     assert all(word in complaint[0] for word in named)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.toml"]
@@ -148,9 +149,9 @@ def test_the_help_of_a_recipe_of_one_file_needs_no_docstring(tmp_path):
 
 def test_an_unknown_command_is_a_usage_error(tmp_path):
     result = edgelearn("bencmark", folder=tmp_path)
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-    assert "bencmark" in result.stderr
+    assert result.status == 2
+    assert "Traceback" not in result.complaint
+    assert "bencmark" in result.complaint
 
 
 @pytest.mark.parametrize("name", COMMANDS)
