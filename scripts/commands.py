@@ -21,7 +21,8 @@ class Command(NamedTuple):
     def function(self) -> Callable[..., None]:
         """What the command does; imports all that it needs."""
         module = importlib.import_module(f"{_SCRIPTS}.{self.module}")
-        return getattr(module, self.module.rpartition(".")[2])
+        function: Callable[..., None] = getattr(module, self.module.rpartition(".")[2])
+        return function
 
 
 COMMANDS = {
