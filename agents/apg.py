@@ -158,7 +158,7 @@ class _Run:
         played = self._episodes.play_through(self._actor)
         loss = (played.log_bound + played.risk).mean()
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._actor.parameters(), _MAX_GRADIENT_NORM)
         self._optimizer.step()
         self._average.update_parameters(self._actor)

@@ -64,7 +64,8 @@ class Agent(nn.Module):
 
     def value(self, observation: torch.Tensor) -> torch.Tensor:
         """Return to expect."""
-        return self.critic(_centred(observation)).squeeze(-1)
+        value: torch.Tensor = self.critic(_centred(observation))
+        return value.squeeze(-1)
 
 
 class Rollout(NamedTuple):

@@ -212,7 +212,7 @@ class _Run:
         observations, actions, weights = (part[drawn] for part in lessons)
         loss = (weights * (self._actor(observations) - actions) ** 2).sum(dim=1).mean()
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimizer.step()
         self._update += 1
 
@@ -229,9 +229,12 @@ def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None
     taught: list[np.ndarray] = []
 
     def played(observed: Observed) -> Allocation:
-        advised = teacher(observed)
+        advised: Allocation = teacher(observed)
         taught.append(codec.encode_action(advised))
-        return advised if player is None else player(observed)._replace(switch=advised.switch)
+        if player is None:
+            return advised
+        decided: Allocation = player(observed)
+        return decided._replace(switch=advised.switch)
 
     trajectory = rollout(codec.scenario, tapes, played)
     counted, state = trajectory.outcomes.counted, trajectory.observed.state

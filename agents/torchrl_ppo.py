@@ -157,7 +157,8 @@ def _critic(envs: EnvBase) -> ValueOperator:
 
 
 def _num_observations(envs: EnvBase) -> int:
-    return envs.observation_spec["observation"].shape[-1]
+    size: int = envs.observation_spec["observation"].shape[-1]
+    return size
 
 
 def main(

@@ -31,5 +31,5 @@ def worker_count(num_jobs: int, num_workers: int | None = None) -> int:
             process may use, which its affinity or container may make fewer than the machine has.
     """
     _, configured = get_active_backend()
-    most = int(joblib.effective_n_jobs(num_workers or configured or -1))
-    return max(min(most, num_jobs), 1)
+    available: int = joblib.effective_n_jobs(num_workers or configured or -1)
+    return max(min(available, num_jobs), 1)

@@ -9,11 +9,10 @@ from joblib import delayed
 from edgelearn_env.baselines.optimum import Plan
 from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.records import Allocation
 
 Batch = TypeVar("Batch")
 

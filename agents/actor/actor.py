@@ -64,7 +64,8 @@ class Network(NamedTuple):
         """y of inputs x, along the last axis."""
         hidden = np.tanh(inputs @ self.weight_1.T + self.bias_1)
         hidden = np.tanh(hidden @ self.weight_2.T + self.bias_2)
-        return np.concatenate([hidden, inputs], axis=-1) @ self.weight_3.T + self.bias_3
+        outputs: np.ndarray = np.concatenate([hidden, inputs], axis=-1) @ self.weight_3.T + self.bias_3
+        return outputs
 
 
 class Start(NamedTuple):

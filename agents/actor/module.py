@@ -33,7 +33,8 @@ class SkippedMLP(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """y of inputs x, along the last axis."""
         hidden = torch.tanh(self.layer_2(torch.tanh(self.layer_1(inputs))))
-        return self.layer_3(torch.cat([hidden, inputs], dim=-1))
+        outputs: torch.Tensor = self.layer_3(torch.cat([hidden, inputs], dim=-1))
+        return outputs
 
     def arrays(self) -> Network:
         """The same in plain arrays."""

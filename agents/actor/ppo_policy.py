@@ -32,7 +32,8 @@ class Bodies(nn.Module):
 
     def forward_actor(self, observation: torch.Tensor) -> torch.Tensor:
         """`Actor.action`."""
-        return self.actor(observation)
+        action: torch.Tensor = self.actor(observation)
+        return action
 
     def forward_critic(self, observation: torch.Tensor) -> torch.Tensor:
         """Hidden units of the critic, and the log of the bound as it stands."""
@@ -58,7 +59,8 @@ class StartedPolicy(ActorCriticPolicy):
     def trained_actor(self) -> Actor:
         """The actor in plain arrays."""
         bodies: Any = self.mlp_extractor
-        return bodies.actor.actor()
+        actor: Actor = bodies.actor.actor()
+        return actor
 
     def explore(self, log_std: float) -> None:
         """Let actions vary by that much around their mean from now on; it is a schedule's choice, not learnt."""
@@ -69,7 +71,7 @@ class StartedPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
-        self.action_net = nn.Identity()  # type: ignore[assignment]
+        self.action_net = nn.Identity()
         with torch.no_grad():
             nn.init.zeros_(self.value_net.weight)
             # What is still to be gained: log Psi, as it is observed, less the log Phi that the start ends with.

@@ -41,7 +41,7 @@ class StartedActor(SACActor):
 
     def __init__(self, *, start: Start, hidden: int, log_std_init: float, **kwargs: Any) -> None:
         super().__init__(**(kwargs | {"net_arch": [], "log_std_init": log_std_init}))
-        self.mu: nn.Module = ActorModule(start, hidden)
+        self.mu: ActorModule = ActorModule(start, hidden)
         self.action_dist: Any = DiagGaussianDistribution(self.action_space.shape[0])
         log_std: Any = self.log_std
         nn.init.zeros_(log_std.weight)
@@ -91,7 +91,8 @@ class SharedCritic(nn.Module):
         parts = [context[:, None].expand(-1, num_devices, -1), seen.own, self.traits.expand(size, -1, -1), decided]
         devices = self.device(torch.cat(parts, dim=2))
         pooled = [context, actions[:, :NUM_SERVER_ACTIONS], devices.mean(dim=1), devices.amax(dim=1)]
-        return self.all(torch.cat(pooled, dim=1))
+        added: torch.Tensor = self.all(torch.cat(pooled, dim=1))
+        return added
 
 
 class StartedCritic(ContinuousCritic):
@@ -133,6 +134,8 @@ class StartedSACPolicy(SACPolicy):
         **kwargs: as for `SACPolicy`.
     """
 
+    actor: StartedActor
+
     def __init__(self, *args: Any, scenario: TwoStageScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
         self._hidden, self._critic_hidden = hidden, critic_hidden
@@ -140,8 +143,7 @@ class StartedSACPolicy(SACPolicy):
 
     def trained_actor(self) -> Actor:
         """The actor in plain arrays."""
-        module: Any = self.actor.mu
-        return module.actor()
+        return self.actor.mu.actor()
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> StartedActor:
         """The actor, at the starting point."""

@@ -107,11 +107,11 @@ def checked_tape(tape: Any, scenario: Scenario, num_envs: int) -> Tape | None:
         return None
     if not isinstance(tape, Tape):
         raise InvalidInputError(f"option 'tape' must be a Tape, got {type(tape).__name__}")
-    tape = tape.checked(scenario)
-    for name, array in tape._asdict().items():
+    checked = tape.checked(scenario)
+    for name, array in checked._asdict().items():
         if array.ndim == 3 and len(array) != num_envs:
             raise InvalidInputError(f"tape.{name} must hold 1 episode or {num_envs}, got {len(array)}")
-    return tape
+    return checked
 
 
 def checked_reset_mask(mask: Any, num_envs: int) -> np.ndarray:

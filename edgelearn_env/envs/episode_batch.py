@@ -92,7 +92,8 @@ class EpisodeBatch:
         if rows is not None:
             # Taken out of transposed arrays, so that devices stay the slower axis in memory.
             seen = mapped(lambda array: array.T[..., rows].T, seen)
-        return self.model.encode(*seen)
+        observation: np.ndarray = self.model.encode(*seen)
+        return observation
 
     def info(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The last round item by item, and which tapes are played; arrays of their own, (B,) or (B, K)."""

@@ -43,16 +43,17 @@ class NativeVecEnv(VecEnv):
         self, env_fns: Sequence[Callable[[], gymnasium.Env[Any, Any]]], render_mode: str | None = None
     ) -> None:
         name, kwargs = _named(env_fns[0]())
-        self.envs: Any = gymnasium.make_vec(
+        envs = gymnasium.make_vec(
             name,
             num_envs=len(env_fns),
             vectorization_mode="vector_entry_point",
             **{**kwargs, "autoreset_mode": AutoresetMode.SAME_STEP, "render_mode": render_mode},
         )
-        if not isinstance(self.envs, NativeVectorEnv) or name in OTHER_REWARDS:
+        if not isinstance(envs, NativeVectorEnv) or name in OTHER_REWARDS:
             raise InvalidInputError(f"env_fns must make one of {_ids()}, whose rewards are numbers, got {name}")
+        self.envs = envs
         self.metadata = self.envs.metadata
-        self._actions: np.ndarray | None = None
+        self._actions: Any = None
         self._return = np.zeros(len(env_fns))
         self._length = np.zeros(len(env_fns), dtype=np.int64)
         self._start_s = time.perf_counter()

@@ -78,7 +78,7 @@ class SingleEnv(PlainSpec, gymnasium.Env[np.ndarray, np.ndarray]):
         reward, terminated = float(episodes.outcome.reward[0]), bool(episodes.state.ended[0])
         return episodes.observation()[0], reward, terminated, False, self._info()
 
-    def render(self) -> np.ndarray | str | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | str | None:
         """The episode so far, in the form that `render_mode` names; a window shows it and returns nothing."""
         if self.render_mode is None:
             gymnasium.logger.warn('choose a render_mode to render: gymnasium.make(..., render_mode="rgb_array")')

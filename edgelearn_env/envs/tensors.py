@@ -150,7 +150,8 @@ class TensorEnv:
         self._state = mapped(torch.detach, self._running())
 
     def _observation(self) -> torch.Tensor:
-        return self._model.encode(self._running(), self._tapes.conditions)
+        observation: torch.Tensor = self._model.encode(self._running(), self._tapes.conditions)
+        return observation
 
     def _running(self) -> State:
         if self._state is None:

@@ -83,7 +83,7 @@ class NativeVectorEnv(PlainSpec, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Translates between actions and allocations, states and observations."""
         return self._episodes.model.codec
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin the next episode in all environments, or in those of `options["reset_mask"]`.

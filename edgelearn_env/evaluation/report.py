@@ -274,7 +274,8 @@ def _end_reasons(trajectory: Trajectory) -> np.ndarray:
     """How each episode of a batch ended, in words, (B,)."""
     reasons = trajectory.outcomes.end_reason
     first = np.argmax(reasons != RUNNING, axis=1)[:, None]
-    return np.array(END_REASONS)[np.take_along_axis(reasons, first, axis=1)[:, 0]]
+    in_words: np.ndarray = np.array(END_REASONS)[np.take_along_axis(reasons, first, axis=1)[:, 0]]
+    return in_words
 
 
 def _require_positive(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:

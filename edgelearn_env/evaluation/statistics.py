@@ -80,14 +80,16 @@ def _log_ratios(objective: np.ndarray, other: np.ndarray) -> np.ndarray:
     for values in (objective, other):
         if not np.all(np.isfinite(values) & (values > 0)):
             raise InvalidInputError("values to compare must be finite positive numbers")
-    return np.log(objective)[:, None] - np.log(other)
+    ratios: np.ndarray = np.log(objective)[:, None] - np.log(other)
+    return ratios
 
 
 def _interquartile_mean(values: np.ndarray) -> np.ndarray:
     """Mean of each row without its lowest and highest quarter, as in scipy.stats.trim_mean(values, 0.25)."""
     count = values.shape[-1]
     cut = count // 4
-    return np.mean(np.partition(values, (cut, count - cut - 1), axis=-1)[..., cut : count - cut], axis=-1)
+    mean: np.ndarray = np.mean(np.partition(values, (cut, count - cut - 1), axis=-1)[..., cut : count - cut], axis=-1)
+    return mean
 
 
 def _bootstrapped(statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ Level = TypeVar("Level", float, np.ndarray)
 
 def db_to_ratio(value_db: Level) -> Level:
     """10^(x/10): a power ratio from decibels."""
-    return 10.0 ** (value_db / 10.0)
+    ratio: Level = 10.0 ** (value_db / 10.0)
+    return ratio
 
 
 def dbm_to_w(value_dbm: Level) -> Level:

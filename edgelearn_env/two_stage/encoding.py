@@ -182,12 +182,13 @@ def _reachable_values(scenario: TwoStageScenario, server_batch: float, noise: fl
     values = scenario.bound.value(
         BoundTerms(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise)
     )
-    return values[num_pretrain + num_finetune <= horizon]
+    reachable: np.ndarray = values[num_pretrain + num_finetune <= horizon]
+    return reachable
 
 
 def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """ln(high / low), at least as large as it takes for low e^(...) to reach `high` in spite of rounding."""
-    ratio = np.log(high / low)
+    ratio: np.ndarray = np.log(high / low)
     while np.any(short := low * np.exp(ratio) < high):
         ratio[short] = np.nextafter(ratio[short], np.inf)
     return ratio

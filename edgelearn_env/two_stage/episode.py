@@ -97,13 +97,15 @@ class PlayedEpisode:
     @property
     def objective(self) -> np.ndarray:
         """Psi before the first round and after each, (T + 1,); the last entry is Phi."""
-        return self.scenario.bound.value(self.states.bound_terms)
+        objective: np.ndarray = self.scenario.bound.value(self.states.bound_terms)
+        return objective
 
     @property
     def device_finish_s(self) -> np.ndarray:
         """When each device had waited, computed and uploaded, from the start of the round, s, (T, K)."""
         devices = self.outcomes.devices
-        return devices.wait_s + devices.compute_s + devices.upload_s
+        finish_s: np.ndarray = devices.wait_s + devices.compute_s + devices.upload_s
+        return finish_s
 
     @property
     def how_it_ended(self) -> str:

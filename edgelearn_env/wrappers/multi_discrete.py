@@ -104,4 +104,5 @@ def at_levels(action: Any, num_levels: np.ndarray) -> np.ndarray:
         raise InvalidInputError(
             f"action[{where}] must be a level from 0 to {num_levels[index] - 1}, got {chosen[index]}"
         )
-    return (2.0 * chosen / (num_levels - 1) - 1.0).astype(np.float32)
+    named: np.ndarray = 2.0 * chosen / (num_levels - 1) - 1.0
+    return named.astype(np.float32)

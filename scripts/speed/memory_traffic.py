@@ -21,7 +21,8 @@ def least_step_bytes(scenario: Scenario) -> int:
     read; the float32 observation is written; each once.
     """
     model = model_of(scenario, "numpy")
-    codec, of_state = model.codec, sum(array.nbytes for array in arrays_of(model.initial_state(1)))
+    codec = model.codec
+    of_state: int = sum(array.nbytes for array in arrays_of(model.initial_state(1)))
     of_row = 2 * scenario.num_devices * np.dtype(np.float64).itemsize
     return 2 * of_state + of_row + (codec.action_size + codec.observation_size) * np.dtype(np.float32).itemsize
 

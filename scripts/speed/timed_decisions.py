@@ -6,14 +6,13 @@ import numpy as np
 from rich.progress import Progress
 from rich.table import Table
 
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.policies import named_policies
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import sample_tape
 from edgelearn_env.trajectory import Policy, rollout
-from edgelearn_env.two_stage.records import Allocation
 
 _NUM_EPISODES = 2
 

@@ -93,7 +93,9 @@ def _round_cost(episode: PlannedEpisode, prices: Multipliers, joule: np.ndarray)
     cost = np.sum(of_devices, axis=1) + delay_s * np.minimum(duration_price, 0.0) + downlink
     # A round that costs more than all that there is to spend is in no plan; in a cumulative sum it would drown others.
     psi_0 = scenario.bound.batch_size_form(0, 0).constant
-    return np.minimum(cost, psi_0 + prices.time * delay_s + prices.energy * scenario.budgets.energy_j)
+    all_there_is = psi_0 + prices.time * delay_s + prices.energy * scenario.budgets.energy_j
+    round_cost: np.ndarray = np.minimum(cost, all_there_is)
+    return round_cost
 
 
 def bounds_of_all_counts(prices: TapePrices, num_pretrain: np.ndarray, num_finetune: np.ndarray) -> np.ndarray:
@@ -131,7 +133,8 @@ def bounds_of_all_counts(prices: TapePrices, num_pretrain: np.ndarray, num_finet
 def _start_price(prices: TapePrices, num_pretrain: np.ndarray | int) -> np.ndarray:
     """Price of a joule in each battery when fine-tuning begins after `num_pretrain` rounds."""
     carry = prices.multipliers.carry
-    return np.concatenate([carry, np.zeros_like(carry[:1])])[num_pretrain]
+    price: np.ndarray = np.concatenate([carry, np.zeros_like(carry[:1])])[num_pretrain]
+    return price
 
 
 def _finetune_compute_cost(prices: TapePrices, weight: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -143,7 +146,8 @@ def _finetune_compute_cost(prices: TapePrices, weight: np.ndarray, first: np.nda
     sums = np.concatenate([np.zeros((len(grid), 1)), np.cumsum(cost, axis=1)], axis=1)
     below, share = _place(grid, weight)
     low, high = (sums[index, last] - sums[index, first] for index in (below, below + 1))
-    return low + share * (high - low)
+    on_chord: np.ndarray = low + share * (high - low)
+    return on_chord
 
 
 def _pretrain_compute_cost(prices: TapePrices, weight: np.ndarray, decay: float, num_rounds: int) -> np.ndarray:
@@ -156,7 +160,8 @@ def _pretrain_compute_cost(prices: TapePrices, weight: np.ndarray, decay: float,
     noise_price = grid[:, None] * decay ** np.arange(num_rounds)[::-1]
     cost = np.sum(cheapest_batch(noise_price, sample, episode.server.batch_max).cost, axis=1)
     below, share = _place(grid, weight)
-    return cost[below] + share * (cost[below + 1] - cost[below])
+    on_chord: np.ndarray = cost[below] + share * (cost[below + 1] - cost[below])
+    return on_chord
 
 
 def _grid(weight: np.ndarray) -> np.ndarray:

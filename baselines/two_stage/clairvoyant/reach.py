@@ -34,11 +34,14 @@ def within_reach(episode: PlannedEpisode) -> np.ndarray:
     def between(per_round: np.ndarray) -> np.ndarray:
         """Sums over rounds first .. last - 1, for every pair."""
         sums = np.concatenate([np.zeros_like(per_round[:1]), np.cumsum(per_round, axis=0)])
-        return sums[last] - sums[first]
+        total: np.ndarray = sums[last] - sums[first]
+        return total
 
     in_time = _within(first * server_s, between(duration_s), budgets.delay_s, episode)
     spent_j = between(np.sum(device_j, axis=1) + scenario.radio.downlink_j)
-    reach = (first + rounds <= num_rounds) & in_time & _within(first * server_j, spent_j, budgets.energy_j, episode)
+    reach: np.ndarray = (
+        (first + rounds <= num_rounds) & in_time & _within(first * server_j, spent_j, budgets.energy_j, episode)
+    )
     reach &= between(np.any(device_j > energy.battery_capacity_j * _SLACK, axis=1).astype(float)) == 0
     strongest_w = np.concatenate([np.zeros_like(device_j[:1]), np.maximum.accumulate(episode.tape.harvest_w)])
     for device in range(scenario.num_devices):
@@ -50,16 +53,20 @@ def within_reach(episode: PlannedEpisode) -> np.ndarray:
 def _within(pretrain: np.ndarray, finetune: np.ndarray, budget: float, episode: PlannedEpisode) -> np.ndarray:
     """Whether both stages' use of a budget, or of their own shares of it, is possible."""
     share = episode.restriction.pretrain_share
+    within: np.ndarray
     if share is None:
-        return pretrain + finetune <= budget * _SLACK
-    return (pretrain <= share * budget * _SLACK) & (finetune <= (1 - share) * budget * _SLACK)
+        within = pretrain + finetune <= budget * _SLACK
+    else:
+        within = (pretrain <= share * budget * _SLACK) & (finetune <= (1 - share) * budget * _SLACK)
+    return within
 
 
 def _least_duration_s(episode: PlannedEpisode) -> np.ndarray:
     """Duration of each fine-tuning round with single samples, fastest clocks and full power, s, (T,)."""
     devices, uplink = episode.devices, episode.uplink
     compute_s = compute_time_s(devices.cycles_per_sample, 1, devices.freq_max_hz)
-    return np.max(compute_s + uplink.least_s, axis=1) + episode.scenario.radio.downlink_s
+    duration_s: np.ndarray = np.max(compute_s + uplink.least_s, axis=1) + episode.scenario.radio.downlink_s
+    return duration_s
 
 
 def _least_energy_j(episode: PlannedEpisode) -> np.ndarray:
@@ -68,4 +75,6 @@ def _least_energy_j(episode: PlannedEpisode) -> np.ndarray:
     compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, 1, devices.freq_min_hz)
     # Without a least power e^x - 1 over x tends to 1.
     x = np.log1p(uplink.power_min_w / uplink.noise_w)
-    return compute_j + uplink.nats_s * uplink.noise_w * np.where(x > 0, np.expm1(x) / np.where(x > 0, x, 1.0), 1.0)
+    slope = np.where(x > 0, np.expm1(x) / np.where(x > 0, x, 1.0), 1.0)
+    energy_j: np.ndarray = compute_j + uplink.nats_s * uplink.noise_w * slope
+    return energy_j

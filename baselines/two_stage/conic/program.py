@@ -186,9 +186,9 @@ class _Form:
 
     def _budget(self, name: str) -> cp.Expression | float:
         """What may be used of a budget."""
-        if self.share is not None:
-            return self.numbers[name] * self.share
-        return self.numbers[name] + self._overdraft(())
+        number = self.numbers[name]
+        budget: cp.Expression | float = number + self._overdraft(()) if self.share is None else number * self.share
+        return budget
 
     def _overdraft(self, shape: tuple[int, ...]) -> cp.Variable | float:
         """How far a constraint is overdrawn; 0 unless that has a price."""
@@ -289,7 +289,8 @@ def _value(variable: cp.Variable) -> np.ndarray:
 
 
 def _flat(expression: cp.Expression | np.ndarray) -> cp.Expression:
-    return cp.vec(expression, order="C")
+    flat: cp.Expression = cp.vec(expression, order="C")
+    return flat
 
 
 def _at_least_inverse(inverse: cp.Expression, batch: cp.Expression) -> cp.Constraint:

@@ -61,7 +61,8 @@ def _batch_within(seconds: float | np.ndarray, joules: float | np.ndarray, proce
     middle_hz = np.sqrt(processor.freq_min_hz * processor.freq_max_hz)
     in_time = seconds * middle_hz / processor.cycles_per_sample / 2
     for_energy = joules / (processor.capacitance_j_s2 * processor.cycles_per_sample * processor.freq_min_hz**2)
-    return np.clip(np.minimum(in_time, for_energy), 1.0, processor.batch_max)
+    batch: float | np.ndarray = np.clip(np.minimum(in_time, for_energy), 1.0, processor.batch_max)
+    return batch
 
 
 def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarray]:

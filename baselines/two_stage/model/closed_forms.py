@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import lambertw
 
-# One number for the server, one for each device or for each round and device.
+# One number for the server, one for each device or for each round and device: a float or an array, as prices are.
 Array = Any
+
+Price = np.ndarray | float
 
 
 class Processor(NamedTuple):
@@ -26,18 +28,19 @@ class Processor(NamedTuple):
 class Uplink(NamedTuple):
     """What uploads, in natural units: `nats_s` = Q ln 2 / W seconds, `noise_w` = N_0 W / g watts, power limits."""
 
-    nats_s: Array
-    noise_w: Array
-    power_max_w: Array
-    power_min_w: Array = 0.0
+    nats_s: np.ndarray
+    noise_w: np.ndarray
+    power_max_w: np.ndarray
+    power_min_w: Price = 0.0
 
     @property
-    def least_s(self) -> Array:
+    def least_s(self) -> np.ndarray:
         """u at full power."""
-        return self.nats_s / np.log1p(self.power_max_w / self.noise_w)
+        least_s: np.ndarray = self.nats_s / np.log1p(self.power_max_w / self.noise_w)
+        return least_s
 
 
-def cheapest_frequency_hz(time_price: Array, energy_price: Array, processor: Processor) -> Array:
+def cheapest_frequency_hz(time_price: Price, energy_price: Price, processor: Processor) -> Array:
     """argmin over f of time_price a / f + energy_price kappa a f^2: f = (time_price / (2 energy_price kappa))^(1/3).
 
     A time price below 0 pays for slowness: the lowest clock.
@@ -56,7 +59,7 @@ class Least(NamedTuple):
     seconds: Array
 
 
-def cheapest_sample(time_price: Array, energy_price: Array, processor: Processor) -> Least:
+def cheapest_sample(time_price: Price, energy_price: Price, processor: Processor) -> Least:
     """min over f of time_price a / f + energy_price kappa a f^2: the least cost of computing one sample."""
     freq_hz = cheapest_frequency_hz(time_price, energy_price, processor)
     seconds = processor.cycles_per_sample / freq_hz
@@ -64,7 +67,7 @@ def cheapest_sample(time_price: Array, energy_price: Array, processor: Processor
     return Least(time_price * seconds + energy_price * joules, seconds)
 
 
-def cheapest_batch(noise_price: Array, sample: Least, batch_max: Array) -> Least:
+def cheapest_batch(noise_price: Price, sample: Least, batch_max: Array) -> Least:
     """min over b of noise_price / b + q b with q the cost of a sample: b = sqrt(noise_price / q), within [1, b_max]."""
     with np.errstate(divide="ignore", invalid="ignore"):
         batch = np.sqrt(noise_price / np.maximum(sample.cost, 0.0))
@@ -73,13 +76,13 @@ def cheapest_batch(noise_price: Array, sample: Least, batch_max: Array) -> Least
     return Least(noise_price / batch + sample.cost * batch, sample.seconds * batch)
 
 
-def cheapest_compute(noise_price: Array, time_price: Array, energy_price: Array, processor: Processor) -> Least:
+def cheapest_compute(noise_price: Price, time_price: Price, energy_price: Price, processor: Processor) -> Least:
     """min over b, f of noise_price / b + time_price a b / f + energy_price kappa a b f^2."""
     sample = cheapest_sample(time_price, energy_price, processor)
     return cheapest_batch(noise_price, sample, processor.batch_max)
 
 
-def cheapest_upload(time_price: Array, energy_price: Array, uplink: Uplink) -> Least:
+def cheapest_upload(time_price: Price, energy_price: Price, uplink: Uplink) -> Least:
     """inf over p of time_price u + energy_price p u, for prices of at least 0.
 
     With x = ln(1 + SNR): u = nats / x and p = noise (e^x - 1), minimised where e^x (x - 1) = time_price /

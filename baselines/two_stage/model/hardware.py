@@ -36,7 +36,7 @@ def uplinks(scenario: TwoStageScenario, channel_gain: np.ndarray) -> Uplink:
     return Uplink(
         nats_s=scenario.learning.upload_bit * np.log(2) / radio.bandwidth_hz,
         noise_w=radio.noise_w_per_hz * radio.bandwidth_hz / np.maximum(channel_gain, _LEAST_GAIN),
-        power_max_w=scenario.devices.power_max_w,
+        power_max_w=np.asarray(scenario.devices.power_max_w),
     )
 
 

@@ -36,12 +36,14 @@ class Plan:
     @property
     def server_batch(self) -> np.ndarray:
         """b of the pre-training rounds, (M,)."""
-        return self.allocations.server_batch[: self.num_pretrain_rounds]
+        server_batch: np.ndarray = self.allocations.server_batch
+        return server_batch[: self.num_pretrain_rounds]
 
     @property
     def batch(self) -> np.ndarray:
         """b of the fine-tuning rounds, (N, K)."""
-        return self.allocations.batch[self.num_pretrain_rounds : -1]
+        batch: np.ndarray = self.allocations.batch
+        return batch[self.num_pretrain_rounds : -1]
 
     @property
     def has_whole_batches(self) -> bool:
@@ -114,19 +116,24 @@ def _affordable_batch(processor: Processor, batch: np.ndarray, seconds: np.ndarr
     the lowest, at which fewer samples cost the same energy.
     """
     freq_hz = processor.cycles_per_sample * batch / seconds
-    return batch * np.minimum(1, processor.freq_max_hz / freq_hz) * np.minimum(1, freq_hz / processor.freq_min_hz) ** 2
+    cut, raised = np.minimum(1, processor.freq_max_hz / freq_hz), np.minimum(1, freq_hz / processor.freq_min_hz)
+    affordable: np.ndarray = batch * cut * raised**2
+    return affordable
 
 
 def _clock_hz(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """The frequency that computes `batch` in `seconds`, within the clock's limits."""
-    return np.clip(processor.cycles_per_sample * batch / seconds, processor.freq_min_hz, processor.freq_max_hz)
+    asked_hz = processor.cycles_per_sample * batch / seconds
+    freq_hz: np.ndarray = np.clip(asked_hz, processor.freq_min_hz, processor.freq_max_hz)
+    return freq_hz
 
 
 def _power_w(episode: PlannedEpisode, upload_s: np.ndarray) -> np.ndarray:
     """The transmit power that uploads in `upload_s`: noise (e^(nats / u) - 1), within its limits."""
     uplink = episode.uplink
-    power_w = uplink.noise_w * np.expm1(uplink.nats_s / upload_s)
-    return np.clip(power_w, uplink.power_min_w, uplink.power_max_w)
+    asked_w = uplink.noise_w * np.expm1(uplink.nats_s / upload_s)
+    power_w: np.ndarray = np.clip(asked_w, uplink.power_min_w, uplink.power_max_w)
+    return power_w
 
 
 def _filled_rounds(

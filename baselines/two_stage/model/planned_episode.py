@@ -100,12 +100,14 @@ class PlannedEpisode:
         ends = np.cumsum(self.pretrain_repeats).astype(int)
         weight = self.form.pretrain_decay ** np.arange(int(np.sum(self.pretrain_repeats)))[::-1]
         sums = np.concatenate([[0.0], np.cumsum(weight)])
-        return self.form.pretrain_weight * np.diff(sums[ends], prepend=0.0)
+        price: np.ndarray = self.form.pretrain_weight * np.diff(sums[ends], prepend=0.0)
+        return price
 
     @cached_property
     def device_noise_price(self) -> np.ndarray:
         """What 1/b_k of one fine-tuning round adds to the bound, (K,)."""
-        return self.form.finetune_weight * self.scenario.gradient_noise_weight
+        price: np.ndarray = self.form.finetune_weight * self.scenario.gradient_noise_weight
+        return price
 
     @cached_property
     def pretrain_harvest_w(self) -> np.ndarray:

@@ -50,5 +50,7 @@ def pairs_of(stages: Stages, horizon: int) -> np.ndarray:
     if stages not in ("both", "pretrain", "finetune"):
         raise InvalidInputError(f"stages must be 'both', 'pretrain' or 'finetune', got {stages!r}")
     rounds = np.arange(horizon + 1)
-    fits = rounds[:, None] + rounds <= horizon
-    return fits & ((rounds == 0) | (stages != "pretrain")) & ((rounds[:, None] == 0) | (stages != "finetune"))
+    fits: np.ndarray = rounds[:, None] + rounds <= horizon
+    fits &= (rounds == 0) | (stages != "pretrain")
+    fits &= (rounds[:, None] == 0) | (stages != "finetune")
+    return fits

@@ -89,4 +89,5 @@ def _mean_objective(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray
         constants=constants_of(scenario), num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune
     )
     objective = rollout(scenario, every, policy).objective
-    return np.log(objective).reshape(_NUM_TUNING_TAPES, -1).mean(axis=0)
+    mean: np.ndarray = np.log(objective).reshape(_NUM_TUNING_TAPES, -1).mean(axis=0)
+    return mean

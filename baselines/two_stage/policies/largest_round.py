@@ -1,6 +1,6 @@
 """The largest batches that a given time and energy allow in one round."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.two_stage.constants import Constants
 from edgelearn_env.two_stage.records import Allocation
 
-Array = Any
+# The server's, or one for each device, (K,).
+Number = float | np.ndarray
 
 # Transmit powers that are compared, from this share of full power up to it.
 _LEAST_POWER_SHARE, _NUM_POWERS = 1e-4, 33
@@ -98,7 +99,9 @@ def pretrain_cost(constants: Constants, server: ServerRound) -> tuple[np.ndarray
     return compute_time_s(cycles, server.batch, server.freq_hz), hardware.overhead_factor * joules
 
 
-def _balanced_freq_hz(seconds: Array, joules: Array, capacitance: Array, least_hz: Array, most_hz: Array) -> np.ndarray:
+def _balanced_freq_hz(
+    seconds: np.ndarray, joules: np.ndarray, capacitance: Number, least_hz: Number, most_hz: Number
+) -> np.ndarray:
     """The clock at which time and energy run out together: (energy / (kappa time))^(1/3), within its limits."""
     with np.errstate(divide="ignore", invalid="ignore"):
         freq_hz = np.cbrt(joules / (capacitance * seconds))
@@ -106,13 +109,14 @@ def _balanced_freq_hz(seconds: Array, joules: Array, capacitance: Array, least_h
 
 
 def _batch(
-    seconds: Array,
-    joules: Array,
-    capacitance: Array,
-    cycles: Array,
-    freq_hz: Array,
-    batch_max: Array,
+    seconds: np.ndarray,
+    joules: np.ndarray,
+    capacitance: Number,
+    cycles: Number,
+    freq_hz: np.ndarray,
+    batch_max: Number,
 ) -> np.ndarray:
     """The batch that time or energy allows at a frequency, whichever is less."""
     of_time, of_energy = seconds * freq_hz / cycles, joules / (capacitance * cycles * freq_hz**2)
-    return np.minimum(np.minimum(of_time, of_energy), batch_max)
+    batch: np.ndarray = np.minimum(np.minimum(of_time, of_energy), batch_max)
+    return batch

@@ -93,7 +93,7 @@ class Lyapunov:
         rows = np.flatnonzero(due & ~state.ended)
         shape = state.battery_j.shape
         chosen = DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 1.0)))
-        now, at = (mapped(lambda array: array[rows], record) for record in (observed, self.round_prices(observed)))
+        now, at = mapped(lambda array: array[rows], (observed, self.round_prices(observed)))
         write_rows(chosen, rows, priced_finetune_round(self.constants, now, at))
         # Another pre-training round is better than a switch into a round that cannot be done.
         switch = due & (state.finetuning | finetune_outcome(self.constants, observed, chosen).counted)
@@ -115,7 +115,9 @@ class Lyapunov:
         def backlog(price: Number, used: np.ndarray, used_before: np.ndarray, budget: float) -> np.ndarray:
             ahead = used - used_before - done * (budget - used_before)
             first = self.weight * price * budget / self._worth
-            return np.maximum(first + np.where(state.finetuning, ahead, 0.0) / budget, _LEAST_BACKLOG)
+            total = first + np.where(state.finetuning, ahead, 0.0) / budget
+            queue: np.ndarray = np.maximum(total, _LEAST_BACKLOG)
+            return queue
 
         kept_j = _RESERVE * self.constants.battery_capacity_j + (1 - done)[:, None] * before.charge_j
         return Queues(
@@ -144,7 +146,8 @@ class Lyapunov:
         """Whether the budgets allow that pre-training round, (B,)."""
         state, budgets = observed.state, self.constants.scenario.budgets
         seconds, joules = pretrain_cost(self.constants, server)
-        return (state.elapsed_s + seconds <= budgets.delay_s) & (state.spent_j + joules <= budgets.energy_j)
+        fits: np.ndarray = (state.elapsed_s + seconds <= budgets.delay_s) & (state.spent_j + joules <= budgets.energy_j)
+        return fits
 
     @cached_property
     def _pretraining(self) -> Pretraining:

@@ -62,7 +62,8 @@ class BlockEpisode(PlannedEpisode):
         """Twice the least energy of an upload in a deep fade, at most half of what is there, J, (K,)."""
         radio = self.scenario.radio
         noise_w = radio.noise_w_per_hz * radio.bandwidth_hz / (_RESERVED_FADE * self.scenario.mean_channel_gain)
-        return np.minimum(2 * noise_w * self.uplink.nats_s, 0.5 * self.start.battery_j)
+        reserve_j: np.ndarray = np.minimum(2 * noise_w * self.uplink.nats_s, 0.5 * self.start.battery_j)
+        return reserve_j
 
 
 class _Outlook(NamedTuple):

@@ -91,10 +91,11 @@ class Myopic:
     def _bound_ahead(self, progress: BoundTerms, pace: np.ndarray, noise: np.ndarray, share: np.ndarray) -> np.ndarray:
         """Phi if `share` of `pace` rounds with that noise followed, (paces, B)."""
         num_rounds = pace * share
-        return self.constants.bound.value(
+        ahead: np.ndarray = self.constants.bound.value(
             progress._replace(
                 num_finetune_rounds=progress.num_finetune_rounds + num_rounds,
                 num_pretrain_rounds=progress.num_pretrain_rounds + np.zeros_like(num_rounds),
                 finetune_term=progress.finetune_term + num_rounds * noise,
             )
         )
+        return ahead

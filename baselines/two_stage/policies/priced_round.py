@@ -98,7 +98,7 @@ def priced_finetune_round(constants: Constants, observed: Observed, prices: Roun
     parts = priced_parts(constants, observed, prices)
     chosen = DevicesRound(parts.freq_hz, parts.power_w, np.floor(parts.batch * (1 + _NUDGE)))
     rows = np.flatnonzero(~finetune_outcome(constants, observed, chosen).counted)
-    now, at, refused = (mapped(lambda array: array[rows], record) for record in (observed, prices, chosen))
+    now, at, refused = mapped(lambda array: array[rows], (observed, prices, chosen))
     write_rows(chosen, rows, _rescued(constants, now, at, refused))
     return chosen
 
@@ -152,7 +152,8 @@ def _risen_joule(prices: RoundPrices, limits: RoundLimits, parts: Parts, joule: 
     """The price of a joule after a step: up where a battery or the energy budget is short, else down to its least."""
     of_budget = np.sum(parts.energy_j, axis=1, keepdims=True) / limits.joules[:, None]
     beyond = np.maximum(parts.energy_j / limits.charge_j, of_budget)
-    return np.clip(joule * np.minimum(beyond, _MOST_BEYOND), prices.joule, _DEAREST * prices.joule)
+    risen: np.ndarray = np.clip(joule * np.minimum(beyond, _MOST_BEYOND), prices.joule, _DEAREST * prices.joule)
+    return risen
 
 
 def _shared_second(prices: RoundPrices, limits: RoundLimits, parts: Parts, finish: np.ndarray) -> np.ndarray:
@@ -161,7 +162,8 @@ def _shared_second(prices: RoundPrices, limits: RoundLimits, parts: Parts, finis
     beyond = np.minimum(duration_s / limits.seconds, _MOST_BEYOND)
     second = np.clip(np.sum(finish, axis=1) * beyond**_STEP, prices.second, _DEAREST * prices.second)
     share = finish * np.maximum(parts.finish_s / duration_s[:, None], 1 / _MOST_BEYOND) ** _STEP
-    return share * (second / np.sum(share, axis=1))[:, None]
+    shared: np.ndarray = share * (second / np.sum(share, axis=1))[:, None]
+    return shared
 
 
 def single_samples(constants: Constants, observed: Observed, prices: RoundPrices) -> DevicesRound:

@@ -44,7 +44,8 @@ def _mean_log_objective(scenario: TwoStageScenario, tapes: Tape, pairs: np.ndarr
     num_tapes = len(tapes.channel_gain)
     every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))
     objective = rollout(scenario, every, _policy(scenario, pairs, num_tapes)).objective
-    return np.log(objective).reshape(num_tapes, -1).mean(axis=0)
+    mean: np.ndarray = np.log(objective).reshape(num_tapes, -1).mean(axis=0)
+    return mean
 
 
 def _policy(scenario: TwoStageScenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov:

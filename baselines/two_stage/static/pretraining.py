@@ -67,7 +67,8 @@ def _level(weight: np.ndarray, count: np.ndarray, samples: float, largest: float
     top = max(float(weight[0]), np.finfo(np.float64).tiny)
 
     def batches(log_level: float) -> np.ndarray:
-        return np.clip(np.sqrt(weight / top) * np.exp(-log_level / 2), 1.0, largest)
+        within: np.ndarray = np.clip(np.sqrt(weight / top) * np.exp(-log_level / 2), 1.0, largest)
+        return within
 
     if count @ batches(low) <= samples:
         return 0.0, batches(low)

@@ -150,4 +150,5 @@ class Approximation:
 
 def _product(size: cp.Parameter, first: cp.Expression, second: cp.Expression) -> cp.Expression:
     """size first second, from above: size (first^2 + second^2) / 2, exact where both are 1."""
-    return cp.multiply(size, cp.square(first) + cp.square(second)) / 2
+    product: cp.Expression = cp.multiply(size, cp.square(first) + cp.square(second)) / 2
+    return product

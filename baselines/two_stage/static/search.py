@@ -74,7 +74,7 @@ def pair_bounds(constants: StaticConstants, prices: Prices) -> np.ndarray:
     pretraining = np.concatenate([[0.0], np.cumsum(server)])
     second, joule = (1 - share) * time + share * server_time, (1 - share) * prices.energy + share * server_energy
     worth = second * constants.delay_s + joule * constants.energy_j
-    bounds = constants.start + pretraining[:, None]
+    bounds: np.ndarray = constants.start + pretraining[:, None]
     bounds += rounds * finetune_round - worth
     bounds *= constants.unit
     return bounds
