@@ -16,6 +16,10 @@ class UnexpectedArgumentError(InvalidInputError, TypeError):
     """A keyword argument that a constructor does not take; a `TypeError`, as Python raises one, for those who probe."""
 
 
+class UnknownAttributeError(InvalidInputError, AttributeError):
+    """An attribute or method that an object does not have; an `AttributeError`, as Python raises one."""
+
+
 class SolverError(EdgeLearnError, RuntimeError):
     """A solver did not reach the accuracy that a certificate needs: report the scenario and the tape.
 

@@ -59,4 +59,5 @@ _CONVERSIONS: Mapping[type[Any], Callable[[Any], Any]] = {
 def _plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     source: Any = arguments.get("scenario")
     is_file = isinstance(source, str | Path) and str(source).endswith(".toml")
-    return plain({**arguments, "scenario": Scenario.load(source)} if is_file else arguments)
+    found: dict[str, Any] = plain({**arguments, "scenario": Scenario.load(source)} if is_file else arguments)
+    return found

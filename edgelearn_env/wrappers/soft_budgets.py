@@ -134,7 +134,7 @@ class VectorSoftBudgets(gymnasium.vector.VectorWrapper, RecordConstructorArgs):
         changes = dict(budgets or {})
         loaded = Scenario.load(scenario, budgets=changes)
         soft, hard = _relaxed(slack, loaded)
-        choices = {"num_envs": num_envs, "scenario": scenario, "budgets": changes | hard}
+        choices: dict[str, Any] = {"num_envs": num_envs, "scenario": scenario, "budgets": changes | hard}
         envs = gymnasium.make_vec(loaded.environment, **choices, **kwargs)
         return cls(envs, **soft)
 
