@@ -9,14 +9,14 @@ from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.model import Observed
 from edgelearn_env.trajectory import Policy
 from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.encoding import DECIDED_BY_SERVER, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE, Codec
 from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
-# An observation begins with entries that concern all devices; then follow three for each device, as in an action.
-_NUM_SHARED, PER_DEVICE = 5, 3
-TIME_LEFT, _ENERGY_LEFT, LOG_BOUND = 2, 3, 4
-NUM_SERVER_ACTIONS = 3
+# An observation begins with entries that concern all devices; then follow as many for each device as an action has.
+_NUM_SHARED, PER_DEVICE = len(OBSERVED_OF_EPISODE), len(OBSERVED_OF_DEVICE)
+TIME_LEFT, _ENERGY_LEFT, LOG_BOUND = map(OBSERVED_OF_EPISODE.index, ("time left", "energy left", "log bound"))
+NUM_SERVER_ACTIONS = len(DECIDED_BY_SERVER)
 
 # What the networks see beside: logarithms of time and energy left, and of each battery. Actions are logarithms too, and
 # what is shared out evenly is proportional to what is left.

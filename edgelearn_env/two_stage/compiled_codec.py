@@ -7,8 +7,10 @@ import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.encoding import TINY, Codec
+from edgelearn_env.two_stage.encoding import OBSERVED_OF_EPISODE, TINY, Codec
 from edgelearn_env.two_stage.records import Allocation, State
+
+NUM_SHARED = len(OBSERVED_OF_EPISODE)
 
 
 def decode(codec: Codec, action: np.ndarray) -> Allocation:
@@ -79,7 +81,8 @@ def write_observation(budgets, ranges, full, of_episode, of_devices, observed):
         observed[4, b] = unit(share(log_psi[b], ranges[0]))
     for k in range(num_devices):
         capacity_j, on_w = full[0][k], full[1][k]
-        battery, gain, harvest = observed[5 + k], observed[5 + num_devices + k], observed[5 + 2 * num_devices + k]
+        first = NUM_SHARED + k
+        battery, gain, harvest = observed[first], observed[first + num_devices], observed[first + 2 * num_devices]
         for b in range(num_episodes):
             battery[b] = unit(battery_j[k, b] / capacity_j)
         for b in range(num_episodes):

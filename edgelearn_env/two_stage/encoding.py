@@ -15,6 +15,12 @@ from edgelearn_env.two_stage.bounds import BoundTerms, LearningBound
 from edgelearn_env.two_stage.records import Allocation, State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
+# The layout: entries that concern the whole episode, then K of each that devices have.
+OBSERVED_OF_EPISODE = ("stage", "rounds left", "time left", "energy left", "log bound")
+OBSERVED_OF_DEVICE = ("battery", "log gain", "harvest")
+DECIDED_BY_SERVER = ("switch", "frequency", "batch")
+DECIDED_BY_DEVICE = ("frequency", "power", "batch")
+
 # Fading power |c|^2 has unit mean: below -40 dB once in 10^4 rounds, above 13 dB once in 5 * 10^8.
 DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
 _SHADOWING_STDS = 3.0
@@ -82,12 +88,12 @@ class Codec:
     @property
     def action_size(self) -> int:
         """Length of an action: 3 + 3 K."""
-        return 3 + 3 * self.scenario.num_devices
+        return len(DECIDED_BY_SERVER) + len(DECIDED_BY_DEVICE) * self.scenario.num_devices
 
     @property
     def observation_size(self) -> int:
         """Length of an observation: 5 + 3 K."""
-        return 5 + 3 * self.scenario.num_devices
+        return len(OBSERVED_OF_EPISODE) + len(OBSERVED_OF_DEVICE) * self.scenario.num_devices
 
     def decode(self, action: Array) -> Allocation:
         """The allocation an action names: that of `fractional`, with batch sizes rounded to integers."""

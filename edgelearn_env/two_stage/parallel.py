@@ -10,6 +10,7 @@ from edgelearn_env.envs import arguments
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.model import Codec
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.two_stage.encoding import DECIDED_BY_DEVICE, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 try:
@@ -18,9 +19,10 @@ except ImportError as error:
     raise MissingExtraError("PettingZoo is not installed: pip install 'edgelearn-env[multi-agent]'") from error
 
 SERVER = "server"
-_ACTION_SIZE = 3
+# As many entries decide the server and each client.
+_ACTION_SIZE = len(DECIDED_BY_DEVICE)
 # What all agents observe, at the head of the single agent's observation.
-_NUM_GLOBAL = 5
+_NUM_SHARED, _NUM_OWN = len(OBSERVED_OF_EPISODE), len(OBSERVED_OF_DEVICE)
 
 
 class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
@@ -90,7 +92,7 @@ class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         self.possible_agents = [SERVER, *(f"client_{index}" for index in range(num_devices))]
         self.agents: list[str] = []
         self.action_spaces = {agent: Box(-1.0, 1.0, (_ACTION_SIZE,), np.float32) for agent in self.possible_agents}
-        sizes = [_NUM_GLOBAL, *[_NUM_GLOBAL + 3] * num_devices]
+        sizes = [_NUM_SHARED, *[_NUM_SHARED + _NUM_OWN] * num_devices]
         spaces = [Box(0.0, 1.0, (size,), np.float32) for size in sizes]
         self.observation_spaces = dict(zip(self.possible_agents, spaces, strict=True))
         self._observed = np.zeros(self.codec.observation_size, dtype=np.float32)
@@ -175,7 +177,7 @@ class TwoStageParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         self._env.close()
 
     def _observations(self) -> dict[str, np.ndarray]:
-        shared, own = self._observed[:_NUM_GLOBAL], self._observed[_NUM_GLOBAL:].reshape(3, -1).T
+        shared, own = self._observed[:_NUM_SHARED], self._observed[_NUM_SHARED:].reshape(_NUM_OWN, -1).T
         parts = [shared.copy(), *(np.concatenate([shared, part]) for part in own)]
         return dict(zip(self.possible_agents, parts, strict=True))
 

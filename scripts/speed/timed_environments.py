@@ -11,7 +11,7 @@ from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
 from edgelearn_env.scripts.speed.random_play import Play, play_sb3, play_single, play_tensors, play_vector
-from edgelearn_env.scripts.speed.timing import seconds_of
+from edgelearn_env.scripts.speed.timing import percent, seconds_of
 
 
 def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float = 0.5, repeats: int = 7) -> Table:
@@ -40,7 +40,7 @@ def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float
     table.caption = f"of copying: {moved} bytes a step, the very least, over what a large copy moves: {copies}"
     for label, each in rates.items():
         median = statistics.median(each)
-        share = f"{median * moved / copied[device_of[label]]:.1%}" if label in device_of else ""
+        share = percent(median * moved / copied[device_of[label]]) if label in device_of else ""
         spread = f"{min(each):,.0f} to {max(each):,.0f}"
         table.add_row(label, f"{median:,.0f}", spread, f"{median / reference:.3g}", share)
     return table

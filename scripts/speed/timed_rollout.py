@@ -10,7 +10,7 @@ from rich.table import Table
 from edgelearn_env.agents.configs.ppo import PPOConfig
 from edgelearn_env.agents.ppo import algorithm  # first of those that need the extra, since it says so
 from edgelearn_env.printing.tables import table_of
-from edgelearn_env.scripts.speed.timing import seconds_of
+from edgelearn_env.scripts.speed.timing import percent, seconds_of
 
 import torch  # isort: skip
 from stable_baselines3.common.callbacks import BaseCallback  # isort: skip
@@ -88,6 +88,8 @@ def timed_rollout(config: PPOConfig, progress: Progress, *, num_rollouts: int = 
     for label, each in (("rollout", clock.rollouts), ("rollout and updates", clock.iterations)):
         whole_s, step_s = np.array(each[1:]).T
         share = step_s / whole_s
-        spread = f"{share.min():.1%} to {share.max():.1%}"
-        table.add_row(label, f"{np.median(whole_s):.2f}", f"{np.median(step_s):.3f}", f"{np.median(share):.1%}", spread)
+        spread = f"{percent(share.min())} to {percent(share.max())}"
+        table.add_row(
+            label, f"{np.median(whole_s):.2f}", f"{np.median(step_s):.3f}", percent(float(np.median(share))), spread
+        )
     return table

@@ -1,4 +1,4 @@
-"""What `edgelearn speed` measures with: a clock."""
+"""What `edgelearn speed` measures with, a clock, and how it prints shares of time."""
 
 import time
 from collections.abc import Callable
@@ -12,3 +12,8 @@ def seconds_of(work: Callable[[], T]) -> tuple[float, T]:
     start_s = time.perf_counter()
     result = work()
     return time.perf_counter() - start_s, result
+
+
+def percent(share: float) -> str:
+    """A share in two significant digits, so that a small one is not printed as none: `12%`, `0.034%`."""
+    return f"{float(f'{100 * share:.2g}'):g}%"

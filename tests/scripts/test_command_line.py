@@ -50,7 +50,7 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
 
 
 def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path):
-    arguments = ["-s", "tiny", "--episodes", "2", "--policies", "equal", "--ablations"]
+    arguments = ["-s", "tiny", "--episodes", "1", "--policies", "equal", "--ablations"]
     result = edgelearn("benchmark", *arguments, folder=tmp_path)
     assert result.status == 0, result.complaint
     assert "are no online policies" in " ".join(result.printed.split())

@@ -8,7 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_design
-from edgelearn_env.baselines.two_stage.ablations.study import DESIGNS, JOINT, SWEEPS, study_points, with_num_devices
+from edgelearn_env.baselines.two_stage.ablations.study import (
+    DESIGNS,
+    JOINT,
+    SWEEPS,
+    StudyPoint,
+    study_points,
+    with_num_devices,
+)
 from edgelearn_env.baselines.two_stage.static.design import static_design
 from edgelearn_env.drawing.study_figure import Panel, study_figure
 from edgelearn_env.errors import InvalidInputError
@@ -80,14 +87,19 @@ def test_no_ablation_is_better_than_the_joint_design_and_more_budget_never_hurts
 def test_a_second_run_solves_nothing_and_another_system_all_anew(study, folder, tmp_path, monkeypatch):
     _, rows = study
     solved = []
-    monkeypatch.setattr(command, "study_points", lambda *which: solved.append(which) or study_points(*which))
+
+    def noted(scenario: Scenario, sweep: str, value: float) -> list[StudyPoint]:
+        solved.append((sweep, value))
+        return [StudyPoint(sweep, value, design, 1.0, 1, 1) for design in DESIGNS]
+
+    monkeypatch.setattr(command, "study_points", noted)
     assert run("--points", 3, out=folder)[1] == rows
     assert solved == []
     (tmp_path / "study.csv").write_bytes((folder / "study.csv").read_bytes())
     _, others = run("--points", 2, "--set", "budgets.energy_j=7.5", out=tmp_path)
     assert len(solved) == 2 * len(SWEEPS)
     assert len(others) == 2 * len(SWEEPS) * len(DESIGNS)
-    assert {row["system"] for row in others}.isdisjoint(row["system"] for row in rows)
+    assert {row["scenario"] for row in others}.isdisjoint(row["scenario"] for row in rows)
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(study, tmp_path, monkeypatch):
@@ -102,9 +114,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(study, tmp_path, monkeypatc
     assert {sweep for _, sweep, _ in solved} == {"gap"}
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "sweep,value,design,phi,system\ndelay,x,joint design,y,{system}\n"])
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "sweep,value,design,phi,scenario\ndelay,x,joint design,y,{scenario}\n"])
 def test_a_table_that_the_command_did_not_write_is_refused(tiny, tmp_path, text):
-    (tmp_path / "study.csv").write_text(text.format(system=command._digest(tiny)))
+    (tmp_path / "study.csv").write_text(text.format(scenario=command._digest(tiny)))
     arguments = ["figures", "-s", TINY, "--points", "2", "--out", str(tmp_path)]
     with pytest.raises(InvalidInputError, match=r"study.csv' is not a table that this command wrote: remove it"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)

@@ -242,7 +242,12 @@ def test_three_runs_of_every_recipe_come_with_the_package_and_the_first_is_playe
     np.testing.assert_array_equal(first.objective, by_recipe.objective)
 
 
-@pytest.mark.parametrize("name", shipped_checkpoints())
+FIRST_AND_OTHER_RUNS = [
+    name if name.endswith("-0") else pytest.param(name, marks=pytest.mark.slow) for name in shipped_checkpoints()
+]
+
+
+@pytest.mark.parametrize("name", FIRST_AND_OTHER_RUNS)
 def test_a_shipped_agent_beats_random_play_by_far_and_keeps_its_word_on_test_tapes(name):
     scenario, shipped = Scenario.preset("default"), load(name)
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from edgelearn_env.scripts.main import app
 from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
+from edgelearn_env.scripts.speed.timing import percent
 from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.env import TwoStageEnv
@@ -54,6 +55,13 @@ def test_every_form_has_a_row_with_its_median_within_its_range(tiny):
         assert numbers_of(ratio)[0] > 0
         ours = label in batched or label.startswith("tensors")
         assert (share.endswith("%") and numbers_of(share)[0] > 0) if ours else share == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.1234, "12%"), (1.0, "100%"), (0.0999, "10%"), (0.00034, "0.034%"), (1e-6, "0.0001%")]
+)
+def test_a_share_is_never_printed_as_none(share, text):
+    assert percent(share) == text
 
 
 @pytest.mark.parametrize("installed", [True, False])

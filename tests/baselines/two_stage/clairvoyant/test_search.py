@@ -47,7 +47,7 @@ def solved_system(seed: int, **choices) -> Solved:
 @pytest.fixture(scope="module")
 def optima():
     """Optima of many systems, of 3 to 10 rounds."""
-    return [solved_system(seed, longest=10) for seed in range(200)]
+    return [solved_system(seed, longest=10) for seed in range(80)]
 
 
 # The search through pairs.
