@@ -98,7 +98,7 @@ class Tape(NamedTuple):
 
 
 def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
-    """Draw the tape of one episode, by the law of `tape_law`.
+    """Draw the tape of one episode, by the law of `law`.
 
     Args:
         scenario: the system.

@@ -1,4 +1,4 @@
-"""A scenario's hardware as the closed forms of `prices` read it."""
+"""A scenario's hardware as the `closed_forms` read it."""
 
 import numpy as np
 

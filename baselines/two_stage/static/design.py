@@ -93,7 +93,7 @@ def static_design(
 
     argmin over M, N, b, f, p of Phi subject to M a_s b_s / f_s + N (max_k (a_k b_k / f_k + u_k) + downlink) <= T, all
     energies <= E, M + N <= T_max and the limits of b, f and p. For given (M, N) this is convex and solved through its
-    dual (`static_pair`); prices of one pair prove lower bounds for all others.
+    dual (`round_counts`); prices of one pair prove lower bounds for all others.
 
     Args:
         scenario: the system; `learning.objective` says which Phi.

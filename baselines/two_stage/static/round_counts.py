@@ -3,7 +3,7 @@
     minimise X subject to sum_m a b_m / f + N (D + downlink) <= T, all energies <= E, a b_k / f_k + u_k <= D.
 
 With a price of a second for each device, whose sum is that of a second of the budget, and one of a joule, the
-Lagrangian separates into the closed forms of `static_rounds`. Its value is a lower bound on X whatever the prices are.
+Lagrangian separates into the closed forms of `rounds`. Its value is a lower bound on X whatever the prices are.
 """
 
 from typing import NamedTuple

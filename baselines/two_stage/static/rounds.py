@@ -39,7 +39,7 @@ class StaticConstants:
 
     Attributes:
         scenario: the system.
-        server, devices, uplink: as the closed forms in `prices` take them, the channel at its mean.
+        server, devices, uplink: as `closed_forms` take them, the channel at its mean.
         device_noise: omega_k^2 sigma_k^2, (K,).
         server_noise: what 1/b of the last pre-training round adds to X.
         decay: weight of a pre-training round relative to that of the next one.
