@@ -70,8 +70,8 @@ def dual_bound(episode: PlannedEpisode, multipliers: Multipliers) -> float:
         + sum finish (w + t + u - D) + sum pay (e - battery - h w) + sum hold (e - capacity)
         + sum carry (battery[n] - battery[n-1] + e[n-1] - h (D[n-1] + overhead))
 
-    It separates into one minimum for each round and device (`closed_forms`) and linear terms in D, w and the batteries, which
-    lie in [0, T], [0, T] and [0, capacity].
+    It separates into one minimum for each round and device (`closed_forms`) and linear terms in D, w and the batteries,
+    which lie in [0, T], [0, T] and [0, capacity].
 
     Args:
         episode: the rounds.
