@@ -15,37 +15,8 @@ from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
 
 
-@runtime_checkable
-class EpisodeState(Protocol):
-    """What a shell reads of a state, a named tuple of arrays whose first axis is the batch, (B, ...)."""
-
-    @property
-    def round_index(self) -> Array:
-        """t, rounds done, (B,) integers."""
-
-    @property
-    def ended(self) -> Array:
-        """Whether the episode is over, (B,)."""
-
-
-@runtime_checkable
-class RoundOutcome(Protocol):
-    """What a shell reads of an outcome, a named tuple of arrays, (B, ...)."""
-
-    @property
-    def counted(self) -> Array:
-        """Whether the round was done, within all budgets, (B,)."""
-
-    @property
-    def end_reason(self) -> Array:
-        """Index into `END_REASONS`, (B,) integers."""
-
-    @property
-    def reward(self) -> Array:
-        """What the round lowered the logarithm of the objective by, (B,)."""
-
-
-# A system's own records: named tuples of arrays, or of such.
+# A system's own records: named tuples of arrays, or of such, with the batch as their first axis, (B, ...). Shells read
+# of a state `round_index` and `ended`, of an outcome `counted`, `end_reason` (index into END_REASONS) and `reward`.
 State: TypeAlias = Any
 Allocation: TypeAlias = Any
 Outcome: TypeAlias = Any
