@@ -14,7 +14,6 @@ from edgelearn_env.scenarios.systems import located, system_named
 from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
 
-
 # A system's own records: named tuples of arrays, or of such, with the batch as their first axis, (B, ...). Shells read
 # of a state `round_index` and `ended`, of an outcome `counted`, `end_reason` (index into END_REASONS) and `reward`.
 State: TypeAlias = Any
