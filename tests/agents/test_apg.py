@@ -186,7 +186,7 @@ def test_a_switch_within_a_round_comes_where_its_action_crosses_zero():
 
 def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
     episodes = GradientEpisodes(thrifty, 3, seed=0)
-    first = initial_state(episodes._system, 3)
+    first = initial_state(episodes._constants, 3)
     before = first._replace(
         elapsed_s=torch.tensor([7.0, 7.0, 2.0]).double(), spent_j=torch.tensor([1.0, 1.9, 1.0]).double()
     )
@@ -202,7 +202,7 @@ def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
 
 def test_the_hazard_is_the_chance_of_a_fade_that_the_battery_cannot_pay_for(rng, tiny):
     episodes, num = GradientEpisodes(tiny, 5, seed=0), tiny.num_devices
-    state = initial_state(episodes._system, 5)
+    state = initial_state(episodes._constants, 5)
     power = rng.exponential(size=(5, num))
     on = rng.random((5, num)) < 0.5
     conditions = Conditions(torch.tensor(power * tiny.mean_channel_gain), torch.tensor(np.where(on, 0.01, 0.0)))
@@ -222,7 +222,7 @@ def test_the_hazard_is_the_chance_of_a_fade_that_the_battery_cannot_pay_for(rng,
 
 def test_a_device_in_the_dark_waits_for_what_it_is_lent_and_gives_it_back(thrifty):
     episodes = GradientEpisodes(thrifty, 2, seed=0)
-    state = initial_state(episodes._system, 2)
+    state = initial_state(episodes._constants, 2)
     state = state._replace(battery_j=torch.zeros_like(state.battery_j), finetuning=torch.tensor([True, True]))
     shape = (2, thrifty.num_devices)
     conditions = Conditions(
