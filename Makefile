@@ -15,8 +15,9 @@ ARGS :=
 benchmark: $(BASE)
 	$(BIN)/edgelearn benchmark $(ARGS)
 
+# A file's tests go to one process: what they share is made once.
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(DEVELOPMENT)
 	$(BIN)/python -m pytest -n 2 -m slow
@@ -25,7 +26,7 @@ test-slow: $(DEVELOPMENT)
 OLDEST := $(VENV)/gymnasium-1.2.2
 test-oldest: $(DEVELOPMENT)
 	$(INSTALL) --quiet --upgrade --no-deps --target $(OLDEST) gymnasium==1.2.2
-	PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -n 2 -m "not slow" tests/envs tests/wrappers tests/test_registration.py
+	PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/envs tests/wrappers tests/test_registration.py
 
 # What these bring needs other versions than the rest, so each gets an environment of its own.
 test-rl-zoo test-rllib: test-%: constraints-%.txt

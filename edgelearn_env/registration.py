@@ -13,6 +13,11 @@ OTHER_REWARDS = {
 }
 
 
+def environment_ids() -> tuple[str, ...]:
+    """Ids of all environments: one of each system, and those with another reward."""
+    return (*(system.environment for system in SYSTEMS.values()), *OTHER_REWARDS)
+
+
 def register_environments() -> None:
     """Register all ids that are not registered yet; importing `edgelearn_env` does it."""
     for system in SYSTEMS.values():

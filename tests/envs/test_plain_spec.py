@@ -12,7 +12,7 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from edgelearn_env.registration import ENVIRONMENTS
+from edgelearn_env.registration import environment_ids
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.wrappers.multi_discrete import MultiDiscreteActions
 from edgelearn_env.wrappers.soft_budgets import SoftBudgets
@@ -39,7 +39,7 @@ def travelled(spec: EnvSpec | None) -> EnvSpec:
 
 @pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
 @pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", environment_ids())
 def test_whatever_types_its_arguments_had_a_spec_survives_json(name: str, make: Callable[..., Any], arguments: dict):
     env = make(name, **{"scenario": "tiny", **arguments})
     assert travelled(env.spec) == env.spec

@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     from torchrl.data import Composite
     from torchrl.envs import GymEnv, PettingZooWrapper
 
-from edgelearn_env.registration import ENVIRONMENTS
+from edgelearn_env.registration import environment_ids
 from edgelearn_env.two_stage.parallel import TwoStageParallelEnv, parallel_env
 
 # TorchRL has been tried by its makers with one version of PettingZoo, and says so of all others.
@@ -27,7 +27,7 @@ def agents_of(env: TwoStageParallelEnv) -> PettingZooWrapper:
     return PettingZooWrapper(env, return_state=True, device="cpu")
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", environment_ids())
 def test_an_environment_is_made_by_its_id_and_plays_what_gymnasium_s_plays(name: str):
     env, theirs = GymEnv(name, scenario="tiny", device="cpu"), gymnasium.make(name, scenario="tiny")
     played = env.step(env.rand_action(env.reset(seed=3)))
@@ -39,7 +39,7 @@ def test_an_environment_is_made_by_its_id_and_plays_what_gymnasium_s_plays(name:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", environment_ids())
 def test_several_are_played_by_worker_processes(name: str):
     # Workers start afresh, and the prefix lets them import what registers the id.
     envs = GymEnv(f"edgelearn_env:{name}", scenario="tiny", num_workers=2, device="cpu")
@@ -66,7 +66,7 @@ def test_no_name_is_one_that_containers_keep_for_themselves():
     groups = {agent.rpartition("_")[0] or agent for agent in env.possible_agents}
     _, infos = env.reset(seed=0)
     names = groups | {*env.possible_agents} | {name for info in infos.values() for name in info}
-    for name in ENVIRONMENTS:
+    for name in environment_ids():
         names |= gymnasium.make(name, scenario="tiny").reset(seed=0)[1].keys()
     for container in CONTAINERS:
         assert not names & set(dir(container))

@@ -8,7 +8,7 @@ import gymnasium
 import pytest
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.registration import ENVIRONMENTS
+from edgelearn_env.registration import environment_ids
 from edgelearn_env.wrappers.soft_budgets import SoftBudgets, VectorSoftBudgets
 
 SENTENCE = "got an unexpected keyword argument 'frameskip': scenario parts are name, server, devices, radio, energy, "
@@ -16,7 +16,7 @@ SENTENCE = "got an unexpected keyword argument 'frameskip': scenario parts are n
 
 def torch_form(**kwargs: Any) -> Any:
     pytest.importorskip("torch")
-    return import_module("edgelearn_env.envs.tensors").TwoStageTorch(**kwargs)
+    return import_module("edgelearn_env.two_stage.tensor_env").TwoStageTorch(**kwargs)
 
 
 def agents(**kwargs: Any) -> Any:
@@ -29,8 +29,8 @@ def made(make: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 CONSTRUCTORS = {
-    **{f"make {name}": made(gymnasium.make, name) for name in ENVIRONMENTS},
-    **{f"make_vec {name}": made(gymnasium.make_vec, name) for name in ENVIRONMENTS},
+    **{f"make {name}": made(gymnasium.make, name) for name in environment_ids()},
+    **{f"make_vec {name}": made(gymnasium.make_vec, name) for name in environment_ids()},
     "soft budgets": lambda **kwargs: SoftBudgets.relaxing(2.0, **kwargs),
     "soft budgets of many": lambda **kwargs: VectorSoftBudgets.relaxing(2.0, 2, **kwargs),
     "tensors": torch_form,

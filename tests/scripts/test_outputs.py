@@ -11,8 +11,8 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
-from edgelearn_env.baselines.ladder import LADDER
 from edgelearn_env.baselines.two_stage.ablations.study import DESIGNS, StudyPoint
+from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.report import Report
 from edgelearn_env.printing.output import Output
@@ -112,7 +112,7 @@ def test_results_are_there_even_if_nothing_can_be_printed(command, monkeypatch, 
 
 @pytest.mark.parametrize("name", ["comparison", "optimum"])
 def test_the_picture_of_a_policy_replaces_no_other_file(name, monkeypatch):
-    monkeypatch.setattr(policies, "LADDER", {name: LADDER["myopic"]})
+    monkeypatch.setattr(policies, "ladder_of", lambda scenario: {name: LADDER["myopic"]})
     out = Path(with_known_optima(f"named-{name}"))
     (out / "optimum.png").write_text("of another command")
     words = [*BENCHMARK[:3], "--policies", name, "-s", "mine.toml", "--out", str(out)]

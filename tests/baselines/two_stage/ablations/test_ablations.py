@@ -224,7 +224,7 @@ def assert_keeps_to(name: str, places: Places, played: Trajectory) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_ablation_is_certified_replayed_and_keeps_to_its_restriction(name):
     gaps = []
-    for scenario, tape, places, optimum in solved_ablations(name, range(100, 125), longest=10):
+    for scenario, tape, places, optimum in solved_ablations(name, range(100, 112), longest=10):
         certificate = optimum.certificate
         assert 0 < certificate.bound <= certificate.value
         assert certificate.residual <= 1e-6
@@ -245,7 +245,7 @@ def test_every_ablation_is_certified_replayed_and_keeps_to_its_restriction(name)
 @pytest.mark.parametrize("name", NAMES)
 def test_less_freedom_is_never_better(name):
     worse = 0
-    for scenario, tape, _, optimum in solved_ablations(name, range(300, 308), longest=8):
+    for scenario, tape, _, optimum in solved_ablations(name, range(300, 304), longest=8):
         joint = clairvoyant(scenario, tape)
         assert optimum.bound >= joint.bound * (1 - SAME)
         worse += optimum.bound > joint.value * (1 + SAME)
@@ -255,7 +255,7 @@ def test_less_freedom_is_never_better(name):
 @pytest.mark.parametrize("name", ["separate budgets", "fixed batch", "fixed frequency", "fixed power"])
 def test_no_policy_that_keeps_to_the_restriction_is_below_its_bound(name):
     rng = np.random.default_rng(0)
-    for scenario, tape, places, optimum in solved_ablations(name, range(400, 410), longest=8):
+    for scenario, tape, places, optimum in solved_ablations(name, range(400, 405), longest=8):
         free = many_ways(rng, scenario, 100)
         fixed = fixed_values(name, scenario, places)
 
@@ -305,7 +305,7 @@ def test_a_search_is_no_worse_than_anything_next_to_the_best_of_the_mean_channel
 
 
 def test_a_search_from_elsewhere_or_for_less_than_is_known_ends_at_the_same():
-    for seed in range(6):
+    for seed in range(3):
         scenario, tape = random_system(seed, longest=8)
         optimum = clairvoyant(scenario, tape)
         for first in ((1, 1), (2, 1), (0, 0), (100, 100)):
