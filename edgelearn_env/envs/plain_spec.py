@@ -24,13 +24,24 @@ class PlainSpec:
     _spec: EnvSpec | None = None
 
     @property
+    def scenario(self) -> Scenario:
+        """What is fixed in all episodes."""
+        raise NotImplementedError
+
+    @property
     def spec(self) -> EnvSpec | None:
         """How this environment was made; None if not by `gymnasium.make` or `make_vec`, which set it."""
         return self._spec
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = spec and dataclasses.replace(spec, kwargs=_plain_arguments(spec.kwargs))
+        self._spec = spec and dataclasses.replace(spec, kwargs=self._plain(spec.kwargs))
+
+    def _plain(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        source: Any = arguments.get("scenario")
+        is_file = isinstance(source, str | Path) and str(source).endswith(".toml")
+        found: dict[str, Any] = plain({**arguments, "scenario": self.scenario} if is_file else arguments)
+        return found
 
 
 def plain(value: Any) -> Any:
@@ -54,10 +65,3 @@ _CONVERSIONS: Mapping[type[Any], Callable[[Any], Any]] = {
     np.ndarray: lambda array: plain(array.tolist()),
     Iterable: lambda items: [plain(item) for item in items],
 }
-
-
-def _plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    source: Any = arguments.get("scenario")
-    is_file = isinstance(source, str | Path) and str(source).endswith(".toml")
-    found: dict[str, Any] = plain({**arguments, "scenario": Scenario.load(source)} if is_file else arguments)
-    return found

@@ -1,6 +1,7 @@
 import copy
 import itertools
 import pickle
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -13,6 +14,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.env import TwoStageEnv
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 PER_ROUND = ("duration_s", "energy_j", "server_j", "wait_s", "compute_s", "upload_s", "compute_j", "upload_j")
 
@@ -416,3 +418,22 @@ def test_ranges_of_nothing_and_extreme_actions_make_no_number_that_numpy_would_r
             env.reset(seed=2)
             while not env.step(action)[2]:
                 pass
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"scenario": "tiny", "objective": "two-stage", "budgets": {"delay_s": 10.0}},
+        {"scenario": str(Path(__file__).parents[1] / "tiny.toml"), "budgets": {"delay_s": 10.0}},
+    ],
+    ids=["as it is", "changed", "a file"],
+)
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_a_scenario_is_made_once(monkeypatch, make, arguments):
+    made, check = [], TwoStageScenario.__post_init__
+    monkeypatch.setattr(TwoStageScenario, "__post_init__", lambda scenario: made.append(1) or check(scenario))
+    env = make("EdgeLearn/TwoStage-v0", **arguments)
+    assert len(made) == 1
+    assert make("EdgeLearn/TwoStage-v0", scenario=env.unwrapped.scenario).unwrapped.scenario is env.unwrapped.scenario
+    assert len(made) == 1
