@@ -3,15 +3,16 @@
 The formulas are those of `dynamics` and `physics`, in the same order of operations. The learning bound stays a class of
 its own, and logarithms stay numpy's: theirs are faster than compiled ones, which differ in the last bit.
 
-Loops are handed the same records as `dynamics.step`, but with arrays of devices as they lie in memory, (K, B).
+Loops are handed the same records as `dynamics.step`, but with arrays of devices as they lie in memory, (K, B). They
+cross the border as plain tuples, of which numba knows the type at once, and get their names back behind it.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgelearn_env.arrays.compiled_loops import compiled
+from edgelearn_env.arrays.compiled_loops import compiled, plain
 from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.bounds import BoundTerms
@@ -48,11 +49,11 @@ class Scratch(NamedTuple):
     unpayable: np.ndarray
 
 
-def loop_constants_of(constants: Constants) -> LoopConstants:
+def loop_constants_of(constants: Constants) -> tuple[Any, ...]:
     """Products that the loops would else form anew in every round, in the order in which `physics` forms them."""
     server, radio, budgets = constants.scenario.server, constants.scenario.radio, constants.scenario.budgets
     server_cycles = constants.scenario.server_cycles_per_sample
-    return LoopConstants(
+    named = LoopConstants(
         server_cycles=float(server_cycles),
         server_capacitance=float(server.capacitance_j_s2 * server_cycles),
         overhead_factor=float(server.overhead_factor),
@@ -69,11 +70,12 @@ def loop_constants_of(constants: Constants) -> LoopConstants:
         battery_capacity_j=constants.battery_capacity_j,
         gradient_noise_weight=constants.gradient_noise_weight,
     )
+    return tuple(named)
 
 
 def step(
     constants: Constants,
-    loop_constants: LoopConstants,
+    loop_constants: tuple[Any, ...],
     state: State,
     conditions: Conditions,
     allocation: Allocation,
@@ -83,10 +85,12 @@ def step(
     before = state._replace(battery_j=state.battery_j.T)
     decided = allocation._replace(freq_hz=allocation.freq_hz.T, power_w=allocation.power_w.T, batch=allocation.batch.T)
     snr = np.empty_like(gain)
-    ratio_of(loop_constants.noise_w, decided.power_w, gain, snr)
+    ratio_of(LoopConstants(*loop_constants).noise_w, decided.power_w, gain, snr)
     pretrained = bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
     after, outcome = _unwritten(gain)
-    play(loop_constants, before, harvest_w, decided, np.log1p(snr, out=snr), pretrained, after, outcome)
+    log_term = np.log1p(snr, out=snr)
+    records = (plain(record) for record in (before, decided, after, outcome))
+    play(loop_constants, harvest_w, log_term, pretrained, *records)
 
     after = after._replace(battery_j=after.battery_j.T)
     objective = bound.value(after.bound_terms)
@@ -141,17 +145,20 @@ def ratio_of(noise_w, power_w, gain, snr):
 
 
 @compiled
-def play(constants, before, harvest_w, decided, log_term, pretrained, after, outcome):
+def play(constants, harvest_w, log_term, pretrained, before, decided, after, outcome):
     """Write the state after the round, and what it did; `log_term` is ln(1 + snr), `pretrained` the next G_m."""
+    constants, decided = LoopConstants(*constants), Allocation(*decided)
+    before, after, outcome = State(*before), State(*after), Outcome(*outcome)
+    devices = DeviceRound(*outcome.devices)
     num_episodes = harvest_w.shape[1]
     scratch = Scratch(
         np.empty_like(harvest_w), np.empty_like(harvest_w), np.zeros(num_episodes), np.zeros(num_episodes, np.bool_)
     )
-    finetune_round(constants, before.battery_j, harvest_w, decided, log_term, outcome.devices, scratch)
+    finetune_round(constants, before.battery_j, harvest_w, decided, log_term, devices, scratch)
     sum_up(scratch.device_j)
     sum_up(scratch.noise)
     count_round(constants, before, decided, pretrained, scratch, after, outcome)
-    keep_what_counts(constants, before.battery_j, harvest_w, after, outcome)
+    keep_what_counts(constants, before.battery_j, harvest_w, after, outcome, devices)
 
 
 @compiled
@@ -205,7 +212,7 @@ def sum_up(values):
 @compiled
 def count_round(constants, before, decided, pretrained, scratch, after, outcome):
     """Write whether the round is counted, why it is not, and what the episode has used and reached after it."""
-    terms, new_terms = before.bound_terms, after.bound_terms
+    terms, new_terms = BoundTerms(*before.bound_terms), BoundTerms(*after.bound_terms)
     freq_hz, batch = decided.server_freq_hz, decided.server_batch
     for b in range(len(pretrained)):
         was_finetuning, elapsed_s, spent_j = before.finetuning[b], before.elapsed_s[b], before.spent_j[b]
@@ -240,9 +247,9 @@ def count_round(constants, before, decided, pretrained, scratch, after, outcome)
 
 
 @compiled
-def keep_what_counts(constants, battery_j, harvest_w, after, outcome):
+def keep_what_counts(constants, battery_j, harvest_w, after, outcome, devices):
     """Set to 0 what devices did in rounds that do not count, and write the batteries after the round."""
-    devices, after_j, duration_s = outcome.devices, after.battery_j, outcome.duration_s
+    after_j, duration_s = after.battery_j, outcome.duration_s
     wait_s, compute_s, upload_s = devices.wait_s, devices.compute_s, devices.upload_s
     compute_j, upload_j = devices.compute_j, devices.upload_j
     finetuning, counted = after.finetuning, outcome.counted
