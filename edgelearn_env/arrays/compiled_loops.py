@@ -17,8 +17,3 @@ def compiled(loop: Callable[..., Any]) -> Any:
         return numba.njit(cache=True, **options)(loop)
     except RuntimeError:  # no folder that can be written to
         return numba.njit(**options)(loop)
-
-
-def plain(record: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A named tuple, and those in it, as plain ones: of named ones numba finds the type anew at each call, slowly."""
-    return tuple(plain(field) if isinstance(field, tuple) else field for field in record)

@@ -1,8 +1,8 @@
 """Array libraries: the kernels run on numpy, torch, and whatever else follows the array API standard."""
 
+import functools
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
@@ -13,7 +13,7 @@ def namespace_of(array: Array) -> Any:
     """The library of an array, as the array API standard has its functions."""
     # Looking a library up takes longer than many an operation of a small batch.
     if type(array) is np.ndarray:
-        return array_api_compat.numpy
+        return _numpy_names()
     if is_torch_array(array):
         from edgelearn_env.arrays import torch_names
 
@@ -34,3 +34,11 @@ def sum_over_devices(values: Array) -> Array:
             folded = namespace_of(values).concat([folded, values[..., -1:]], axis=-1)
         values = folded
     return values[..., 0]
+
+
+@functools.cache
+def _numpy_names() -> Any:
+    # It loads parts of numpy that take as long as all the rest of an import of this package.
+    import array_api_compat.numpy
+
+    return array_api_compat.numpy

@@ -4,7 +4,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from edgelearn_env.arrays.records import mapped
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.law import Conditions, LawState
@@ -103,7 +102,7 @@ class TapeReader:
             array[position:, :, rows] = given[rows, index].transpose(0, 2, 1)
 
     def _show(self) -> None:
-        self.conditions = mapped(lambda array: array[self._position].T, self._block)
+        self.conditions = Conditions(*(array[self._position].T for array in self._block))
 
 
 _NUMBERS_IN_A_BLOCK, _LONGEST_BLOCK = 256, 16

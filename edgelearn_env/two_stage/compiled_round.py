@@ -4,15 +4,16 @@ The formulas are those of `dynamics` and `physics`, in the same order of operati
 its own, and logarithms stay numpy's: theirs are faster than compiled ones, which differ in the last bit.
 
 Loops are handed the same records as `dynamics.step`, but with arrays of devices as they lie in memory, (K, B). They
-cross the border as plain tuples, of which numba knows the type at once, and get their names back behind it.
+cross the border as plain tuples, since of named ones numba finds the type anew at each call, and get their names back
+behind it.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.arrays.compiled_loops import compiled, plain
+from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.bounds import BoundTerms
@@ -49,11 +50,11 @@ class Scratch(NamedTuple):
     unpayable: np.ndarray
 
 
-def loop_constants_of(constants: Constants) -> tuple[Any, ...]:
+def loop_constants_of(constants: Constants) -> LoopConstants:
     """Products that the loops would else form anew in every round, in the order in which `physics` forms them."""
     server, radio, budgets = constants.scenario.server, constants.scenario.radio, constants.scenario.budgets
     server_cycles = constants.scenario.server_cycles_per_sample
-    named = LoopConstants(
+    return LoopConstants(
         server_cycles=float(server_cycles),
         server_capacitance=float(server.capacitance_j_s2 * server_cycles),
         overhead_factor=float(server.overhead_factor),
@@ -70,29 +71,28 @@ def loop_constants_of(constants: Constants) -> tuple[Any, ...]:
         battery_capacity_j=constants.battery_capacity_j,
         gradient_noise_weight=constants.gradient_noise_weight,
     )
-    return tuple(named)
 
 
 def step(
     constants: Constants,
-    loop_constants: tuple[Any, ...],
+    loop_constants: LoopConstants,
     state: State,
     conditions: Conditions,
     allocation: Allocation,
 ) -> tuple[State, Outcome]:
     """As `dynamics.step`, with `loop_constants_of` them; arrays (B, K) have to lie device by device in memory."""
     bound, gain, harvest_w = constants.bound, conditions.channel_gain.T, conditions.harvest_w.T
-    before = state._replace(battery_j=state.battery_j.T)
+    before = state._replace(battery_j=state.battery_j.T, bound_terms=tuple(state.bound_terms))
     decided = allocation._replace(freq_hz=allocation.freq_hz.T, power_w=allocation.power_w.T, batch=allocation.batch.T)
     snr = np.empty_like(gain)
-    ratio_of(LoopConstants(*loop_constants).noise_w, decided.power_w, gain, snr)
+    ratio_of(loop_constants.noise_w, decided.power_w, gain, snr)
     pretrained = bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
     after, outcome = _unwritten(gain)
     log_term = np.log1p(snr, out=snr)
-    records = (plain(record) for record in (before, decided, after, outcome))
-    play(loop_constants, harvest_w, log_term, pretrained, *records)
+    records = map(tuple, (before, decided, after, outcome))
+    play(tuple(loop_constants), harvest_w, log_term, pretrained, *records)
 
-    after = after._replace(battery_j=after.battery_j.T)
+    after = after._replace(battery_j=after.battery_j.T, bound_terms=BoundTerms(*after.bound_terms))
     objective = bound.value(after.bound_terms)
     return after, outcome._replace(
         reward=np.log(bound.value(state.bound_terms)) - np.log(objective),
@@ -102,36 +102,31 @@ def step(
 
 
 def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
-    """Records for the loops to write; reward and objective are none of theirs."""
-    (_, num_episodes), nothing = gain.shape, np.empty(0)
-
-    def numbers() -> np.ndarray:
-        return np.empty(num_episodes)
-
-    def flags() -> np.ndarray:
-        return np.empty(num_episodes, dtype=bool)
-
-    def counts() -> np.ndarray:
-        return np.empty(num_episodes, dtype=np.int64)
-
+    """Records for the loops to write, those within them plain tuples; reward and objective are none of theirs."""
+    nothing, (num_devices, num_episodes) = np.empty(0), gain.shape
+    # Rows as arrays of their own, since the compiler does not tell rows of one array apart.
+    finetuning, ended, counted = np.empty((3, num_episodes), dtype=bool)
+    round_index, end_reason = np.empty((2, num_episodes), dtype=np.int64)
+    elapsed_s, spent_j, duration_s, energy_j, server_j = np.empty((5, num_episodes))
+    battery_j, *devices = np.empty((1 + len(DeviceRound._fields), num_devices, num_episodes))
     after = State(
-        round_index=counts(),
-        finetuning=flags(),
-        ended=flags(),
-        elapsed_s=numbers(),
-        spent_j=numbers(),
-        battery_j=np.empty_like(gain),
-        bound_terms=BoundTerms(numbers(), numbers(), numbers(), numbers()),
+        round_index=round_index,
+        finetuning=finetuning,
+        ended=ended,
+        elapsed_s=elapsed_s,
+        spent_j=spent_j,
+        battery_j=battery_j,
+        bound_terms=tuple(np.empty((len(BoundTerms._fields), num_episodes))),
     )
     outcome = Outcome(
-        counted=flags(),
-        end_reason=counts(),
+        counted=counted,
+        end_reason=end_reason,
         reward=nothing,
         objective=nothing,
-        duration_s=numbers(),
-        energy_j=numbers(),
-        server_j=numbers(),
-        devices=DeviceRound(*(np.empty_like(gain) for _ in DeviceRound._fields)),
+        duration_s=duration_s,
+        energy_j=energy_j,
+        server_j=server_j,
+        devices=tuple(devices),
     )
     return after, outcome
 
