@@ -9,7 +9,7 @@ behind it.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,7 +82,8 @@ def step(
 ) -> tuple[State, Outcome]:
     """As `dynamics.step`, with `loop_constants_of` them; arrays (B, K) have to lie device by device in memory."""
     bound, gain, harvest_w = constants.bound, conditions.channel_gain.T, conditions.harvest_w.T
-    before = state._replace(battery_j=state.battery_j.T, bound_terms=tuple(state.bound_terms))
+    terms: Any = tuple(state.bound_terms)
+    before = state._replace(battery_j=state.battery_j.T, bound_terms=terms)
     decided = allocation._replace(freq_hz=allocation.freq_hz.T, power_w=allocation.power_w.T, batch=allocation.batch.T)
     snr = np.empty_like(gain)
     ratio_of(loop_constants.noise_w, decided.power_w, gain, snr)
@@ -109,6 +110,8 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
     round_index, end_reason = np.empty((2, num_episodes), dtype=np.int64)
     elapsed_s, spent_j, duration_s, energy_j, server_j = np.empty((5, num_episodes))
     battery_j, *devices = np.empty((1 + len(DeviceRound._fields), num_devices, num_episodes))
+    terms: Any = tuple(np.empty((len(BoundTerms._fields), num_episodes)))
+    of_devices: Any = tuple(devices)
     after = State(
         round_index=round_index,
         finetuning=finetuning,
@@ -116,7 +119,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
         elapsed_s=elapsed_s,
         spent_j=spent_j,
         battery_j=battery_j,
-        bound_terms=tuple(np.empty((len(BoundTerms._fields), num_episodes))),
+        bound_terms=terms,
     )
     outcome = Outcome(
         counted=counted,
@@ -126,7 +129,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
         duration_s=duration_s,
         energy_j=energy_j,
         server_j=server_j,
-        devices=tuple(devices),
+        devices=of_devices,
     )
     return after, outcome
 
