@@ -82,18 +82,17 @@ def step(
 ) -> tuple[State, Outcome]:
     """As `dynamics.step`, with `loop_constants_of` them; arrays (B, K) have to lie device by device in memory."""
     bound, gain, harvest_w = constants.bound, conditions.channel_gain.T, conditions.harvest_w.T
-    terms: Any = tuple(state.bound_terms)
-    before = state._replace(battery_j=state.battery_j.T, bound_terms=terms)
+    before = state._replace(battery_j=state.battery_j.T)
     decided = allocation._replace(freq_hz=allocation.freq_hz.T, power_w=allocation.power_w.T, batch=allocation.batch.T)
     snr = np.empty_like(gain)
     ratio_of(loop_constants.noise_w, decided.power_w, gain, snr)
     pretrained = bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
     after, outcome = _unwritten(gain)
     log_term = np.log1p(snr, out=snr)
-    records = map(tuple, (before, decided, after, outcome))
+    records = map(_plain, (before, decided, after, outcome))
     play(tuple(loop_constants), harvest_w, log_term, pretrained, *records)
 
-    after = after._replace(battery_j=after.battery_j.T, bound_terms=BoundTerms(*after.bound_terms))
+    after = after._replace(battery_j=after.battery_j.T)
     objective = bound.value(after.bound_terms)
     return after, outcome._replace(
         reward=np.log(bound.value(state.bound_terms)) - np.log(objective),
@@ -102,16 +101,19 @@ def step(
     )
 
 
+def _plain(record: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A named tuple, and those in it, as plain ones."""
+    return tuple([tuple(field) if isinstance(field, tuple) else field for field in record])
+
+
 def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
-    """Records for the loops to write, those within them plain tuples; reward and objective are none of theirs."""
+    """Records for the loops to write; reward and objective are none of theirs."""
     nothing, (num_devices, num_episodes) = np.empty(0), gain.shape
     # Rows as arrays of their own, since the compiler does not tell rows of one array apart.
     finetuning, ended, counted = np.empty((3, num_episodes), dtype=bool)
     round_index, end_reason = np.empty((2, num_episodes), dtype=np.int64)
     elapsed_s, spent_j, duration_s, energy_j, server_j = np.empty((5, num_episodes))
     battery_j, *devices = np.empty((1 + len(DeviceRound._fields), num_devices, num_episodes))
-    terms: Any = tuple(np.empty((len(BoundTerms._fields), num_episodes)))
-    of_devices: Any = tuple(devices)
     after = State(
         round_index=round_index,
         finetuning=finetuning,
@@ -119,7 +121,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
         elapsed_s=elapsed_s,
         spent_j=spent_j,
         battery_j=battery_j,
-        bound_terms=terms,
+        bound_terms=BoundTerms(*np.empty((len(BoundTerms._fields), num_episodes))),
     )
     outcome = Outcome(
         counted=counted,
@@ -129,7 +131,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
         duration_s=duration_s,
         energy_j=energy_j,
         server_j=server_j,
-        devices=of_devices,
+        devices=DeviceRound(*devices),
     )
     return after, outcome
 
