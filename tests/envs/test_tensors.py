@@ -36,13 +36,18 @@ SCENARIOS = {
 }
 B = 5
 
+# Whatever this machine has.
+on_every_device = pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+
 # Sums and elementary functions of two libraries, over an episode.
 ROUNDING = 1e-12
 
 
-def both(autoreset: bool = True, num_envs: int = B, **kwargs) -> tuple[TwoStageTorch, TwoStageVectorEnv]:
+def both(
+    autoreset: bool = True, num_envs: int = B, device: str = "cpu", **kwargs
+) -> tuple[TwoStageTorch, TwoStageVectorEnv]:
     mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
-    return TwoStageTorch(num_envs, autoreset=autoreset, **kwargs), TwoStageVectorEnv(
+    return TwoStageTorch(num_envs, autoreset=autoreset, device=device, **kwargs), TwoStageVectorEnv(
         num_envs, autoreset_mode=mode, **kwargs
     )
 
@@ -59,8 +64,9 @@ def tensors_of(record) -> list[torch.Tensor]:
 
 
 def assert_close(tensor: torch.Tensor, array: np.ndarray, tolerance: float = ROUNDING):
-    assert tensor.detach().numpy().dtype == array.dtype
-    np.testing.assert_allclose(tensor.detach().numpy(), array, rtol=tolerance, atol=tolerance)
+    values = tensor.detach().cpu().numpy()
+    assert values.dtype == array.dtype
+    np.testing.assert_allclose(values, array, rtol=tolerance, atol=tolerance)
 
 
 def assert_state_is_that_of(state, info: dict, rows=slice(None)):
@@ -81,15 +87,16 @@ def assert_state_is_that_of(state, info: dict, rows=slice(None)):
 # Episodes.
 
 
+@on_every_device
 @pytest.mark.parametrize("kwargs", SCENARIOS.values(), ids=SCENARIOS)
-def test_whole_episodes_agree_with_the_vector_environment_over_autoresets(rng, kwargs: dict):
-    ours, theirs = both(**kwargs)
+def test_whole_episodes_agree_with_the_vector_environment_over_autoresets(rng, kwargs: dict, device):
+    ours, theirs = both(device=device, **kwargs)
     observation, _ = ours.reset(seed=21)
     assert_close(observation, theirs.reset(seed=21)[0], 2**-23)
     ends = np.zeros(B, dtype=int)
     for _ in range(400):
         actions = random_actions(rng, ours)
-        observation, reward, terminated, truncated, played = ours.step(actions)
+        observation, reward, terminated, truncated, played = ours.step(actions.to(device))
         expected, expected_reward, expected_end, _, info = theirs.step(actions.numpy())
         assert_close(observation, expected, 2**-23)
         assert_close(reward, expected_reward)
@@ -319,7 +326,8 @@ def played_in_numpy(scenario, tape, actions, weight):
     return worth(scenario, state, weight), np.stack(events)
 
 
-def test_gradients_are_central_differences_wherever_no_discrete_event_changes():
+@on_every_device
+def test_gradients_are_central_differences_wherever_no_discrete_event_changes(device):
     compared, moved = 0, 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
@@ -332,17 +340,17 @@ def test_gradients_are_central_differences_wherever_no_discrete_event_changes():
         # A batch at an end of its range can be moved to one side only.
         direction = rng.normal(size=actions.shape) * (np.abs(actions) < 1 - 1e-3)
 
-        envs = TwoStageTorch(B, scenario, autoreset=False)
+        envs = TwoStageTorch(B, scenario, autoreset=False, device=device)
         envs.reset(tape=tape)
-        leaf = torch.tensor(actions, requires_grad=True)
+        leaf = torch.tensor(actions, requires_grad=True, device=device)
         for action in leaf:
             *_, played = envs.step(action)
-        value = worth(scenario, played.state, torch.tensor(weight))
+        value = worth(scenario, played.state, torch.tensor(weight, device=device))
         value.sum().backward()
-        slope = np.sum(leaf.grad.numpy() * direction, axis=(0, 2))
+        slope = np.sum(leaf.grad.cpu().numpy() * direction, axis=(0, 2))
 
         expected, events = played_in_numpy(scenario, tape, actions, weight)
-        np.testing.assert_allclose(value.detach(), expected, rtol=1e-9)
+        np.testing.assert_allclose(value.detach().cpu(), expected, rtol=1e-9)
         (up, up_events), (down, down_events) = (
             played_in_numpy(scenario, tape, actions + sign * STEP * direction, weight) for sign in (1, -1)
         )
