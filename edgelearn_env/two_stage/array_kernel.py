@@ -67,7 +67,7 @@ class ArrayModel:
             duration_s=one,
             energy_j=one,
             server_j=one,
-            devices=DeviceRound(wait_s=each, compute_s=each, upload_s=each, compute_j=each, upload_j=each),
+            devices=DeviceRound(each > 0, each, each, each, each),
         )
         return allocation, outcome
 

@@ -1,7 +1,7 @@
 """Learning bounds: how pre-training and fine-tuning rounds lower a bound on the average squared gradient norm.
 
-A bound is one class: it says how each kind of round moves two running terms, what the bound is worth at any time, and,
-for a solver, how it depends on the batch sizes once the numbers of rounds are fixed.
+A bound is a quotient, and one class: it says how each kind of round moves the terms of numerator and denominator, what
+the bound is worth at any time, and, for a solver, how both depend on what a plan decides.
 """
 
 import dataclasses
@@ -21,9 +21,11 @@ class LearningConstants(Protocol):
     smoothness: float
     pl_constant: float
     distribution_gap: float
+    dissimilarity: float
     server_step_size: float
     device_step_size: float
     server_gradient_variance: float
+    device_weight: np.ndarray | float
 
 
 class BoundTerms(NamedTuple):
@@ -31,24 +33,67 @@ class BoundTerms(NamedTuple):
 
     Attributes:
         num_pretrain_rounds: M so far.
-        num_finetune_rounds: N so far.
+        num_finetune_rounds: N so far, rounds in which nobody took part included.
         pretrain_term: running term of the pre-training rounds; its meaning is the bound's own.
-        finetune_term: running sum of sum_k omega_k^2 sigma_k^2 / b_k over the fine-tuning rounds.
+        finetune_term: running sum over the fine-tuning rounds of L eta sum_{k in S} omega_k^2 sigma_k^2 / b_k
+            + zeta^2 beta(Omega), S being those who took part.
+        participation: P = sum of Omega = sum_{k in S} omega_k over the fine-tuning rounds.
     """
 
     num_pretrain_rounds: Array
     num_finetune_rounds: Array
     pretrain_term: Array
     finetune_term: Array
+    participation: Array
+
+
+class QuotientForm(NamedTuple):
+    """A bound after M pre-training rounds more, as a quotient of what a plan decides.
+
+    Phi = A / max(W, least), with
+      A = constant + pretrain_weight sum_m pretrain_decay^(M-1-m) / b_m
+          + sum_n (finetune_weight sum_{k in S_n} omega_k^2 sigma_k^2 / b_{k,n} + dissimilarity_weight beta(Omega_n)),
+      W = weight + participation_weight P.
+
+    M may be an array; then `constant` and `weight` are arrays of its shape.
+    """
+
+    constant: Array
+    pretrain_weight: float
+    pretrain_decay: float
+    finetune_weight: float
+    dissimilarity_weight: float
+    weight: Array
+    participation_weight: float
+    least: float
+
+    def total_weight(self, participation: Array) -> Array:
+        """W with that much participation, P, of the rounds to come."""
+        return np.maximum(self.weight + self.participation_weight * participation, self.least)
+
+    def at(self, participation: Array, dissimilarity: Array = 0.0) -> "BatchSizeForm":
+        """Phi as a function of the batch sizes alone, once it is decided who takes part.
+
+        Args:
+            participation: P of the rounds to come; their number where everyone takes part in all.
+            dissimilarity: sum of their beta(Omega_n).
+        """
+        weight = self.total_weight(participation)
+        return BatchSizeForm(
+            constant=(self.constant + self.dissimilarity_weight * dissimilarity) / weight,
+            pretrain_weight=self.pretrain_weight / weight,
+            pretrain_decay=self.pretrain_decay,
+            finetune_weight=self.finetune_weight / weight,
+        )
 
 
 class BatchSizeForm(NamedTuple):
-    """A bound after M pre-training and N fine-tuning rounds more, as a function of their batch sizes alone.
+    """A bound after M pre-training rounds and given participation more, as a function of their batch sizes alone.
 
     Phi = constant + pretrain_weight sum_m pretrain_decay^(M-1-m) / b_m
-          + finetune_weight sum_n sum_k omega_k^2 sigma_k^2 / b_{k,n}
+          + finetune_weight sum_n sum_{k in S_n} omega_k^2 sigma_k^2 / b_{k,n}
 
-    M and N may be arrays that broadcast; then all but `pretrain_decay` are arrays of that shape.
+    For several pairs at once all but `pretrain_decay` are arrays of their shape.
     """
 
     constant: Array
@@ -75,33 +120,57 @@ class LearningBound(Protocol):
         """`BoundTerms.pretrain_term` after a server round of that batch size, (B,)."""
         ...
 
+    def finetune_round(self, noise: Array, participation: Array) -> Array:
+        """What a fine-tuning round adds to `BoundTerms.finetune_term`, (B,)."""
+        ...
+
     def value(self, bound_terms: BoundTerms) -> Array:
         """Phi with what has happened so far, (B,)."""
         ...
 
-    def batch_size_form(
-        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, bound_terms: BoundTerms | None = None
-    ) -> BatchSizeForm:
-        """Phi after (M, N) rounds more, from `progress` or from the start."""
+    def quotient_form(self, num_pretrain_rounds: Array, bound_terms: BoundTerms | None = None) -> QuotientForm:
+        """Phi after M pre-training rounds more and any fine-tuning, from `bound_terms` or from the start."""
         ...
+
+
+def dissimilarity_share(participation: Array) -> Array:
+    """beta(x) = min(x, (1 - x)^2 / x): what zeta^2 counts in a round in which a share x of all weights takes part.
+
+    0 for a round of all, and for one of nobody, which does not move the model.
+    """
+    xp = namespace_of(participation)
+    return xp.minimum(participation, (1 - participation) ** 2 / xp.maximum(participation, _TINY))
+
+
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+def least_weight(device_weight: np.ndarray | float) -> float:
+    """omega_min: the least that a round in which a device takes part can count."""
+    weights = np.atleast_1d(device_weight)
+    return float(np.min(weights[weights > 0]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneBound:
-    """Bound on the average of E||grad F||^2 over the N fine-tuning rounds; needs PL during pre-training only.
+    """Bound on a weighted average of E||grad F||^2 over the fine-tuning rounds; needs PL during pre-training only.
 
     G_{m+1} = (1 - mu eta_0) G_m + eta_0 delta^2 / 2 + L eta_0^2 sigma_0^2 / (2 b_m)
-    Phi     = 2 G_M / (eta N) + (L eta / N) sum_n sum_k omega_k^2 sigma_k^2 / b_{k,n}
+    Phi     = A / P,   P = sum_n Omega_n,   Omega_n = sum_{k in S_n} omega_k,
+    A       = 2 G_M / eta + sum_n (L eta sum_{k in S_n} omega_k^2 sigma_k^2 / b_{k,n} + zeta^2 beta(Omega_n)),
 
-    `pretrain_term` is G_m. Before the first fine-tuning round Phi is taken with N = 1.
+    S_n being the devices that take part in round n, and the average weighted by Omega_n / P. `pretrain_term` is G_m.
+    Before anyone has taken part Phi is taken with P = omega_min, the least that a round can give.
     """
 
     initial_gap: float
     contraction: float
     drift: float
     server_noise: float
-    smoothness: float
+    device_noise: float
+    dissimilarity: float
     device_step_size: float
+    least_weight: float
 
     @classmethod
     def of(cls, learning: LearningConstants) -> Self:
@@ -112,8 +181,10 @@ class FinetuneBound:
             contraction=1 - learning.pl_constant * eta_0,
             drift=eta_0 * learning.distribution_gap / 2,
             server_noise=learning.smoothness * eta_0**2 * learning.server_gradient_variance / 2,
-            smoothness=learning.smoothness,
+            device_noise=learning.smoothness * learning.device_step_size,
+            dissimilarity=learning.dissimilarity,
             device_step_size=learning.device_step_size,
+            least_weight=least_weight(learning.device_weight),
         )
 
     @property
@@ -125,48 +196,59 @@ class FinetuneBound:
         """G_{m+1} from G_m and the batch size b_m, (B,)."""
         return self.contraction * term + self.drift + self.server_noise / batch
 
+    def finetune_round(self, noise: Array, participation: Array) -> Array:
+        """L eta noise + zeta^2 beta(Omega), (B,).
+
+        Args:
+            noise: sum_{k in S} omega_k^2 sigma_k^2 / b_k, (B,).
+            participation: Omega, (B,).
+        """
+        return self.device_noise * noise + self.dissimilarity * dissimilarity_share(participation)
+
     def value(self, bound_terms: BoundTerms) -> Array:
         """Phi with what has happened so far, (B,)."""
-        noise = self.smoothness * self.device_step_size * bound_terms.finetune_term
-        num_finetune_rounds = bound_terms.num_finetune_rounds
-        at_least_one = namespace_of(num_finetune_rounds).maximum(num_finetune_rounds, 1.0)
-        return (2 * bound_terms.pretrain_term / self.device_step_size + noise) / at_least_one
+        participation = bound_terms.participation
+        weight = namespace_of(participation).maximum(participation, self.least_weight)
+        return (2 * bound_terms.pretrain_term / self.device_step_size + bound_terms.finetune_term) / weight
 
-    def batch_size_form(
-        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, bound_terms: BoundTerms | None = None
-    ) -> BatchSizeForm:
-        """Phi after (M, N) rounds more, from `progress` or from the start: the recursion unrolled."""
-        _, finetuned, gap, noise = bound_terms or BoundTerms(0.0, 0.0, self.pretrain_start, 0.0)
-        num_finetune_rounds = np.maximum(finetuned + num_finetune_rounds, 1)
-        per_gap = 2 / (self.device_step_size * num_finetune_rounds)
+    def quotient_form(self, num_pretrain_rounds: Array, bound_terms: BoundTerms | None = None) -> QuotientForm:
+        """Phi after M pre-training rounds more, from `bound_terms` or from the start: the recursion unrolled."""
+        gap, past, participation = (self.pretrain_start, 0.0, 0.0) if bound_terms is None else bound_terms[2:]
         decay = self.contraction ** np.arange(np.max(num_pretrain_rounds) + 1)
         decay_before = np.cumsum(decay) - decay
+        per_gap = 2 / self.device_step_size
         gap = decay[num_pretrain_rounds] * gap + decay_before[num_pretrain_rounds] * self.drift
-        past = self.smoothness * self.device_step_size * noise / num_finetune_rounds
-        return BatchSizeForm(
+        return QuotientForm(
             constant=per_gap * gap + past,
             pretrain_weight=per_gap * self.server_noise,
             pretrain_decay=self.contraction,
-            finetune_weight=self.smoothness * self.device_step_size / num_finetune_rounds,
+            finetune_weight=self.device_noise,
+            dissimilarity_weight=self.dissimilarity,
+            weight=participation + np.zeros(np.shape(num_pretrain_rounds)),
+            participation_weight=1.0,
+            least=self.least_weight,
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TwoStageBound:
-    """Bound on the step-size-weighted average of E||grad F||^2 over all M + N rounds; needs smoothness only.
+    """Bound on the weighted average of E||grad F||^2 over all rounds; needs smoothness only.
 
     Phi = [2 G_0 + sum_m (eta_0 delta^2 + L eta_0^2 sigma_0^2 / b_m)
-           + sum_n L eta^2 sum_k omega_k^2 sigma_k^2 / b_{k,n}] / (eta_0 M + eta N)
+           + eta sum_n (L eta sum_{k in S_n} omega_k^2 sigma_k^2 / b_{k,n} + zeta^2 beta(Omega_n))] / (eta_0 M + eta P),
 
-    `pretrain_term` is 2 G_0 plus the first sum. Before the first round the denominator is that of the shorter step.
+    with S_n, Omega_n, P as in `FinetuneBound`. `pretrain_term` is 2 G_0 plus the first sum. The denominator is at least
+    what a single round can give.
     """
 
     initial_gap: float
     drift: float
     server_noise: float
     device_noise: float
+    dissimilarity: float
     server_step_size: float
     device_step_size: float
+    least_weight: float
 
     @classmethod
     def of(cls, learning: LearningConstants) -> Self:
@@ -176,9 +258,11 @@ class TwoStageBound:
             initial_gap=learning.initial_gap,
             drift=eta_0 * learning.distribution_gap,
             server_noise=learning.smoothness * eta_0**2 * learning.server_gradient_variance,
-            device_noise=learning.smoothness * eta**2,
+            device_noise=learning.smoothness * eta,
+            dissimilarity=learning.dissimilarity,
             server_step_size=eta_0,
             device_step_size=eta,
+            least_weight=min(eta_0, eta * least_weight(learning.device_weight)),
         )
 
     @property
@@ -190,27 +274,30 @@ class TwoStageBound:
         """The numerator's pre-training part after a round of batch size b_m, (B,)."""
         return term + self.drift + self.server_noise / batch
 
+    def finetune_round(self, noise: Array, participation: Array) -> Array:
+        """As `FinetuneBound.finetune_round`, (B,)."""
+        return self.device_noise * noise + self.dissimilarity * dissimilarity_share(participation)
+
     def value(self, bound_terms: BoundTerms) -> Array:
         """Phi with what has happened so far, (B,)."""
         eta_0, eta = self.server_step_size, self.device_step_size
-        weight = eta_0 * bound_terms.num_pretrain_rounds + eta * bound_terms.num_finetune_rounds
-        # Any round weighs at least the smaller step size, so this maximum acts before the first round only.
-        weight = namespace_of(weight).maximum(weight, min(eta_0, eta))
-        return (bound_terms.pretrain_term + self.device_noise * bound_terms.finetune_term) / weight
+        weight = eta_0 * bound_terms.num_pretrain_rounds + eta * bound_terms.participation
+        weight = namespace_of(weight).maximum(weight, self.least_weight)
+        return (bound_terms.pretrain_term + eta * bound_terms.finetune_term) / weight
 
-    def batch_size_form(
-        self, num_pretrain_rounds: Array, num_finetune_rounds: Array, bound_terms: BoundTerms | None = None
-    ) -> BatchSizeForm:
-        """Phi after (M, N) rounds more, from `progress` or from the start."""
-        pretrained, finetuned, term, noise = bound_terms or BoundTerms(0.0, 0.0, self.pretrain_start, 0.0)
+    def quotient_form(self, num_pretrain_rounds: Array, bound_terms: BoundTerms | None = None) -> QuotientForm:
+        """Phi after M pre-training rounds more, from `bound_terms` or from the start."""
         eta_0, eta = self.server_step_size, self.device_step_size
-        weight = eta_0 * (pretrained + num_pretrain_rounds) + eta * (finetuned + num_finetune_rounds)
-        weight = np.maximum(weight, min(eta_0, eta))
-        return BatchSizeForm(
-            constant=(term + num_pretrain_rounds * self.drift + self.device_noise * noise) / weight,
-            pretrain_weight=self.server_noise / weight,
+        done, _, term, past, participation = bound_terms or BoundTerms(0.0, 0.0, self.pretrain_start, 0.0, 0.0)
+        return QuotientForm(
+            constant=term + num_pretrain_rounds * self.drift + eta * past,
+            pretrain_weight=self.server_noise,
             pretrain_decay=1.0,
-            finetune_weight=self.device_noise / weight,
+            finetune_weight=eta * self.device_noise,
+            dissimilarity_weight=eta * self.dissimilarity,
+            weight=eta_0 * (done + num_pretrain_rounds) + eta * participation,
+            participation_weight=eta,
+            least=self.least_weight,
         )
 
 

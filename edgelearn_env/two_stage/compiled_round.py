@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
-from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING
+from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.bounds import BoundTerms
 from edgelearn_env.two_stage.constants import Constants
@@ -29,6 +29,7 @@ class LoopConstants(NamedTuple):
     overhead_factor: float
     downlink_s: float
     downlink_j: float
+    idle_s: float
     delay_s: float
     energy_j: float
     max_rounds: float
@@ -38,16 +39,18 @@ class LoopConstants(NamedTuple):
     cycles_per_sample: np.ndarray
     capacitance_by_cycles: np.ndarray
     battery_capacity_j: np.ndarray
+    device_weight: np.ndarray
     gradient_noise_weight: np.ndarray
 
 
 class Scratch(NamedTuple):
-    """What a round of devices comes to on the way: energy and noise of each, (K, B); the longest, (B,)."""
+    """What a round of devices comes to on the way: energy, noise and weight of each, (K, B); time and number, (B,)."""
 
     device_j: np.ndarray
     noise: np.ndarray
+    weight: np.ndarray
     longest_s: np.ndarray
-    unpayable: np.ndarray
+    num_devices: np.ndarray
 
 
 def loop_constants_of(constants: Constants) -> LoopConstants:
@@ -60,6 +63,7 @@ def loop_constants_of(constants: Constants) -> LoopConstants:
         overhead_factor=float(server.overhead_factor),
         downlink_s=float(radio.downlink_s),
         downlink_j=float(radio.downlink_j),
+        idle_s=float(radio.idle_s),
         delay_s=float(budgets.delay_s),
         energy_j=float(budgets.energy_j),
         max_rounds=float(budgets.max_rounds),
@@ -69,6 +73,7 @@ def loop_constants_of(constants: Constants) -> LoopConstants:
         cycles_per_sample=constants.cycles_per_sample,
         capacitance_by_cycles=constants.capacitance_j_s2 * constants.cycles_per_sample,
         battery_capacity_j=constants.battery_capacity_j,
+        device_weight=constants.device_weight,
         gradient_noise_weight=constants.gradient_noise_weight,
     )
 
@@ -87,12 +92,18 @@ def step(
     snr = np.empty_like(gain)
     ratio_of(loop_constants.noise_w, decided.power_w, gain, snr)
     pretrained = bound.after_pretrain_round(state.bound_terms.pretrain_term, allocation.server_batch)
-    after, outcome = _unwritten(gain)
+    after, outcome, scratch = _unwritten(gain)
     log_term = np.log1p(snr, out=snr)
-    records = map(_plain, (before, decided, after, outcome))
+    records = map(_plain, (before, decided, after, outcome, scratch))
     play(tuple(loop_constants), harvest_w, log_term, pretrained, *records)
 
-    after = after._replace(battery_j=after.battery_j.T)
+    # The sums of the devices that took part, which the loops leave in the first rows.
+    noise, participation = scratch.noise[0], scratch.weight[0]
+    terms = after.bound_terms._replace(
+        finetune_term=state.bound_terms.finetune_term + bound.finetune_round(noise, participation),
+        participation=state.bound_terms.participation + participation,
+    )
+    after = after._replace(battery_j=after.battery_j.T, bound_terms=terms)
     objective = bound.value(after.bound_terms)
     return after, outcome._replace(
         reward=np.log(bound.value(state.bound_terms)) - np.log(objective),
@@ -106,14 +117,15 @@ def _plain(record: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([tuple(field) if isinstance(field, tuple) else field for field in record])
 
 
-def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
-    """Records for the loops to write; reward and objective are none of theirs."""
+def _unwritten(gain: np.ndarray) -> tuple[State, Outcome, Scratch]:
+    """Records for the loops to write; reward, objective, and two terms of the bound are none of theirs."""
     nothing, (num_devices, num_episodes) = np.empty(0), gain.shape
     # Rows as arrays of their own, since the compiler does not tell rows of one array apart.
     finetuning, ended, counted = np.empty((3, num_episodes), dtype=bool)
     round_index, end_reason = np.empty((2, num_episodes), dtype=np.int64)
     elapsed_s, spent_j, duration_s, energy_j, server_j = np.empty((5, num_episodes))
-    battery_j, *devices = np.empty((1 + len(DeviceRound._fields), num_devices, num_episodes))
+    battery_j, device_j, noise, weight, *devices = np.empty((3 + len(DeviceRound._fields), num_devices, num_episodes))
+    rounds = np.empty((2, num_episodes))
     after = State(
         round_index=round_index,
         finetuning=finetuning,
@@ -121,7 +133,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
         elapsed_s=elapsed_s,
         spent_j=spent_j,
         battery_j=battery_j,
-        bound_terms=BoundTerms(*np.empty((len(BoundTerms._fields), num_episodes))),
+        bound_terms=BoundTerms(*rounds, np.empty(num_episodes), nothing, nothing),
     )
     outcome = Outcome(
         counted=counted,
@@ -131,9 +143,10 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome]:
         duration_s=duration_s,
         energy_j=energy_j,
         server_j=server_j,
-        devices=DeviceRound(*devices),
+        devices=DeviceRound(np.empty((num_devices, num_episodes), dtype=bool), *devices),
     )
-    return after, outcome
+    longest_s, taking_part = np.zeros((2, num_episodes))
+    return after, outcome, Scratch(device_j, noise, weight, longest_s, taking_part)
 
 
 @compiled
@@ -145,54 +158,51 @@ def ratio_of(noise_w, power_w, gain, snr):
 
 
 @compiled
-def play(constants, harvest_w, log_term, pretrained, before, decided, after, outcome):
+def play(constants, harvest_w, log_term, pretrained, before, decided, after, outcome, scratch):
     """Write the state after the round, and what it did; `log_term` is ln(1 + snr), `pretrained` the next G_m."""
     constants, decided = LoopConstants(*constants), Allocation(*decided)
-    before, after, outcome = State(*before), State(*after), Outcome(*outcome)
+    before, after, outcome, scratch = State(*before), State(*after), Outcome(*outcome), Scratch(*scratch)
     devices = DeviceRound(*outcome.devices)
-    num_episodes = harvest_w.shape[1]
-    scratch = Scratch(
-        np.empty_like(harvest_w), np.empty_like(harvest_w), np.zeros(num_episodes), np.zeros(num_episodes, np.bool_)
-    )
-    finetune_round(constants, before.battery_j, harvest_w, decided, log_term, devices, scratch)
+    finetune_round(constants, before.battery_j, decided, log_term, devices, scratch)
     sum_up(scratch.device_j)
     sum_up(scratch.noise)
+    sum_up(scratch.weight)
     count_round(constants, before, decided, pretrained, scratch, after, outcome)
     keep_what_counts(constants, before.battery_j, harvest_w, after, outcome, devices)
 
 
 @compiled
-def finetune_round(constants, battery_j, harvest_w, decided, log_term, devices, scratch):
-    """Write `dynamics.finetune_round`, what each device spends and adds to the noise, and the round's longest time."""
+def finetune_round(constants, battery_j, decided, log_term, devices, scratch):
+    """Write `dynamics.finetune_round`, and what each device spends and adds to the bound's terms and the duration."""
     freq_hz, power_w, batch = decided.freq_hz, decided.power_w, decided.batch
-    wait_s, compute_s, upload_s = devices.wait_s, devices.compute_s, devices.upload_s
+    participates, compute_s, upload_s = devices.participates, devices.compute_s, devices.upload_s
     compute_j, upload_j = devices.compute_j, devices.upload_j
-    device_j, noise, longest_s, unpayable = scratch.device_j, scratch.noise, scratch.longest_s, scratch.unpayable
+    device_j, noise, weight = scratch.device_j, scratch.noise, scratch.weight
+    longest_s, taking_part = scratch.longest_s, scratch.num_devices
     num_devices, num_episodes = device_j.shape
     for k in range(num_devices):
         # What the inner loops share is read before them, and each writes few arrays: only then do they become vectors.
         width, size = constants.bandwidth_per_nat[k], constants.upload_bit[k]
         per_sample, per_square = constants.cycles_per_sample[k], constants.capacitance_by_cycles[k]
-        most_j, share = constants.battery_capacity_j[k], constants.gradient_noise_weight[k]
+        counts, share = constants.device_weight[k], constants.gradient_noise_weight[k]
         for b in range(num_episodes):
             rate = width * log_term[k, b]
-            silent = rate <= 0
-            upload = size / (rate + silent)
-            upload = math.inf if silent else upload
+            no_channel = rate <= 0
+            upload = size / (rate + no_channel)
+            upload = math.inf if no_channel else upload
             upload_s[k, b], upload_j[k, b] = upload, power_w[k, b] * upload
             compute_j[k, b] = per_square * batch[k, b] * (freq_hz[k, b] * freq_hz[k, b])
             compute_s[k, b] = per_sample * batch[k, b] / freq_hz[k, b]
         for b in range(num_episodes):
             spent_j = compute_j[k, b] + upload_j[k, b]
-            missing_j, dark = spent_j - battery_j[k, b], harvest_w[k, b] <= 0
-            wait = max(missing_j, 0.0) / (harvest_w[k, b] + dark)
-            wait = math.inf if dark & (missing_j > 0) else wait
-            finish = wait + compute_s[k, b] + upload_s[k, b]
-            wait_s[k, b], device_j[k, b] = wait, spent_j
-            longest_s[b] = max(longest_s[b], finish)
-            unpayable[b] |= (spent_j > most_j) | (finish == math.inf)
+            part = (batch[k, b] >= 1) & (spent_j <= battery_j[k, b])
+            participates[k, b], device_j[k, b] = part, spent_j if part else 0.0
+            longest_s[b] = max(longest_s[b], compute_s[k, b] + upload_s[k, b] if part else 0.0)
+            taking_part[b] += part
         for b in range(num_episodes):
-            noise[k, b] = share / batch[k, b]
+            part = participates[k, b]
+            noise[k, b] = share / batch[k, b] if part else 0.0
+            weight[k, b] = counts if part else 0.0
 
 
 @compiled
@@ -220,15 +230,14 @@ def count_round(constants, before, decided, pretrained, scratch, after, outcome)
         computed_j = constants.server_capacitance * batch[b] * (freq_hz[b] * freq_hz[b])
         server_j = 0.0 if finetuning else constants.overhead_factor * computed_j
         server_s = constants.server_cycles * batch[b] / freq_hz[b]
-        round_s = scratch.longest_s[b] + constants.downlink_s if finetuning else server_s
+        finetune_s = scratch.longest_s[b] + constants.downlink_s if scratch.num_devices[b] else constants.idle_s
+        round_s = finetune_s if finetuning else server_s
         round_j = scratch.device_j[0, b] + constants.downlink_j if finetuning else server_j
         reason = RUNNING
         if not spent_j + round_j <= constants.energy_j:
             reason = ENERGY
         if not elapsed_s + round_s <= constants.delay_s:
             reason = DELAY
-        if finetuning & scratch.unpayable[b]:
-            reason = BATTERY
         counted = (reason == RUNNING) & (not before.ended[b])
         round_s, round_j = round_s if counted else 0.0, round_j if counted else 0.0
         rounds = before.round_index[b] + counted
@@ -240,7 +249,8 @@ def count_round(constants, before, decided, pretrained, scratch, after, outcome)
         new_terms.num_pretrain_rounds[b] = terms.num_pretrain_rounds[b] + general
         new_terms.num_finetune_rounds[b] = terms.num_finetune_rounds[b] + special
         new_terms.pretrain_term[b] = pretrained[b] if general else terms.pretrain_term[b]
-        new_terms.finetune_term[b] = terms.finetune_term[b] + (scratch.noise[0, b] if special else 0.0)
+        scratch.noise[0, b] = scratch.noise[0, b] if special else 0.0
+        scratch.weight[0, b] = scratch.weight[0, b] if special else 0.0
         outcome.counted[b], outcome.end_reason[b] = counted, LAST_ROUND if last else reason
         outcome.duration_s[b], outcome.energy_j[b] = round_s, round_j
         outcome.server_j[b] = server_j if counted else 0.0
@@ -250,15 +260,15 @@ def count_round(constants, before, decided, pretrained, scratch, after, outcome)
 def keep_what_counts(constants, battery_j, harvest_w, after, outcome, devices):
     """Set to 0 what devices did in rounds that do not count, and write the batteries after the round."""
     after_j, duration_s = after.battery_j, outcome.duration_s
-    wait_s, compute_s, upload_s = devices.wait_s, devices.compute_s, devices.upload_s
+    participates, compute_s, upload_s = devices.participates, devices.compute_s, devices.upload_s
     compute_j, upload_j = devices.compute_j, devices.upload_j
     finetuning, counted = after.finetuning, outcome.counted
     num_devices, num_episodes = after_j.shape
     for k in range(num_devices):
         most_j = constants.battery_capacity_j[k]
         for b in range(num_episodes):
-            tuned = finetuning[b] & counted[b]
-            wait_s[k, b] = wait_s[k, b] if tuned else 0.0
+            tuned = finetuning[b] & counted[b] & participates[k, b]
+            participates[k, b] = tuned
             compute_s[k, b] = compute_s[k, b] if tuned else 0.0
             upload_s[k, b] = upload_s[k, b] if tuned else 0.0
             compute_j[k, b] = compute_j[k, b] if tuned else 0.0

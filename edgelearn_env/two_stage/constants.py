@@ -20,6 +20,7 @@ class Constants(NamedTuple):
         capacitance_j_s2: kappa_k, J s^2.
         bandwidth_hz: W_k, Hz.
         battery_initial_j, battery_capacity_j: charge at the start, and the most that a battery holds, J.
+        device_weight: omega_k, what device k counts in the aggregation.
         gradient_noise_weight: omega_k^2 sigma_k^2, what 1/b_k counts in the bound.
     """
 
@@ -31,6 +32,7 @@ class Constants(NamedTuple):
     bandwidth_hz: Array
     battery_initial_j: Array
     battery_capacity_j: Array
+    device_weight: Array
     gradient_noise_weight: Array
 
 
@@ -49,5 +51,6 @@ def constants_of(scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> 
         bandwidth_hz=array(scenario.radio.bandwidth_hz),
         battery_initial_j=array(scenario.energy.battery_initial_j),
         battery_capacity_j=array(scenario.energy.battery_capacity_j),
+        device_weight=array(scenario.learning.device_weight),
         gradient_noise_weight=array(scenario.gradient_noise_weight),
     )

@@ -8,22 +8,18 @@ scalar transcription in pure Python, to rounding (tests/two_stage/golden). The c
 it by replaying its plans.
 """
 
-import math
 from typing import NamedTuple
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
-from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
+from edgelearn_env.physics.battery import battery_after_round_j
 from edgelearn_env.physics.budgets import LAST_ROUND, RUNNING, reason_to_refuse
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
+from edgelearn_env.scenarios.parts import Radio
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.bounds import BoundTerms
 from edgelearn_env.two_stage.constants import Constants
 from edgelearn_env.two_stage.records import Allocation, DeviceRound, Outcome, State
-
-# Stands for an infinite time or energy where a product with 0 is wanted.
-_LARGEST = 1e300
-
 
 class PlannedRound(NamedTuple):
     """What a round would be if no budget applied.
@@ -33,8 +29,7 @@ class PlannedRound(NamedTuple):
         duration_s: D, s, (B,).
         energy_j: server, devices and overhead together, J, (B,).
         server_j: the server's part of it, J, (B,).
-        devices: wait, compute and upload of each device, (B, K), whatever the stage.
-        unpayable: whether a battery can never pay for it, (B,) booleans.
+        devices: who takes part; compute and upload of each device, (B, K); whatever the stage.
     """
 
     finetuning: Array
@@ -42,7 +37,6 @@ class PlannedRound(NamedTuple):
     energy_j: Array
     server_j: Array
     devices: DeviceRound
-    unpayable: Array
 
 
 def initial_state(constants: Constants, batch_size: int) -> State:
@@ -64,6 +58,7 @@ def initial_state(constants: Constants, batch_size: int) -> State:
             num_finetune_rounds=zero + 0.0,
             pretrain_term=zero + constants.bound.pretrain_start,
             finetune_term=zero + 0.0,
+            participation=zero + 0.0,
         ),
     )
 
@@ -71,8 +66,8 @@ def initial_state(constants: Constants, batch_size: int) -> State:
 def step(constants: Constants, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
     """Do one round in each of B episodes.
 
-    A round that would pass a budget, or for which a battery can never pay, is not counted and ends the episode, as does
-    the last round of the tape. An episode that has ended stays as it is.
+    A round that would pass a budget is not counted and ends the episode, as does the last round of the tape. An episode
+    that has ended stays as it is.
 
     Args:
         constants: of the scenario, in the arrays' library.
@@ -85,7 +80,7 @@ def step(constants: Constants, state: State, conditions: Conditions, allocation:
     """
     planned = planned_round(constants, state, conditions, allocation)
     used_s, used_j = state.elapsed_s + planned.duration_s, state.spent_j + planned.energy_j
-    reason = reason_to_refuse(constants.scenario.budgets, used_s, used_j, planned.unpayable)
+    reason = reason_to_refuse(constants.scenario.budgets, used_s, used_j)
     counted = (reason == RUNNING) & ~state.ended
     done = _as_far_as_counted(planned, counted)
     after = _state_after(constants, state, conditions, allocation, done, counted)
@@ -105,33 +100,30 @@ def step(constants: Constants, state: State, conditions: Conditions, allocation:
 
 
 def planned_round(constants: Constants, state: State, conditions: Conditions, allocation: Allocation) -> PlannedRound:
-    """What the round would be: a server round before the switch, one of all devices from it on."""
+    """What the round would be: a server round before the switch, one of the devices from it on."""
     xp, radio = namespace_of(state.battery_j), constants.scenario.radio
     finetuning = state.finetuning | allocation.switch
     server_s, server_j = pretrain_round(constants, allocation)
     devices = finetune_round(constants, state.battery_j, conditions, allocation)
-    finish_s = devices.wait_s + devices.compute_s + devices.upload_s
-    device_j = devices.compute_j + devices.upload_j
-    unpayable = (device_j > constants.battery_capacity_j) | (finish_s == math.inf)
+    finetune_j = sum_over_devices(devices.compute_j + devices.upload_j) + radio.downlink_j
     server_j = xp.where(finetuning, 0.0, server_j)
     return PlannedRound(
         finetuning=finetuning,
-        duration_s=xp.where(finetuning, synchronous_duration_s(finish_s, radio.downlink_s), server_s),
-        energy_j=xp.where(finetuning, sum_over_devices(device_j) + radio.downlink_j, server_j),
+        duration_s=xp.where(finetuning, synchronous_duration_s(devices, radio), server_s),
+        energy_j=xp.where(finetuning, finetune_j, server_j),
         server_j=server_j,
         devices=devices,
-        unpayable=finetuning & xp.any(unpayable, axis=-1),
     )
 
 
-def synchronous_duration_s(finish_s: Array, downlink_s: float) -> Array:
-    """Duration of a round that waits for every device: max_k finish_k + downlink overhead, s, (B,).
+def synchronous_duration_s(devices: DeviceRound, radio: Radio) -> Array:
+    """Duration of a round that waits for all who take part: max_k (compute_k + upload_k) + downlink overhead, s, (B,).
 
-    Args:
-        finish_s: when each device's upload has arrived, from the start of the round, s, (B, K).
-        downlink_s: downlink overhead, s.
+    One in which nobody takes part lasts `radio.idle_s`.
     """
-    return namespace_of(finish_s).max(finish_s, axis=-1) + downlink_s
+    xp = namespace_of(devices.compute_s)
+    finish_s = xp.max(devices.compute_s + devices.upload_s, axis=-1)
+    return xp.where(xp.any(devices.participates, axis=-1), finish_s + radio.downlink_s, radio.idle_s)
 
 
 def pretrain_round(constants: Constants, allocation: Allocation) -> tuple[Array, Array]:
@@ -145,8 +137,12 @@ def pretrain_round(constants: Constants, allocation: Allocation) -> tuple[Array,
 def finetune_round(
     constants: Constants, battery_j: Array, conditions: Conditions, allocation: Allocation
 ) -> DeviceRound:
-    """Wait, compute and upload of every device, as if no budget applied; arrays (B, K)."""
-    power_w = allocation.power_w
+    """Who takes part, and their compute and upload, as if no budget applied; arrays (B, K).
+
+    A device takes part if it is given a batch of at least one sample, and its battery covers what the round costs it:
+    kappa a b f^2 + p u <= battery. Else it is silent, for which it neither computes nor uploads.
+    """
+    xp, power_w = namespace_of(battery_j), allocation.power_w
     rate_bps = uplink_rate_bps(
         power_w, conditions.channel_gain, constants.bandwidth_hz, constants.scenario.radio.noise_w_per_hz
     )
@@ -155,25 +151,26 @@ def finetune_round(
     compute_j = compute_energy_j(
         constants.capacitance_j_s2, constants.cycles_per_sample, allocation.batch, allocation.freq_hz
     )
-    return DeviceRound(
-        wait_s=waiting_time_s(compute_j + upload_j, battery_j, conditions.harvest_w),
-        compute_s=compute_time_s(constants.cycles_per_sample, allocation.batch, allocation.freq_hz),
-        upload_s=upload_s,
-        compute_j=compute_j,
-        upload_j=upload_j,
-    )
+    compute_s = compute_time_s(constants.cycles_per_sample, allocation.batch, allocation.freq_hz)
+    participates = (allocation.batch >= 1) & (compute_j + upload_j <= battery_j)
+
+    def of_those(array: Array) -> Array:
+        return xp.where(participates, array, 0.0)
+
+    return DeviceRound(participates, of_those(compute_s), of_those(upload_s), of_those(compute_j), of_those(upload_j))
 
 
 def _as_far_as_counted(planned: PlannedRound, counted: Array) -> PlannedRound:
     """The round with zeros where it is not counted, and for devices where they had no part in it."""
     xp = namespace_of(counted)
-    # A product with 0 or 1 costs a fraction of a choice; what is counted is finite and stays as it is.
-    tuned = xp.astype(counted & planned.finetuning, planned.duration_s.dtype)[:, None]
+    tuned = (counted & planned.finetuning)[:, None]
+    # A product with 0 or 1 costs a fraction of a choice.
+    share = xp.astype(tuned, planned.duration_s.dtype)
     return planned._replace(
         duration_s=xp.where(counted, planned.duration_s, 0.0),
         energy_j=xp.where(counted, planned.energy_j, 0.0),
         server_j=xp.where(counted, planned.server_j, 0.0),
-        devices=DeviceRound(*(xp.minimum(array, _LARGEST) * tuned for array in planned.devices)),
+        devices=DeviceRound(planned.devices.participates & tuned, *(array * share for array in planned.devices[1:])),
     )
 
 
@@ -202,22 +199,26 @@ def _state_after(
         elapsed_s=state.elapsed_s + done.duration_s,
         spent_j=state.spent_j + done.energy_j,
         battery_j=battery_j,
-        bound_terms=_bound_terms_after(constants, state.bound_terms, counted, done.finetuning, allocation),
+        bound_terms=_bound_terms_after(constants, state.bound_terms, counted, done, allocation),
     )
 
 
 def _bound_terms_after(
-    constants: Constants, bound_terms: BoundTerms, counted: Array, finetuning: Array, allocation: Allocation
+    constants: Constants, bound_terms: BoundTerms, counted: Array, done: PlannedRound, allocation: Allocation
 ) -> BoundTerms:
     """The terms of the bound after the round; only the stage that was played moves."""
-    xp = namespace_of(bound_terms.pretrain_term)
+    xp, bound = namespace_of(bound_terms.pretrain_term), constants.bound
     dtype = bound_terms.pretrain_term.dtype
-    pretrained, finetuned = counted & ~finetuning, counted & finetuning
-    noise = sum_over_devices(constants.gradient_noise_weight / allocation.batch)
-    pretrain_term = constants.bound.after_pretrain_round(bound_terms.pretrain_term, allocation.server_batch)
+    pretrained, finetuned = counted & ~done.finetuning, counted & done.finetuning
+    # Only who took part in a round that counts has a share in it.
+    share = xp.astype(done.devices.participates, dtype)
+    participation = sum_over_devices(constants.device_weight * share)
+    noise = sum_over_devices(constants.gradient_noise_weight * share / xp.maximum(allocation.batch, 1.0))
+    pretrain_term = bound.after_pretrain_round(bound_terms.pretrain_term, allocation.server_batch)
     return BoundTerms(
         num_pretrain_rounds=bound_terms.num_pretrain_rounds + xp.astype(pretrained, dtype),
         num_finetune_rounds=bound_terms.num_finetune_rounds + xp.astype(finetuned, dtype),
         pretrain_term=xp.where(pretrained, pretrain_term, bound_terms.pretrain_term),
-        finetune_term=bound_terms.finetune_term + xp.where(finetuned, noise, 0.0),
+        finetune_term=bound_terms.finetune_term + bound.finetune_round(noise, participation),
+        participation=bound_terms.participation + participation,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.physics.units import db_to_ratio
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.bounds import BoundTerms, LearningBound
+from edgelearn_env.two_stage.bounds import LearningBound
 from edgelearn_env.two_stage.records import Allocation, State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -24,6 +24,9 @@ DECIDED_BY_DEVICE = ("frequency", "power", "batch")
 # Fading power |c|^2 has unit mean: below -40 dB once in 10^4 rounds, above 13 dB once in 5 * 10^8.
 DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
 _SHADOWING_STDS = 3.0
+
+# The batch that an action's lower end names before rounding: 0 and 1 each get as much of the range as a doubling.
+LEAST_BATCH = 0.25
 
 # Stands for nothing where a logarithm or a quotient needs something.
 TINY = float(np.finfo(np.float64).tiny)
@@ -61,12 +64,12 @@ class Codec:
             return xp.asarray(values, dtype=xp.float64, **placement)
 
         server, devices, radio = scenario.server, scenario.devices, scenario.radio
-        ones = np.ones(scenario.num_devices)
-        lowest = np.concatenate([[server.freq_min_hz, 1], devices.freq_min_hz, devices.power_min_w, ones])
+        batch_min = np.full(scenario.num_devices, LEAST_BATCH)
+        lowest = np.concatenate([[server.freq_min_hz, 1], devices.freq_min_hz, devices.power_min_w, batch_min])
         highest = np.concatenate(
             [[server.freq_max_hz, server.batch_max], devices.freq_max_hz, devices.power_max_w, devices.batch_max]
         )
-        low, high = bound_value_range(scenario)
+        low, high = scenario.bound_value_range
         shadowing_db = _SHADOWING_STDS * radio.shadowing_std_db
         gain = scenario.mean_channel_gain
         on_w = 2.0 * scenario.energy.harvest_mean_w
@@ -96,17 +99,23 @@ class Codec:
         return len(OBSERVED_OF_EPISODE) + len(OBSERVED_OF_DEVICE) * self.scenario.num_devices
 
     def decode(self, action: Array) -> Allocation:
-        """The allocation an action names: that of `fractional`, with batch sizes rounded to integers."""
-        xp, named = namespace_of(action), self.fractional(action)
-        return named._replace(server_batch=xp.round(named.server_batch), batch=xp.round(named.batch))
-
-    def fractional(self, action: Array) -> Allocation:
-        """The allocation an action names before batch sizes are rounded; everything is log-scaled.
+        """The allocation an action names, with batch sizes rounded to integers, those of devices to 0 too.
 
         Args:
             action: switch, server frequency and batch, then all frequencies, powers, batches, (B, 3 + 3 K). Entries
                 beyond [-1, 1] count as the nearer end.
         """
+        xp, named = namespace_of(action), self._unrounded(action)
+        return named._replace(server_batch=xp.round(named.server_batch), batch=xp.round(named.batch))
+
+    def fractional(self, action: Array) -> Allocation:
+        """The same without rounding, but for a device's batch below one sample, which is 0 or 1 as in `decode`."""
+        xp, named = namespace_of(action), self._unrounded(action)
+        batch = xp.where(named.batch > 0.5, xp.maximum(named.batch, 1.0), 0.0)
+        return named._replace(batch=batch)
+
+    def _unrounded(self, action: Array) -> Allocation:
+        """What an action names on its logarithmic scales."""
         xp, num_devices = namespace_of(action), self.scenario.num_devices
         share = xp.minimum(xp.maximum(xp.astype(action[:, 1:], xp.float64), -1.0), 1.0) * 0.5 + 0.5
         value = xp.minimum(self.action_low * xp.exp(share * self.action_log_ratio), self.action_high)
@@ -161,35 +170,6 @@ class Codec:
             _share_of_range(log_gain, self.log_gain_range),
             conditions.harvest_w / self.harvest_on_w,
         )
-
-
-def bound_value_range(scenario: TwoStageScenario) -> tuple[float, float]:
-    """Least and largest value that the bound can show at any time of an episode.
-
-    For given numbers of rounds the bound falls with every batch size, so both extremes lie where all batches are
-    smallest, or all largest.
-    """
-    horizon, weight = scenario.budgets.max_rounds, scenario.gradient_noise_weight
-    smallest = (1.0, float(np.sum(weight)))
-    largest = (float(scenario.server.batch_max), float(np.sum(weight / scenario.devices.batch_max)))
-    return (
-        float(np.min(_reachable_values(scenario, *largest, horizon))),
-        float(np.max(_reachable_values(scenario, *smallest, horizon))),
-    )
-
-
-def _reachable_values(scenario: TwoStageScenario, server_batch: float, noise: float, horizon: int) -> np.ndarray:
-    """Psi at all (M, N) within the horizon, with the same batch sizes in all rounds."""
-    terms = [scenario.bound.pretrain_start]
-    for _ in range(horizon):
-        terms.append(scenario.bound.after_pretrain_round(terms[-1], server_batch))
-    rounds = np.arange(horizon + 1.0)
-    num_pretrain, num_finetune = np.meshgrid(rounds, rounds, indexing="ij")
-    values = scenario.bound.value(
-        BoundTerms(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise)
-    )
-    reachable: np.ndarray = values[num_pretrain + num_finetune <= horizon]
-    return reachable
 
 
 def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:

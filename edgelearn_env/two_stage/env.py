@@ -18,10 +18,10 @@ class TwoStageEnv(SingleEnv):
 
     A server pre-trains a model on general data; then, once and for all, training goes over to K wireless devices that
     fine-tune it together on task data. One step is one learning round. In each, clock frequencies, transmit powers and
-    batch sizes decide how long it takes, how much energy it costs, and how far it lowers Psi, a bound on the squared
-    gradient norm of the task loss. Devices live on harvested energy: one whose battery cannot pay for its round waits
-    until it can, and all others wait for it. Delay and energy are limited, so the question is when to switch and what
-    each round may cost.
+    batch sizes decide who takes part, how long it takes, how much energy it costs, and how far it lowers Psi, a bound
+    on the squared gradient norm of the task loss. Devices live on harvested energy: one whose battery does not cover
+    its round is silent, as is one that is given no batch, and the server waits for all others. Delay and energy are
+    limited, so the question is when to switch, what each round may cost, and who is worth waiting for.
 
     Channel gains and harvested powers come from a tape drawn at reset: they depend on the seed alone, never on actions.
 
@@ -36,9 +36,10 @@ class TwoStageEnv(SingleEnv):
     | 2 | server batch size | sample | 1 to `server.batch_max` | log, rounded |
     | 3 to 2 + K | clock frequency of each device | Hz | `devices.freq_min_hz` to `devices.freq_max_hz` | log |
     | 3 + K to 2 + 2 K | transmit power of each device | W | `devices.power_min_w` to `devices.power_max_w` | log |
-    | 3 + 2 K to 2 + 3 K | batch size of each device | sample | 1 to `devices.batch_max` | log, rounded |
+    | 3 + 2 K to 2 + 3 K | batch size of each device | sample | 0 to `devices.batch_max` | log from 1/4, rounded |
 
-    Before the switch only entries 0 to 2 matter, after it only those from 3 on.
+    Before the switch only entries 0 to 2 matter, after it only those from 3 on. A device with batch 0 sits the round
+    out. A round in which nobody takes part lasts `radio.idle_s`.
 
     ## Observation Space
 
@@ -72,12 +73,12 @@ class TwoStageEnv(SingleEnv):
     ## Episode End
 
     The episode terminates, and is never truncated, with the last round of the tape, or with a round that would pass the
-    delay or the energy budget, or that a battery could never pay for. Such a round is not counted: it changes nothing.
+    delay or the energy budget. Such a round is not counted: it changes nothing.
 
     ## Info
 
     The same keys from `reset` and `step`, finite numbers only. What is marked * is about the last round: 0 after a
-    reset, if the round was not counted, or in the other stage.
+    reset, if the round was not counted, in the other stage, and of a device that was silent.
 
     | Key | Holds | Unit | Shape |
     |---|---|---|---|
@@ -86,12 +87,14 @@ class TwoStageEnv(SingleEnv):
     | `end_reason` | index into `edgelearn_env.END_REASONS`; 0 while running | int | () |
     | `finetuning` | whether the switch has been made | bool | () |
     | `num_pretrain_rounds`, `num_finetune_rounds` | M and N so far | round | () |
+    | `participation` | P so far: the weights of those who took part, summed over the rounds | - | () |
     | `elapsed_s`, `spent_j` | time and energy used so far | s, J | () |
     | `battery_j` | charge of each device | J | (K,) |
     | `duration_s` * | duration | s | () |
     | `energy_j` * | energy of server, devices and downlink together | J | () |
     | `server_j` * | the server's part of it | J | () |
-    | `wait_s`, `compute_s`, `upload_s` * | how long each device waited, computed, uploaded | s | (K,) |
+    | `participates` * | whether each device took part | bool | (K,) |
+    | `compute_s`, `upload_s` * | how long each device computed, uploaded | s | (K,) |
     | `compute_j`, `upload_j` * | what each device spent on it | J | (K,) |
     | `server_freq_hz`, `server_batch` | the last action in physical units; 0 after a reset | Hz, sample | () |
     | `freq_hz`, `power_w`, `batch` | the same for each device | Hz, W, sample | (K,) |

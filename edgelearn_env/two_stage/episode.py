@@ -7,7 +7,7 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND, RUNNING
+from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Trajectory
 from edgelearn_env.two_stage.records import Allocation, Outcome, State
@@ -17,7 +17,6 @@ _HOW_IT_ENDED = {
     RUNNING: "still running",
     DELAY: "ended: the next round would pass the delay budget",
     ENERGY: "ended: the next round would pass the energy budget",
-    BATTERY: "ended: a battery could never pay for the next round",
     LAST_ROUND: "ended: the last round was played",
 }
 
@@ -102,9 +101,9 @@ class PlayedEpisode:
 
     @property
     def device_finish_s(self) -> np.ndarray:
-        """When each device had waited, computed and uploaded, from the start of the round, s, (T, K)."""
+        """When each device had computed and uploaded, from the start of the round, s, 0 if silent, (T, K)."""
         devices = self.outcomes.devices
-        finish_s: np.ndarray = devices.wait_s + devices.compute_s + devices.upload_s
+        finish_s: np.ndarray = devices.compute_s + devices.upload_s
         return finish_s
 
     @property

@@ -21,6 +21,7 @@ def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np
         "finetuning": state.finetuning,
         "num_pretrain_rounds": terms.num_pretrain_rounds.astype(np.int64),
         "num_finetune_rounds": terms.num_finetune_rounds.astype(np.int64),
+        "participation": terms.participation,
         "elapsed_s": state.elapsed_s,
         "spent_j": state.spent_j,
         "battery_j": state.battery_j,

@@ -24,11 +24,18 @@ def checked_allocation(scenario: TwoStageScenario, allocation: Allocation, num_e
     if allocation.switch.dtype != bool:
         raise InvalidInputError(f"allocation.switch must hold truth values, got {allocation.switch.dtype} numbers")
     limits = _limits(scenario)
-    return allocation._replace(**{name: _within(name, getattr(allocation, name), *limits[name]) for name in limits})
+    return allocation._replace(
+        **{
+            name: _within(name, getattr(allocation, name), *limits[name], or_zero=name == "batch") for name in limits
+        }
+    )
 
 
 def _limits(scenario: TwoStageScenario) -> dict[str, tuple[np.ndarray | float, np.ndarray | float]]:
-    """Least and largest value of each decision; a least power of 0 is one that must be passed."""
+    """Least and largest value of each decision; a least power of 0 is one that must be passed.
+
+    A device's batch may be 0 besides, for one that sits the round out.
+    """
     server, devices = scenario.server, scenario.devices
     return {
         "server_freq_hz": (server.freq_min_hz, server.freq_max_hz),
@@ -39,13 +46,17 @@ def _limits(scenario: TwoStageScenario) -> dict[str, tuple[np.ndarray | float, n
     }
 
 
-def _within(name: str, value: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """A decision as float64, once it is known to lie between these ends."""
+def _within(
+    name: str, value: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, *, or_zero: bool
+) -> np.ndarray:
+    """A decision as float64, once it is known to lie between these ends, or to be 0 where that is allowed."""
     rounding = max(_ROUNDING, float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else 0.0)
     exact = value.astype(np.float64, copy=False)
     inside = (exact >= low * (1 - rounding)) & (exact <= high * (1 + rounding)) & (exact > 0)
+    if or_zero:
+        inside |= exact == 0
     if not np.all(inside):
-        ends = f"{shown(np.asarray(low))} and {shown(np.asarray(high))}"
+        ends = f"{shown(np.asarray(low))} and {shown(np.asarray(high))}{' or be 0' * or_zero}"
         raise InvalidInputError(f"allocation.{name} must lie between {ends}, got {exact[~inside].flat[0]:.9g}")
     return exact
 

@@ -7,7 +7,6 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.encoding import bound_value_range
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -86,7 +85,7 @@ class MultiObjectiveVectorEnv(TwoStageVectorEnv):
 
 def reward_space(scenario: Scenario) -> Box:
     """What the reward vector of one environment can be: a round takes at most a whole budget."""
-    lowest, highest = np.log(bound_value_range(TwoStageScenario.load(scenario)))
+    lowest, highest = np.log(TwoStageScenario.load(scenario).bound_value_range)
     most = np.nextafter(np.float32(highest - lowest), np.float32(np.inf))
     return Box(np.array([-1, -1, -most], dtype=np.float32), np.array([0, 0, most], dtype=np.float32))
 

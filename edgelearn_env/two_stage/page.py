@@ -97,11 +97,11 @@ def _draw_durations(axes: Axes, episode: PlayedEpisode) -> None:
 
 def _parts_of_durations(episode: PlayedEpisode) -> dict[str, np.ndarray]:
     """What adds up to the duration of each round, s, (T,)."""
-    outcomes, rounds = episode.outcomes, np.arange(episode.num_rounds)
+    outcomes, rounds, first = episode.outcomes, np.arange(episode.num_rounds), episode.num_pretrain_rounds
     slowest = np.argmax(episode.device_finish_s, axis=-1)
     parts = {
-        "server": np.where(rounds < episode.num_pretrain_rounds, outcomes.duration_s, 0.0),
-        "wait": outcomes.devices.wait_s[rounds, slowest],
+        "server": np.where(rounds < first, outcomes.duration_s, 0.0),
+        "idle": np.where(np.any(outcomes.devices.participates, axis=1), 0.0, outcomes.duration_s) * (rounds >= first),
         "compute": outcomes.devices.compute_s[rounds, slowest],
         "upload": outcomes.devices.upload_s[rounds, slowest],
     }
@@ -137,22 +137,23 @@ def _draw_conditions(figure: Figure, episode: PlayedEpisode) -> None:
 
 
 def _draw_decisions(figure: Figure, episode: PlayedEpisode) -> None:
-    """Third column: the server's decisions while pre-training, the devices' while fine-tuning."""
+    """Third column: the server's decisions while pre-training, the devices' while fine-tuning, of those taking part."""
     server, *panels = _column(figure, _LEFTS[2], _NARROW, 4)
     left, bottom, width, height = server.get_position().bounds
     server.set_position((left, bottom + 0.03, width, height - 0.03))
     _draw_server(server, episode)
     devices, decided = episode.scenario.devices, episode.allocations
-    first = episode.num_pretrain_rounds
+    first, participates = episode.num_pretrain_rounds, episode.outcomes.devices.participates
     freq_ghz = Normalize(1e-9 * np.min(devices.freq_min_hz), 1e-9 * np.max(devices.freq_max_hz))
     power_mw = LogNorm(1e3 * np.min(devices.power_min_w), 1e3 * np.max(devices.power_max_w))
     for axes, heading, values, norm in (
-        (panels[0], "clock frequency, GHz", 1e-9 * decided.freq_hz, freq_ghz),
-        (panels[1], "transmit power, mW", 1e3 * decided.power_w, power_mw),
-        (panels[2], "batch, samples", decided.batch, LogNorm(1, np.max(devices.batch_max))),
+        (panels[0], "Fine-tuning (blank: silent): clock, GHz", 1e-9 * decided.freq_hz, freq_ghz),
+        (panels[1], "Transmit power, mW", 1e3 * decided.power_w, power_mw),
+        (panels[2], "Batch, samples", decided.batch, LogNorm(1, np.max(devices.batch_max))),
     ):
-        _heat_map(axes, values[first:], first, norm, "viridis")
-        _label(axes, f"Fine-tuning: {heading}", "device")
+        # Blank where a device is silent.
+        _heat_map(axes, np.where(participates, values, np.nan)[first:], first, norm, "viridis")
+        _label(axes, heading, "device")
     _number_rounds(panels, episode, first, _last_shown(episode, first))
 
 

@@ -37,7 +37,7 @@ class Allocation(NamedTuple):
         server_batch: b_s, samples, (B,).
         freq_hz: f_k, Hz, (B, K).
         power_w: p_k, W, (B, K).
-        batch: b_k, samples, (B, K).
+        batch: b_k, samples, 0 for a device that is to sit the round out, (B, K).
     """
 
     switch: Array
@@ -49,9 +49,15 @@ class Allocation(NamedTuple):
 
 
 class DeviceRound(NamedTuple):
-    """A fine-tuning round, device by device; every array (B, K)."""
+    """A fine-tuning round, device by device; every array (B, K), and 0 for those that are silent.
 
-    wait_s: Array
+    Attributes:
+        participates: whether the device takes part, booleans.
+        compute_s, upload_s: how long it computes and uploads, s.
+        compute_j, upload_j: what it spends on that, J.
+    """
+
+    participates: Array
     compute_s: Array
     upload_s: Array
     compute_j: Array
@@ -69,7 +75,7 @@ class Outcome(NamedTuple):
         duration_s: D, s, (B,).
         energy_j: server, devices and overhead together, J, (B,).
         server_j: the server's part of it, J, (B,).
-        devices: wait, compute and upload of each device, (B, K).
+        devices: who takes part; compute and upload of each device, (B, K).
     """
 
     counted: Array

@@ -74,7 +74,7 @@ def _last_round_lines(played: PlayedEpisode) -> list[str]:
     outcomes, decided = played.outcomes, played.allocations
     cost = f"last round: {_short(outcomes.duration_s[-1])} s, {_short(outcomes.energy_j[-1])} J"
     if played.states.finetuning[-1]:
-        return [f"{cost}, with {_short(played.scenario.radio.downlink_s)} s downlink; ░ wait ▒ compute █ upload"]
+        return [f"{cost}, {_participants(played)}; ▒ compute █ upload"]
     freq_ghz, batch = 1e-9 * decided.server_freq_hz[-1], decided.server_batch[-1]
     return [f"{cost}; server at {_short(freq_ghz)} GHz, batch {batch:.0f}"]
 
@@ -86,8 +86,8 @@ def _device_lines(played: PlayedEpisode) -> list[str]:
     order = np.argsort(-played.device_finish_s[-1] if tuned else battery_j, kind="stable")
     listed, others = np.sort(order[:_MOST_DEVICES_LISTED]).tolist(), order[_MOST_DEVICES_LISTED:]
     # The columns of _device_line.
-    names = ["device  battery      ", " gain  harvest", " |  freq   power  batch |   wait   comp upload"]
-    units = ["              J      ", "   dB       mW", " |   GHz      mW        |      s      s      s"]
+    names = ["device  battery      ", " gain  harvest", " |  freq   power  batch |   comp upload"]
+    units = ["              J      ", "   dB       mW", " |   GHz      mW        |      s      s"]
     known = 1 + (played.num_rounds > 0) + tuned
     lines = ["".join(names[:known]), "".join(units[:known])]
     lines += [_device_line(played, device, tuned) for device in listed]
@@ -111,13 +111,21 @@ def _device_line(played: PlayedEpisode, device: int, tuned: bool) -> str:
     if tuned:
         decided, devices = played.allocations, played.outcomes.devices
         freq, power = 1e-9 * decided.freq_hz[-1, device], 1e3 * decided.power_w[-1, device]
-        times_s = [part[-1, device] for part in devices[:3]]
+        if not devices.participates[-1, device]:
+            return f"{line} | silent"
+        times_s = [devices.compute_s[-1, device], devices.upload_s[-1, device]]
         line += f" | {_short(freq):>5} {_short(power):>7} {decided.batch[-1, device]:6.0f} | "
         line += " ".join(f"{_short(time_s):>6}" for time_s in times_s)
         ends = np.cumsum(times_s) / played.outcomes.duration_s[-1] * _ROUND_COLUMNS
         widths = np.diff(np.round(ends).astype(int), prepend=0)
-        line += "  " + "".join(mark * width for mark, width in zip("░▒█", widths, strict=True))
+        line += "  " + "".join(mark * width for mark, width in zip("▒█", widths, strict=True))
     return line
+
+
+def _participants(played: PlayedEpisode) -> str:
+    """How many devices took part in the last round."""
+    taking_part = int(np.sum(played.outcomes.devices.participates[-1]))
+    return f"{taking_part} of {played.scenario.num_devices} devices"
 
 
 def _bar(share: float, columns: int) -> str:

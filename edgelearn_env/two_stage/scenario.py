@@ -9,7 +9,7 @@ from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.scenarios.parts import PerDevice, part
 from edgelearn_env.scenarios.quantities import Quantities, quantity
 from edgelearn_env.scenarios.scenario import Scenario, size_and_budgets
-from edgelearn_env.two_stage.bounds import BOUNDS, LearningBound
+from edgelearn_env.two_stage.bounds import BOUNDS, LearningBound, least_weight
 
 
 @part
@@ -23,6 +23,9 @@ class Learning(Quantities):
     smoothness: float = quantity("smoothness constant of the loss", "L", above=0)
     pl_constant: float = quantity("Polyak-Lojasiewicz constant", "mu", above=0)
     distribution_gap: float = quantity("squared gradient distance between general and task data", "delta^2", at_least=0)
+    dissimilarity: float = quantity(
+        "squared gradient distance between a device's data and all task data, at most", "zeta^2", at_least=0, default=0.0
+    )
     server_step_size: float = quantity("step size of pre-training", "eta_0", above=0)
     device_step_size: float = quantity("step size of fine-tuning", "eta", above=0)
     server_gradient_variance: float = quantity("gradient variance of one general sample", "sigma_0^2", at_least=0)
@@ -63,6 +66,12 @@ class TwoStageScenario(Scenario):
         total = float(np.sum(self.learning.device_weight))
         self.learning.require(abs(total - 1) < 1e-9, "device_weight", f"must sum to 1 (the sum is {total:g})")
         self._require_one_affordable_round()
+        least, _ = self.bound_value_range
+        self.learning.require(
+            least > _LEAST_BOUND,
+            "objective",
+            f"leaves nothing to decide: within {self.budgets.max_rounds} rounds the bound can fall to {least:.2g}",
+        )
 
     @property
     def in_words(self) -> str:
@@ -94,15 +103,45 @@ class TwoStageScenario(Scenario):
         """The learning bound that `learning.objective` names, with this scenario's constants."""
         return BOUNDS[self.learning.objective].of(self.learning)
 
+    @property
+    def bound_value_range(self) -> tuple[float, float]:
+        """Two values that the bound lies between at any time of any episode.
+
+        A round's part in the numerator over its weight in the denominator lies between the least and the largest
+        omega_k sigma_k^2 / b_k of a device, zeta^2 apart, which counts at most once; so the extremes are at M rounds of
+        the largest batches and all others of that kind, and at M rounds of single samples and one device.
+        """
+        learning, rounds = self.learning, np.arange(self.budgets.max_rounds + 1)
+        form = self.bound.quotient_form(rounds)
+        decay = form.pretrain_decay ** rounds.astype(float)
+        noise = form.pretrain_weight * (np.cumsum(decay) - decay)
+        shares = np.atleast_1d(learning.device_weight * learning.device_gradient_variance)
+        shares = shares[np.broadcast_to(learning.device_weight > 0, shares.shape)] * form.finetune_weight
+        least, most = np.min(shares / self.devices.batch_max), np.max(shares) + form.dissimilarity_weight
+
+        def value(server_batch: float, participation: np.ndarray | float, share: float) -> np.ndarray:
+            numerator = form.constant + noise / server_batch + participation * share
+            return np.asarray(numerator / form.total_weight(participation))
+
+        # Between a single device of the least weight and all devices in all rounds left it only rises, or only falls.
+        participations = (0.0, least_weight(learning.device_weight), rounds[::-1].astype(float))
+        lowest = min(np.min(value(self.server.batch_max, each, least)) for each in participations)
+        highest = max(np.max(value(1, each, most)) for each in participations)
+        return float(lowest), float(highest)
+
     def _require_one_affordable_round(self) -> None:
-        """A budget that cannot pay for one fine-tuning round of one sample a device leaves nothing to decide."""
+        """A budget that cannot pay for one fine-tuning round of one sample of one device leaves nothing to decide."""
         cycles, devices = self.device_cycles_per_sample, self.devices
         device_s = compute_time_s(cycles, 1, devices.freq_max_hz)
         device_j = compute_energy_j(devices.capacitance_j_s2, cycles, 1, devices.freq_min_hz)
-        least_s = self.radio.downlink_s + float(np.max(device_s))
-        least_j = self.radio.downlink_j + float(np.sum(device_j))
+        least_s = self.radio.downlink_s + float(np.min(device_s))
+        least_j = self.radio.downlink_j + float(np.min(device_j))
         for name, least, unit in (("delay_s", least_s, "s"), ("energy_j", least_j, "J")):
             budget = getattr(self.budgets, name)
             lacking = f"is infeasible, too small by {least - budget:.3g} {unit}"
-            needed = f"one fine-tuning round of one sample a device takes {least:.3g} {unit} before any upload"
+            needed = f"one fine-tuning round of one sample takes {least:.3g} {unit} before any upload"
             self.budgets.require(budget > least, name, f"{lacking}: {needed}")
+
+
+# Numbers below it are lost among those that double precision has.
+_LEAST_BOUND = 1e-200

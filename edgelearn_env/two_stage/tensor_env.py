@@ -22,14 +22,14 @@ class TwoStageTorch(TensorEnv):
     * *Batch sizes* are rounded, but their derivatives are those of batches that are not: straight through.
       `play_round` takes fractional batches as they are.
     * *Ends of an action*: beyond -1 and 1 the derivative is 0, at them it is the one from within.
-    * *The switch, and what ends an episode* (budgets, batteries, the last round) are steps, with derivative 0. So the
-      gradient is that of an episode whose numbers of rounds stay as they are: it says nothing of a round more that
-      thriftier ones before it would leave room for. The bound itself then depends on the batch sizes alone; what
-      frequencies and powers do shows in `state.elapsed_s`, `state.spent_j` and `state.battery_j`, to be priced.
+    * *The switch, who takes part, and what ends an episode* (budgets, the last round) are steps, with derivative 0. So
+      the gradient is that of an episode whose numbers of rounds and participants stay as they are: it says nothing of a
+      round more that thriftier ones before it would leave room for, nor of a battery that would then have covered one.
+      The bound itself then depends on the batch sizes alone; what frequencies and powers do shows in `state.elapsed_s`,
+      `state.spent_j` and `state.battery_j`, to be priced.
     * *A round that is not counted*, and whatever lies before the beginning of an episode, has derivative 0.
     * *Where several devices finish last at once*, each has an equal share of the derivative of the duration.
-    * *Infinities*, of a device that waits forever or has no channel, stay within a round that is not counted; no
-      gradient is infinite or not a number.
+    * *Infinities*, of a device without a channel, end with its silence; no gradient is infinite or not a number.
 
     As long as an action needs a gradient, each step is remembered for it: call `detach` to forget.
 

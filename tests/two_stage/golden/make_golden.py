@@ -45,6 +45,7 @@ _SYSTEM = {
         "fading_correlation": 0.9,
         "downlink_s": 0.02,
         "downlink_j": 0.01,
+        "idle_s": 0.7,
     },
     "energy": {
         "battery_initial_j": 0.3,
@@ -60,6 +61,7 @@ _SYSTEM = {
         "smoothness": 8.0,
         "pl_constant": 1.5,
         "distribution_gap": 0.08,
+        "dissimilarity": 0.6,
         "server_step_size": 0.1,
         "device_step_size": 0.12,
         "server_gradient_variance": 40.0,
@@ -84,8 +86,11 @@ def _tape(dice, system, harvest_scale=1.0):
     return gains, [[harvest_scale * dice.uniform(0.01, 0.1) for _ in range(K)] for _ in range(T)]
 
 
-def _allocations(dice, system, switch_round, low=0.0, high=1.0):
-    """Random decisions; `low` and `high` are the shares of every logarithmic range that are used."""
+def _allocations(dice, system, switch_round, low=0.0, high=1.0, silent=0.0):
+    """Random decisions.
+
+    `low` and `high` are the shares of every logarithmic range that are used, `silent` is the chance of no batch.
+    """
 
     def between(least, most):
         return least * (most / least) ** dice.uniform(low, high)
@@ -100,38 +105,44 @@ def _allocations(dice, system, switch_round, low=0.0, high=1.0):
             "server_batch": float(round(between(1, server["batch_max"]))),
             "freq_hz": [between(devices["freq_min_hz"][k], devices["freq_max_hz"][k]) for k in range(K)],
             "power_w": [between(devices["power_min_w"], devices["power_max_w"][k]) for k in range(K)],
-            "batch": [float(round(between(1, devices["batch_max"][k]))) for k in range(K)],
+            "batch": [
+                0.0 if dice.random() < silent else float(round(between(1, devices["batch_max"][k]))) for k in range(K)
+            ],
         }
         for t in range(system["budgets"]["max_rounds"])
     ]
 
 
-def _waiting():
+def _short_batteries():
     dice, system = random.Random(1), _changed(energy={"battery_initial_j": [0.01, 0.3, 0.0]})
     return system, *_tape(dice, system, 0.3), _allocations(dice, system, 2, 0.4, 0.9)
 
 
-def _infinite_wait():
-    dice, system = random.Random(2), _changed(energy={"battery_initial_j": [0.2, 0.2, 0.05]})
-    gains, _ = _tape(dice, system)
-    return system, gains, [[0.05, 0.05, 0.0]] * 12, _allocations(dice, system, 2, 0.3, 0.8)
+def _silent_by_choice():
+    dice, system = random.Random(2), _changed(learning={"objective": "two-stage"})
+    return system, *_tape(dice, system), _allocations(dice, system, 2, 0.3, 0.8, silent=0.6)
 
 
 def _above_capacity():
     dice, system = random.Random(3), _changed(energy={"battery_initial_j": 0.1, "battery_capacity_j": [0.6, 0.5, 0.1]})
     allocations = _allocations(dice, system, 1, 0.2, 0.5)
-    # Three rounds of fine-tuning are payable; in the fourth the third device asks for more than its battery ever holds.
+    # In the fourth round of fine-tuning the third device asks for more than its battery ever holds.
     allocations[4].update(freq_hz=[0.3e9, 0.3e9, 0.6e9], batch=[8.0, 8.0, 128.0])
     return system, *_tape(dice, system, 2.0), allocations
 
 
+def _nobody():
+    dice, system = random.Random(9), _changed(energy={"battery_initial_j": 0.0}, budgets={"delay_s": 4.0})
+    return system, *_tape(dice, system, 0.5), _allocations(dice, system, 1, 0.3, 0.6)
+
+
 def _delay_end():
-    dice, system = random.Random(4), _changed(budgets={"delay_s": 6.0}, learning={"objective": "two-stage"})
+    dice, system = random.Random(4), _changed(budgets={"delay_s": 2.5}, learning={"objective": "two-stage"})
     return system, *_tape(dice, system, 10.0), _allocations(dice, system, 4, 0.3, 0.9)
 
 
 def _energy_end():
-    dice, system = random.Random(5), _changed(budgets={"energy_j": 1.3})
+    dice, system = random.Random(5), _changed(budgets={"energy_j": 1.6})
     return system, *_tape(dice, system, 10.0), _allocations(dice, system, 2, 0.2, 0.6)
 
 
@@ -151,9 +162,10 @@ def _never_switching():
 
 
 EPISODES = {
-    "waiting": _waiting,
-    "infinite_wait": _infinite_wait,
+    "short_batteries": _short_batteries,
+    "silent_by_choice": _silent_by_choice,
     "above_capacity": _above_capacity,
+    "nobody": _nobody,
     "delay_end": _delay_end,
     "energy_end": _energy_end,
     "last_round": _last_round,

@@ -95,9 +95,15 @@ def test_stored_episodes_show_what_their_names_say():
     rounds = {name: golden(name)["rounds"] for name in EPISODES}
     last = {name: episode[-1] for name, episode in rounds.items()}
     systems = {name: golden(name)["system"] for name in EPISODES}
-    assert sum(max(played["wait_s"]) > 0 for played in rounds["waiting"]) >= 3
-    assert last["infinite_wait"]["end_reason"] == last["above_capacity"]["end_reason"] == "battery"
-    assert min(golden("infinite_wait")["harvest_w"][-1]) == 0 < min(golden("above_capacity")["harvest_w"][-1])
+    asked = {name: [min(table["batch"]) for table in golden(name)["allocations"]] for name in EPISODES}
+    silent = {
+        name: [played["counted"] and played["finetuning"] and not all(played["participates"]) for played in episode]
+        for name, episode in rounds.items()
+    }
+    assert sum(silent["short_batteries"]) >= 3 and min(asked["short_batteries"]) >= 1
+    assert sum(silent["silent_by_choice"]) >= 5 and min(asked["silent_by_choice"]) == 0
+    assert [i for i, some in enumerate(silent["above_capacity"]) if some] == [4]
+    assert [played["duration_s"] for played in rounds["nobody"]].count(0.7) == 1
     assert last["delay_end"]["end_reason"] == "delay budget"
     assert last["energy_end"]["end_reason"] == "energy budget"
     assert min(len(rounds["delay_end"]), len(rounds["energy_end"])) > 4

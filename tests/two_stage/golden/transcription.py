@@ -1,8 +1,8 @@
 """The model once more, as a reader of its mathematics would type it in: scalars, loops and `math`, nothing shared.
 
 One episode. Symbols are those of the mathematics: M and N rounds, K devices; a cycles for a sample, b batch, f clock
-frequency, kappa capacitance, p transmit power, u upload time, w wait, e energy, h harvest, D duration. This file must
-never import the package that it checks.
+frequency, kappa capacitance, p transmit power, u upload time, e energy, h harvest, D duration, S who takes part,
+Omega their weight. This file must never import the package that it checks.
 """
 
 import math
@@ -27,6 +27,7 @@ def episode(system, gains, harvests, allocations):
         "spent": 0.0,
         "battery": each(system["energy"]["battery_initial_j"], K),
         "server_batches": [],
+        # Of each fine-tuning round the batch of every device, 0 for those that were silent.
         "device_batches": [],
     }
     rounds = []
@@ -44,11 +45,14 @@ def _round(system, state, gain, harvest, allocation):
     tuning = state["tuning"] or allocation["switch"]
     capacity = each(system["energy"]["battery_capacity_j"], K)
     if tuning:
-        devices = [_device(system, k, state["battery"][k], gain[k], harvest[k], allocation) for k in range(K)]
-        finish = [device["wait_s"] + device["compute_s"] + device["upload_s"] for device in devices]
+        devices = [_device(system, k, state["battery"][k], gain[k], allocation) for k in range(K)]
+        S = [k for k in range(K) if devices[k]["participates"]]
         spends = [device["compute_j"] + device["upload_j"] for device in devices]
         server_energy = 0.0
-        duration = max(finish) + system["radio"]["downlink_s"]
+        if S:
+            duration = max(devices[k]["compute_s"] + devices[k]["upload_s"] for k in S) + system["radio"]["downlink_s"]
+        else:
+            duration = system["radio"]["idle_s"]
         energy = sum(spends) + system["radio"]["downlink_j"]
     else:
         devices = [_idle() for _ in range(K)]
@@ -56,10 +60,8 @@ def _round(system, state, gain, harvest, allocation):
         duration, server_energy = _pretraining(system, allocation)
         energy = server_energy
 
-    # Where several things stop a round, the battery is named before the delay, and the delay before the energy.
-    if any(device["wait_s"] == math.inf for device in devices) or any(spends[k] > capacity[k] for k in range(K)):
-        reason = "battery"
-    elif state["elapsed"] + duration > system["budgets"]["delay_s"]:
+    # Where both budgets stop a round, the delay is named.
+    if state["elapsed"] + duration > system["budgets"]["delay_s"]:
         reason = "delay budget"
     elif state["spent"] + energy > system["budgets"]["energy_j"]:
         reason = "energy budget"
@@ -74,7 +76,7 @@ def _round(system, state, gain, harvest, allocation):
         for k in range(K):
             state["battery"][k] = min(state["battery"][k] - spends[k] + harvest[k] * duration, capacity[k])
         if tuning:
-            state["device_batches"].append(list(allocation["batch"]))
+            state["device_batches"].append([allocation["batch"][k] if k in S else 0 for k in range(K)])
         else:
             state["server_batches"].append(allocation["server_batch"])
         if len(state["server_batches"]) + len(state["device_batches"]) == system["budgets"]["max_rounds"]:
@@ -106,24 +108,21 @@ def _pretraining(system, allocation):
     return a * b / f, server["overhead_factor"] * server["capacitance_j_s2"] * a * b * f**2
 
 
-def _device(system, k, battery, gain, harvest, allocation):
-    """What device k does in a fine-tuning round."""
+def _device(system, k, battery, gain, allocation):
+    """What device k does in a fine-tuning round: nothing, without a batch or where its battery does not cover it."""
     K = system["devices"]["num_devices"]
     a = system["learning"]["flops_per_sample"] / each(system["devices"]["flops_per_cycle"], K)[k]
     kappa = each(system["devices"]["capacitance_j_s2"], K)[k]
     W = each(system["radio"]["bandwidth_hz"], K)[k]
     b, f, p = allocation["batch"][k], allocation["freq_hz"][k], allocation["power_w"][k]
     rate = W * math.log1p(p * gain / (system["radio"]["noise_w_per_hz"] * W)) / math.log(2.0)
+    if b == 0 or rate == 0:
+        return _idle()
     u = system["learning"]["upload_bit"] / rate
-    e = kappa * a * b * f**2 + p * u
-    if e <= battery:
-        wait = 0.0
-    elif harvest == 0.0:
-        wait = math.inf
-    else:
-        wait = (e - battery) / harvest
+    if kappa * a * b * f**2 + p * u > battery:
+        return _idle()
     return {
-        "wait_s": wait,
+        "participates": True,
         "compute_s": a * b / f,
         "upload_s": u,
         "compute_j": kappa * a * b * f**2,
@@ -132,28 +131,34 @@ def _device(system, k, battery, gain, harvest, allocation):
 
 
 def _idle():
-    return {"wait_s": 0.0, "compute_s": 0.0, "upload_s": 0.0, "compute_j": 0.0, "upload_j": 0.0}
+    return {"participates": False, "compute_s": 0.0, "upload_s": 0.0, "compute_j": 0.0, "upload_j": 0.0}
 
 
 def bound(system, server_batches, device_batches):
-    """Psi: the learning bound with the batch sizes of the rounds done so far, counts in denominators at least 1."""
+    """Psi: the learning bound with the batch sizes of the rounds done so far; those of silent devices are 0."""
     learning, K = system["learning"], system["devices"]["num_devices"]
     L, eta_0, eta = learning["smoothness"], learning["server_step_size"], learning["device_step_size"]
     delta2, sigma2_0 = learning["distribution_gap"], learning["server_gradient_variance"]
     omega, sigma2 = each(learning["device_weight"], K), each(learning["device_gradient_variance"], K)
-    M, N = len(server_batches), len(device_batches)
-    noise = sum(omega[k] ** 2 * sigma2[k] / batches[k] for batches in device_batches for k in range(K))
+    M, P, A = len(server_batches), 0.0, 0.0
+    for batches in device_batches:
+        S = [k for k in range(K) if batches[k] > 0]
+        Omega = sum(omega[k] for k in S)
+        P += Omega
+        A += L * eta * sum(omega[k] ** 2 * sigma2[k] / batches[k] for k in S)
+        if Omega > 0:
+            A += learning["dissimilarity"] * min(Omega, (1 - Omega) ** 2 / Omega)
+    least = min(weight for weight in omega if weight > 0)
     if learning["objective"] == "finetune":
         G = learning["initial_gap"]
         for b in server_batches:
             G = (1 - learning["pl_constant"] * eta_0) * G + eta_0 * delta2 / 2 + L * eta_0**2 * sigma2_0 / (2 * b)
-        return 2 * G / (eta * max(N, 1)) + L * eta / max(N, 1) * noise
+        # Before anyone has taken part the denominator is the least that a round can give; likewise below.
+        return (2 * G / eta + A) / max(P, least)
     numerator = 2 * learning["initial_gap"]
     for b in server_batches:
         numerator += eta_0 * delta2 + L * eta_0**2 * sigma2_0 / b
-    numerator += L * eta**2 * noise
-    # Before any round the denominator is that of one round of the shorter step.
-    return numerator / (eta_0 * M + eta * N if M + N else min(eta_0, eta))
+    return (numerator + eta * A) / max(eta_0 * M + eta * P, min(eta_0, eta * least))
 
 
 def each(value, K):
