@@ -56,7 +56,7 @@ def random_scenario(
 def random_tape(rng: np.random.Generator, scenario: Scenario) -> Tape:
     """A tape of the scenario's own law, or (two times of three) one whose harvest never pauses, as a trace may have it.
 
-    With an on/off harvest a short battery mostly ends the episode; with a steady one devices wait.
+    With an on/off harvest a short battery stays short for long; with a steady one devices are silent now and then.
     """
     tape = sample_tape(scenario, int(rng.integers(2**31)))
     if rng.random() < 1 / 3:
@@ -71,6 +71,7 @@ def random_allocation(
     batch_size: int,
     switch: float | np.ndarray = 0.5,
     ceiling: float = 1.0,
+    silent: float = 0.1,
 ) -> Allocation:
     """Any allocation within the limits, log-uniform, with every tenth entry at one of its ends; whole batch sizes.
 
@@ -80,6 +81,7 @@ def random_allocation(
         batch_size: B.
         switch: chance of switching, one number or one an episode.
         ceiling: share of every (logarithmic) range, from its lower end, that is used.
+        silent: chance of a device to get no batch.
     """
     server, devices, shape = scenario.server, scenario.devices, (batch_size, scenario.num_devices)
     return Allocation(
@@ -88,7 +90,9 @@ def random_allocation(
         server_batch=np.round(_between(rng, 1.0, server.batch_max, (batch_size,), ceiling)),
         freq_hz=_between(rng, devices.freq_min_hz, devices.freq_max_hz, shape, ceiling),
         power_w=_between(rng, devices.power_min_w, devices.power_max_w, shape, ceiling),
-        batch=np.round(_between(rng, 1.0, devices.batch_max, shape, ceiling)),
+        batch=np.where(
+            rng.random(shape) < silent, 0.0, np.round(_between(rng, 1.0, devices.batch_max, shape, ceiling))
+        ),
     )
 
 
@@ -168,6 +172,7 @@ def _radio(rng, K):
         "fading_correlation": float(rng.choice([0.0, 0.7, 0.95, 1.0])),
         "downlink_s": _log_uniform(rng, 5e-3, 5e-2),
         "downlink_j": float(rng.choice([0.0, 0.01])),
+        "idle_s": _log_uniform(rng, 0.02, 2.0),
     }
 
 
@@ -184,6 +189,7 @@ def _learning(rng, K, objective):
         "smoothness": smoothness,
         "pl_constant": smoothness * _log_uniform(rng, 0.01, 1.0),
         "distribution_gap": float(rng.choice([0.0, 0.05, 1.0])),
+        "dissimilarity": float(rng.choice([0.0, 0.5, 5.0], p=[0.6, 0.2, 0.2])),
         "server_step_size": rng.uniform(0.2, 1.0) / smoothness,
         "device_step_size": rng.uniform(0.2, 1.0) / smoothness,
         "server_gradient_variance": _log_uniform(rng, 1.0, 100.0),

@@ -115,9 +115,9 @@ class TwoStageScenario(Scenario):
         form = self.bound.quotient_form(rounds)
         decay = form.pretrain_decay ** rounds.astype(float)
         noise = form.pretrain_weight * (np.cumsum(decay) - decay)
-        shares = np.atleast_1d(learning.device_weight * learning.device_gradient_variance)
-        shares = shares[np.broadcast_to(learning.device_weight > 0, shares.shape)] * form.finetune_weight
-        least, most = np.min(shares / self.devices.batch_max), np.max(shares) + form.dissimilarity_weight
+        shares = form.finetune_weight * learning.device_weight * learning.device_gradient_variance
+        least = np.min(shares / self.devices.batch_max, where=learning.device_weight > 0, initial=np.inf)
+        most = np.max(shares) + form.dissimilarity_weight
 
         def value(server_batch: float, participation: np.ndarray | float, share: float) -> np.ndarray:
             numerator = form.constant + noise / server_batch + participation * share

@@ -13,7 +13,6 @@ import cvxpy as cp
 import numpy as np
 
 from edgelearn_env.baselines.solvers import SOLVERS, checked_solver
-from edgelearn_env.baselines.two_stage.conic.dual import Multipliers
 from edgelearn_env.baselines.two_stage.conic.program_data import MARGIN, Scales, program_data
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
@@ -23,6 +22,28 @@ SHARE_WORTH = 1e4
 
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
+
+
+class Multipliers(NamedTuple):
+    """Prices, in units of the bound, of the constraints that couple devices and rounds; all at least 0.
+
+    Where pre-training has budgets of its own, `time` and `energy` are those of fine-tuning.
+
+    Attributes:
+        time: of a second of the delay budget.
+        energy: of a joule of the energy budget.
+        pay: of e <= battery for those who take part, per joule, (N, K).
+        carry: of battery[n] <= what round n - 1 left (n = 0: what pre-training left), per joule, (N, K).
+        pretrain_time: of a second of pre-training's own delay budget; 0 where both stages share one.
+        pretrain_energy: of a joule of its own energy budget, likewise.
+    """
+
+    time: float
+    energy: float
+    pay: np.ndarray
+    carry: np.ndarray
+    pretrain_time: float = 0.0
+    pretrain_energy: float = 0.0
 
 
 class Solution(NamedTuple):
@@ -38,9 +59,12 @@ class EpisodeProgram:
 
     minimise   sum_m c_m / b_m + sum_n sum_k d_k / b_nk
     subject to sum t_m + sum D_n + overheads <= T, all energies + overheads <= E,
-               w + t + u <= D, e <= battery + h w, e <= capacity,
+               t + u <= D and e <= battery for those who take part,
                battery[n+1] <= battery[n] - e + h (D + overhead), 0 <= battery <= capacity,
-               f_min t <= a b <= f_max t, e_upload <= p_max u, 1 <= b <= b_max, w >= 0.
+               f_min t <= a b <= f_max t, e_upload <= p_max u, 1 <= b <= b_max.
+
+    Silent devices have variables too, on a channel of their own that costs nothing: their sums leave them out, and
+    their constraints are loose. So programs of one shape differ in numbers alone. An idle round lasts as long as it does.
 
     With a restriction, u = Q / rate(p) and e_upload = p u take the place of the upload's cone and limit, or sum t_m and
     its energy have budgets of their own. Where clocks or batches have no range, computing is linear in the batch, or
@@ -130,23 +154,21 @@ class EpisodeProgram:
         """The solver's multipliers in physical units."""
         scales, form = self._scales, self._form
         unit = scales.bound * (1.0 if form.share is None else SHARE_WORTH)
-        per_second, per_joule = unit / scales.second, unit / scales.device_joule
-        time = float(form.delay.dual_value) * per_second
+        per_joule = unit / scales.device_joule
+        time = float(form.delay.dual_value) * unit / scales.second
         energy = float(form.energy.dual_value) * unit / scales.joule
         own = self._own_prices()
         if not self.episode.num_finetune_rounds:
             nothing = np.zeros(form.batch.shape)
-            return Multipliers(time, energy, nothing, nothing, nothing, nothing, **own)
+            return Multipliers(time, energy, nothing, nothing, **own)
         carry = [np.reshape(form.start.dual_value, (1, -1))]
         if self.episode.num_finetune_rounds > 1:
             carry.append(form.store.dual_value)
         return Multipliers(
             time=time,
             energy=energy,
-            finish=form.finish.dual_value * per_second,
             pay=form.pay.dual_value * per_joule,
             carry=np.concatenate(carry) * per_joule,
-            hold=form.hold.dual_value * per_joule,
             **own,
         )
 
@@ -169,7 +191,7 @@ class _Form:
         devices = (num_finetune, num_devices)
         self.numbers = numbers
         self.server_batch, self.server_s, self.server_j = (cp.Variable(num_pretrain) for _ in range(3))
-        self.batch, self.compute_s, self.upload_s, self.wait_s = (cp.Variable(devices) for _ in range(4))
+        self.batch, self.compute_s, self.upload_s = (cp.Variable(devices) for _ in range(3))
         self.compute_j, self.upload_j, self.battery_j = (cp.Variable(devices) for _ in range(3))
         self.duration_s = cp.Variable(num_finetune)
         self._constraints: list[cp.Constraint] = []
@@ -215,7 +237,7 @@ class _Form:
         p = self.numbers
         self._compute(_flat(self.batch), _flat(self.compute_s), _flat(self.compute_j), "")
         self._upload()
-        self._wait()
+        self._couple()
         joules = cp.sum(cp.multiply(p["energy_use"], self.compute_j + self.upload_j))
         return p["duration_use"] @ self.duration_s, joules
 
@@ -254,27 +276,27 @@ class _Form:
             joules <= cp.multiply(p["power"], seconds),
         ]
 
-    def _wait(self) -> None:
-        """Rounds that wait for their devices, devices that wait for their batteries."""
+    def _couple(self) -> None:
+        """Rounds that wait for those who take part, batteries that pay for them and are filled by every round."""
         p, battery, (num_rounds, num_devices) = self.numbers, self.battery_j, self.batch.shape
         duration = cp.reshape(self.duration_s, (num_rounds, 1), order="C") @ np.ones((1, num_devices))
         energy_j, overdraft = self.compute_j + self.upload_j, self._overdraft(self.batch.shape)
-        paid_j = (1 + MARGIN) * energy_j - overdraft
         spent_j = cp.multiply(p["spending"], energy_j) - cp.multiply(p["overdrawing"], overdraft)
         left = battery + cp.multiply(p["stored"], duration) + p["stored_in_downlink"] - spent_j
         filled = p["start"] + (p["server_harvest"] @ self.server_s if "server_harvest" in p else 0.0)
         compute_s = cp.multiply(p["compute_use"], self.compute_s)
-        self.finish = self.wait_s + compute_s + self.upload_s <= duration
-        self.pay = paid_j <= battery + cp.multiply(p["harvest"], self.wait_s)
-        self.hold = paid_j <= p["capacity"]
+        self.finish = compute_s + self.upload_s <= duration + p["late"]
+        self.pay = cp.multiply(p["paying"], energy_j) - overdraft <= battery
         self.start = battery[0] <= filled
         self.store = battery[1:] <= left[:-1]
-        self._constraints += [self.finish, self.pay, self.hold, self.start]
-        self._constraints += [battery >= p["reserve"], battery <= p["capacity"], self.wait_s >= 0]
+        self._constraints += [self.finish, self.pay, self.start]
+        self._constraints += [battery >= p["reserve"], battery <= p["capacity"]]
         if num_rounds > 1:
             self._constraints.append(self.store)
         if "longest_idle" in p:
             self._constraints.append(duration <= compute_s + self.upload_s + p["longest_idle"])
+        if "idle" in p:
+            self._constraints.append(cp.multiply(p["idle"], self.duration_s) == p["idle"] * p["idle_s"])
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
+from edgelearn_env.baselines.two_stage.model.hardware import uplinks
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 
 # The program counts every energy and duration this much too high: the plan read off it then stays within hard budgets
@@ -75,10 +76,13 @@ def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarra
         data |= _pretraining(episode, scales)
     if episode.num_finetune_rounds:
         shape = (episode.num_finetune_rounds, episode.scenario.num_devices)
-        for part in (_computing, _uploading, _waiting):
+        for part in (_computing, _uploading, _coupling):
             data |= {name: np.broadcast_to(value, shape) for name, value in part(episode, scales).items()}
         data["duration_use"] = episode.finetune_repeats * (1 + MARGIN)
         data["start"] = episode.start.battery_j / scales.device_joule
+        if episode.is_idle.any():
+            radio = episode.scenario.radio
+            data |= {"idle": episode.is_idle.astype(float), "idle_s": (radio.idle_s - radio.downlink_s) / scales.second}
     return {name: np.asarray(value) for name, value in data.items()}
 
 
@@ -106,7 +110,7 @@ def _own_budgets(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
 
 
 def _computing(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
-    noise = episode.finetune_repeats[:, None] * (episode.device_noise_price / scales.bound)
+    noise = episode.finetune_repeats[:, None] * episode.participates * (episode.device_noise_price / scales.bound)
     computing = _processing(episode, episode.devices, scales.batch, scales.compute_second, scales.device_joule, noise)
     return computing | {"compute_use": scales.compute_second / scales.second}
 
@@ -134,6 +138,7 @@ def _uploading(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     the iterations and may end inaccurate.
     """
     uplink = episode.uplink
+    uplink = uplink._replace(noise_w=np.where(episode.participates, uplink.noise_w, _silent_noise_w(episode)))
     if episode.restriction.power_w is not None:
         joules = uplink.power_max_w * uplink.least_s
         return {"fixed_upload_s": uplink.least_s / scales.second, "fixed_upload_j": joules / scales.device_joule}
@@ -148,18 +153,32 @@ def _uploading(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     }
 
 
-def _waiting(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
-    repeats, radio = episode.finetune_repeats[:, None], episode.scenario.radio
+def _coupling(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
+    repeats, radio, part = episode.finetune_repeats[:, None], episode.scenario.radio, episode.participates
     harvest = episode.finetune_harvest_w * (scales.second / scales.device_joule)
     reserve = np.broadcast_to(episode.reserve_j / scales.device_joule, harvest.shape).copy()
     reserve[0] = 0.0
     return {
-        "harvest": harvest,
         "stored": repeats * harvest,
         "stored_in_downlink": repeats * harvest * (radio.downlink_s / scales.second),
-        "spending": repeats * (1 + MARGIN),
+        "spending": repeats * part * (1 + MARGIN),
+        "paying": part * (1 + MARGIN),
         "overdrawing": repeats,
-        "energy_use": repeats * (scales.device_joule / scales.joule * (1 + MARGIN)),
+        "energy_use": repeats * part * (scales.device_joule / scales.joule * (1 + MARGIN)),
+        "late": np.where(part, 0.0, _silent_finish_s(episode) / scales.second),
         "capacity": episode.scenario.energy.battery_capacity_j / scales.device_joule,
         "reserve": reserve,
     }
+
+
+def _silent_noise_w(episode: PlannedEpisode) -> np.ndarray:
+    """Noise over gain that silent devices have in the program, that of the mean channel, W, (K,)."""
+    uplink = uplinks(episode.scenario, episode.scenario.mean_channel_gain)
+    return uplink.noise_w
+
+
+def _silent_finish_s(episode: PlannedEpisode) -> np.ndarray:
+    """More than enough time for a silent device's variables, s, (K,)."""
+    uplink, devices = uplinks(episode.scenario, episode.scenario.mean_channel_gain), episode.devices
+    slowest_s: np.ndarray = devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz
+    return slowest_s + 10 * uplink.least_s

@@ -10,12 +10,11 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.model import Observed
-from edgelearn_env.physics.battery import battery_after_round_j, waiting_time_s
+from edgelearn_env.physics.battery import battery_after_round_j
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
-from edgelearn_env.two_stage.dynamics import synchronous_duration_s
 from edgelearn_env.two_stage.records import Allocation
 
-_NUDGE, _LATE, _STRETCHES = 1e-9, 1e-6, 20
+_NUDGE = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +40,7 @@ class Plan:
 
     @property
     def batch(self) -> np.ndarray:
-        """b of the fine-tuning rounds, (N, K)."""
+        """b of the fine-tuning rounds, 0 for those who are silent, (N, K)."""
         batch: np.ndarray = self.allocations.batch
         return batch[self.num_pretrain_rounds : -1]
 
@@ -83,14 +82,15 @@ def plan_from_times(
 ) -> Plan:
     """The plan that keeps the times of a solved program, with its batches or with whole numbers below them.
 
-    Devices that would be early use the time left for a slower upload, which costs them less energy. So each round lasts
-    as long as the program says, brings the harvest that the program counts on, and leaves no less in any battery.
+    Devices that would be early use the time left for a slower upload, which costs them less energy. So each round in
+    which anyone takes part lasts as long as the program says, brings the harvest that the program counts on, and leaves
+    no less in any battery.
 
     Args:
         episode: the rounds.
         times: what the program decided.
         shrink: share by which all batches are cut, to make up for a solver's rounding.
-        whole_batches: round batches down, and further where a battery would else be short.
+        whole_batches: round batches down, and further where a battery would else not cover its round.
     """
     shorten = np.floor if whole_batches else np.asarray
     server, devices, keep = episode.server, episode.devices, 1 - shrink
@@ -98,6 +98,7 @@ def plan_from_times(
     server_batch = shorten(_affordable_batch(server, times.server_batch, times.server_s) * keep + _NUDGE)
     batch = shorten(_affordable_batch(devices, times.batch, times.compute_s) * keep + _NUDGE)
     server_batch, batch = np.clip(server_batch, 1, server.batch_max), np.clip(batch, 1, devices.batch_max)
+    batch = np.where(episode.participates, batch, 0.0)
     server_freq_hz = _clock_hz(server, server_batch, times.server_s)
     server_s = compute_time_s(server.cycles_per_sample, server_batch, server_freq_hz)
     charge = episode.start.battery_j + server_s @ episode.pretrain_harvest_w
@@ -146,44 +147,42 @@ def _filled_rounds(
         times: what the program decided.
         batch: the batches to keep if the batteries allow.
         charge_j: in each battery after pre-training, before it is capped, J, (K,).
-        cut: samples to take off a batch, again and again, while its device cannot finish in time.
+        cut: samples to take off a batch, again and again, while its device's battery does not cover the round.
     """
-    capacity_j = episode.scenario.energy.battery_capacity_j
-    battery_j, batch, uploads = np.minimum(charge_j, capacity_j), batch.copy(), np.empty_like(batch)
+    capacity_j, radio, devices = episode.scenario.energy.battery_capacity_j, episode.scenario.radio, episode.devices
+    battery_j, batch, uploads_s = np.minimum(charge_j, capacity_j), batch.copy(), np.empty_like(batch)
+    duration_s = np.where(episode.is_idle, radio.idle_s, times.duration_s + radio.downlink_s)
     for n, harvest_w in enumerate(episode.finetune_harvest_w):
-        late = np.ones(len(battery_j), dtype=bool)
-        while late.any():
-            wait_s, compute_s, uploads[n], energy_j = _stretched(episode, times, n, batch[n], battery_j)
-            finish_s = wait_s + compute_s + uploads[n]
-            late = (finish_s > times.duration_s[n] * (1 + _LATE)) & (batch[n] > 1) & (cut > 0)
-            batch[n] = np.where(late, np.maximum(batch[n] - cut, 1.0), batch[n])
-        duration_s = synchronous_duration_s(finish_s, episode.scenario.radio.downlink_s)
-        battery_j = battery_after_round_j(battery_j, energy_j, harvest_w, duration_s, capacity_j)
-    return batch, _clock_hz(episode.devices, batch, times.compute_s), uploads
+        short = episode.participates[n]
+        while short.any():
+            freq_hz = _clock_hz(devices, batch[n], times.compute_s[n])
+            uploads_s[n] = _stretched_s(episode, times, n, compute_time_s(devices.cycles_per_sample, batch[n], freq_hz))
+            energy_j = _energy_j(episode, n, batch[n], freq_hz, uploads_s[n])
+            short = (energy_j > battery_j) & (batch[n] > 1) & (cut > 0)
+            batch[n] = np.where(short, np.maximum(batch[n] - cut, 1.0), batch[n])
+        if episode.is_idle[n]:
+            uploads_s[n], energy_j = episode.uplink.least_s[n], np.zeros_like(battery_j)
+        battery_j = battery_after_round_j(battery_j, energy_j, harvest_w, duration_s[n], capacity_j)
+    return batch, _clock_hz(devices, np.maximum(batch, 1.0), times.compute_s), uploads_s
 
 
-def _stretched(
-    episode: PlannedEpisode, times: RoundTimes, n: int, batch: np.ndarray, battery_j: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Wait, compute and upload times with which round n lasts as planned, and the energy spent; each (K,).
-
-    A slower upload needs less energy and so less waiting, which leaves more time for the upload: the iteration only
-    ever grows from the program's own upload time.
-    """
-    devices, noise_w, nats_s = episode.devices, episode.uplink.noise_w[n], episode.uplink.nats_s
-    delay_s = episode.scenario.budgets.delay_s
-    freq_hz = _clock_hz(devices, batch, times.compute_s[n])
-    compute_s = compute_time_s(devices.cycles_per_sample, batch, freq_hz)
-    compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
+def _stretched_s(episode: PlannedEpisode, times: RoundTimes, n: int, compute_s: np.ndarray) -> np.ndarray:
+    """Upload times with which round n lasts as planned, (K,)."""
     fastest_s = episode.uplink.least_s[n]
     slowest_s = np.inf if episode.restriction.power_w is None else fastest_s
-    upload_s = np.clip(times.upload_s[n], fastest_s, slowest_s)
-    for _ in range(_STRETCHES):
-        energy_j = compute_j + noise_w * np.expm1(nats_s / upload_s) * upload_s
-        # A wait without end would leave no number for the battery; the whole delay budget is as far out of reach.
-        wait_s = np.minimum(waiting_time_s(energy_j, battery_j, episode.finetune_harvest_w[n]), delay_s)
-        upload_s = np.clip(times.duration_s[n] - compute_s - wait_s, upload_s, slowest_s)
-    return wait_s, compute_s, upload_s, energy_j
+    upload_s: np.ndarray = np.clip(times.duration_s[n] - compute_s, fastest_s, slowest_s)
+    return upload_s
+
+
+def _energy_j(
+    episode: PlannedEpisode, n: int, batch: np.ndarray, freq_hz: np.ndarray, upload_s: np.ndarray
+) -> np.ndarray:
+    """What the devices spend in round n, J, (K,)."""
+    devices, uplink = episode.devices, episode.uplink
+    computed_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
+    uploaded_j = uplink.noise_w[n] * np.expm1(uplink.nats_s / upload_s) * upload_s
+    energy_j: np.ndarray = np.where(episode.participates[n], computed_j + uploaded_j, 0.0)
+    return energy_j
 
 
 def _rows(

@@ -10,7 +10,7 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Upli
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.bounds import BatchSizeForm, BoundTerms
+from edgelearn_env.two_stage.bounds import BatchSizeForm, BoundTerms, dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
@@ -45,6 +45,7 @@ class PlannedEpisode:
         tape: of shape (T, K) with T >= M + N; its first round is the next to be played.
         num_pretrain_rounds: M.
         num_finetune_rounds: N.
+        given_participates: which devices take part in each fine-tuning round, (N, K); all of them if None.
         given_start: where the episode stands; at its start if None.
         restriction: what the plan must keep to besides.
     """
@@ -53,6 +54,7 @@ class PlannedEpisode:
     tape: Tape
     num_pretrain_rounds: int
     num_finetune_rounds: int
+    given_participates: np.ndarray | None = None
     given_start: PlanStart | None = None
     restriction: Restriction = UNRESTRICTED
 
@@ -60,6 +62,19 @@ class PlannedEpisode:
     def start(self) -> PlanStart:
         """Where the rounds begin."""
         return self.given_start or PlanStart.at_start(self.scenario)
+
+    @cached_property
+    def participates(self) -> np.ndarray:
+        """Which devices take part in each fine-tuning round, (N, K)."""
+        if self.given_participates is None:
+            return np.ones((self.num_finetune_rounds, self.scenario.num_devices), dtype=bool)
+        return self.given_participates
+
+    @cached_property
+    def is_idle(self) -> np.ndarray:
+        """In which fine-tuning rounds nobody takes part, (N,)."""
+        idle: np.ndarray = ~np.any(self.participates, axis=1)
+        return idle
 
     @cached_property
     def pretrain_repeats(self) -> np.ndarray:
@@ -78,9 +93,21 @@ class PlannedEpisode:
 
     @cached_property
     def form(self) -> BatchSizeForm:
-        """The learning bound as a function of the batch sizes."""
-        num_pretrain, num_finetune = int(np.sum(self.pretrain_repeats)), int(np.sum(self.finetune_repeats))
-        return self.scenario.bound.batch_size_form(num_pretrain, num_finetune, self.start.bound_terms)
+        """The learning bound as a function of the batch sizes of those who take part."""
+        dissimilarity = self.finetune_repeats @ dissimilarity_share(self._weight)
+        quotient = self.scenario.bound.quotient_form(int(np.sum(self.pretrain_repeats)), self.start.bound_terms)
+        return quotient.at(self.participation, dissimilarity)
+
+    @property
+    def participation(self) -> float:
+        """P of the fine-tuning rounds."""
+        return float(self.finetune_repeats @ self._weight)
+
+    @cached_property
+    def _weight(self) -> np.ndarray:
+        """Omega of each fine-tuning round, (N,)."""
+        weight: np.ndarray = np.sum(self.participates * self.scenario.learning.device_weight, axis=1)
+        return weight
 
     @property
     def has_fixed_batches(self) -> bool:
@@ -105,7 +132,7 @@ class PlannedEpisode:
 
     @cached_property
     def device_noise_price(self) -> np.ndarray:
-        """What 1/b_k of one fine-tuning round adds to the bound, (K,)."""
+        """What 1/b_k of one fine-tuning round adds to the bound if device k takes part, (K,)."""
         price: np.ndarray = self.form.finetune_weight * self.scenario.gradient_noise_weight
         return price
 
@@ -131,7 +158,10 @@ class PlannedEpisode:
 
     @cached_property
     def finetune_delay_s(self) -> float:
-        """What the delay budget leaves when all downlinks are paid, s; for both stages, unless each has its own."""
+        """What the delay budget leaves when all downlinks are paid, s; for both stages, unless each has its own.
+
+        An idle round counts as one of `idle_s` less the downlink's time.
+        """
         downlinks_s = float(np.sum(self.finetune_repeats)) * self.scenario.radio.downlink_s
         return self.start.delay_s - self.pretrain_delay_s - downlinks_s
 
@@ -158,7 +188,8 @@ class PlannedEpisode:
         return self.restriction.of_uplink(uplinks(self.scenario, gain))
 
     def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
-        """Phi of batch sizes (M,) and (N, K)."""
+        """Phi of batch sizes (M,) and (N, K); those of silent devices are not read."""
         pretrain_noise = np.sum(self.server_noise_price / server_batch)
-        finetune_noise = np.sum(self.finetune_repeats @ (self.device_noise_price / batch))
+        noise = np.divide(self.device_noise_price, batch, where=self.participates, out=np.zeros(batch.shape))
+        finetune_noise = np.sum(self.finetune_repeats @ noise)
         return float(self.form.constant + pretrain_noise + finetune_noise)

@@ -86,20 +86,21 @@ class _Relaxation:
     def _tangents(self, share: float, rounds_share: float) -> list[_Line]:
         """(A_i + xi) / eta_i of both stages, with their slopes."""
         constants, bound, radio, budgets = self._constants, self._bound, self._constants.scenario.radio, self._budgets
-        start = 2 * bound.initial_gap / bound.device_noise
+        device_noise = bound.device_step_size * bound.device_noise
+        start = 2 * bound.initial_gap / device_noise
         worth, a_round = start * (1 - rounds_share), start * rounds_share / budgets.max_rounds
         time, energy = worth * share / budgets.delay_s, worth * (1 - share) / budgets.energy_j
         server = server_costs(constants, (np.array([constants.server_noise]), np.ones(1)), time, energy)
         finish, devices = _finishing_together(constants, time * self._split, energy)
         self._split = finish / time
-        drift = bound.drift / bound.device_noise
+        drift = bound.drift / device_noise
         downlink = time * radio.downlink_s + energy * radio.downlink_j
         seconds = (server.seconds, float(self._split @ devices.seconds) + radio.downlink_s)
         joules = (server.joules, float(np.sum(devices.joules)) + radio.downlink_j)
         costs = (server.cost + drift, float(np.sum(devices.cost)) + downlink)
         lines = []
         for stage, step_size in enumerate((bound.server_step_size, bound.device_step_size)):
-            scale = bound.device_noise / step_size
+            scale = device_noise / step_size
             of_time, of_energy = seconds[stage] / budgets.delay_s, joules[stage] / budgets.energy_j
             by_rounds = start / budgets.max_rounds - start * (share * of_time + (1 - share) * of_energy)
             slope = worth * (of_time - of_energy)

@@ -65,8 +65,9 @@ class StaticConstants:
     @classmethod
     def of(cls, scenario: TwoStageScenario, restriction: Restriction = UNRESTRICTED) -> Self:
         """The scenario's constants; both objectives weigh the stages' noise alike in all pairs."""
-        one, rounds = scenario.bound.batch_size_form(1, 1), np.arange(scenario.budgets.max_rounds + 1)
-        form = scenario.bound.batch_size_form(rounds[:, None], rounds[None, :])
+        rounds = np.arange(scenario.budgets.max_rounds + 1)
+        quotient = scenario.bound.quotient_form(rounds[:, None])
+        form = quotient.at(rounds[None, :])
         unit = np.broadcast_to(form.finetune_weight, (len(rounds), len(rounds)))
         return cls(
             scenario=scenario,
@@ -74,8 +75,8 @@ class StaticConstants:
             devices=device_processors(scenario),
             uplink=restriction.of_uplink(uplinks(scenario, scenario.mean_channel_gain)),
             device_noise=scenario.gradient_noise_weight,
-            server_noise=float(one.pretrain_weight / one.finetune_weight),
-            decay=float(one.pretrain_decay),
+            server_noise=quotient.pretrain_weight / quotient.finetune_weight,
+            decay=quotient.pretrain_decay,
             unit=unit,
             start=np.broadcast_to(form.constant, unit.shape) / unit,
             delay_s=scenario.budgets.delay_s,

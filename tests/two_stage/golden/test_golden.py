@@ -138,13 +138,23 @@ def test_bound_values_of_random_batch_sizes_match_the_transcription(seed):
     scenario = random_scenario(rng)
     pretrained, tuned = rng.integers(0, 8, 2)
     server = [random_allocation(rng, scenario, 1).server_batch.item() for _ in range(pretrained)]
-    devices = [random_allocation(rng, scenario, 1).batch[0].tolist() for _ in range(tuned)]
+    devices = [random_allocation(rng, scenario, 1).batch[0] for _ in range(tuned)]
     term = np.array([scenario.bound.pretrain_start])
     for batch in server:
         term = scenario.bound.after_pretrain_round(term, np.array([batch]))
-    noise = np.array([sum(float(np.sum(scenario.gradient_noise_weight / batches)) for batches in devices)])
-    progress = BoundTerms(np.array([float(pretrained)]), np.array([float(tuned)]), term, noise)
-    np.testing.assert_allclose(scenario.bound.value(progress), bound(scenario.to_dict(), server, devices), rtol=1e-12)
+    part = np.reshape(devices, (tuned, scenario.num_devices)) > 0
+    noise = part * scenario.gradient_noise_weight / np.maximum(devices, 1) if tuned else np.zeros((0, 1))
+    weight = np.sum(part * scenario.learning.device_weight, axis=1)
+    finetune_term = scenario.bound.finetune_round(np.sum(noise, axis=1), weight)
+    progress = BoundTerms(
+        np.array([float(pretrained)]),
+        np.array([float(tuned)]),
+        term,
+        np.array([np.sum(finetune_term)]),
+        np.array([np.sum(weight)]),
+    )
+    expected = bound(scenario.to_dict(), server, [batches.tolist() for batches in devices])
+    np.testing.assert_allclose(scenario.bound.value(progress), expected, rtol=1e-12)
 
 
 def test_the_transcription_shares_nothing_with_the_package():

@@ -1,0 +1,34 @@
+"""Lower bounds for all numbers of rounds at once, from any prices."""
+
+import numpy as np
+
+from edgelearn_env.baselines.priced.records import PricedSystem, Prices
+
+
+def bounds_of_all_pairs(system: PricedSystem, prices: Prices, phi: float, least: np.ndarray) -> np.ndarray:
+    """Lower bounds on A - phi W over all plans with fine-tuning rounds M to e - 1, for all M and e, (T + 1, T + 1).
+
+    bound(M, e) = pre(M) - lambda T - nu E - sum_k carry_k[M] battery_k[0] + sum_{t=M}^{e-1} least_t: the Lagrangian at
+    these prices, least over everything that a plan decides. Charge left after the last round is worth its carry price
+    to the sum over rounds, and nothing to a plan, so that the same sum serves every end.
+
+    Args:
+        system: the rounds.
+        prices: any that are at least 0.
+        phi: the value that is to be proven or to be passed.
+        least: `PricedRounds.least` at those prices.
+
+    Returns:
+        Infinity where e < M.
+    """
+    setting = system.setting
+    start = system.pretraining(prices, phi) - prices.time * setting.delay_s - prices.energy * setting.energy_j
+    if setting.has_own_budgets:
+        start = start - prices.pretrain_time * setting.pretrain_delay_s
+        start = start - prices.pretrain_energy * setting.pretrain_energy_j
+    start = start - prices.carry @ setting.battery_initial_j
+    sums = np.concatenate([[0.0], np.cumsum(least)])
+    table = start[:, None] + sums[None, :] - sums[:, None]
+    ends = np.arange(len(sums))
+    table[ends, ends] += system.pretraining_alone(phi)
+    return np.where(ends[None, :] >= ends[:, None], table, np.inf)

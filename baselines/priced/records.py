@@ -1,0 +1,195 @@
+"""What a system and the engine of priced rounds tell each other."""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+
+class Setting(NamedTuple):
+    """What couples the rounds of an episode: budgets, and the batteries of K devices on a tape of T rounds.
+
+    Attributes:
+        delay_s, energy_j: what all rounds may take together, s and J; where pre-training has budgets of its own, what
+            fine-tuning may.
+        pretrain_delay_s, pretrain_energy_j: pre-training's own budgets; None where both stages share one.
+        harvest_w: h, W, (T, K).
+        battery_initial_j, battery_capacity_j: J, (K,).
+    """
+
+    delay_s: float
+    energy_j: float
+    pretrain_delay_s: float | None
+    pretrain_energy_j: float | None
+    harvest_w: np.ndarray
+    battery_initial_j: np.ndarray
+    battery_capacity_j: np.ndarray
+
+    @property
+    def num_rounds(self) -> int:
+        """T."""
+        return len(self.harvest_w)
+
+    @property
+    def has_own_budgets(self) -> bool:
+        """Whether pre-training has budgets of its own."""
+        return self.pretrain_delay_s is not None
+
+
+class Prices(NamedTuple):
+    """Prices of what couples the rounds, in units of the bound's numerator A; all at least 0.
+
+    Attributes:
+        time, energy: of a second and of a joule of the budgets.
+        pretrain_time, pretrain_energy: of those that pre-training uses; the same where both stages share one.
+        carry: of the charge that a battery has at the start of round t, per joule, (T + 1, K).
+        pay: of e <= battery for a device that takes part in round t, per joule, (T, K).
+    """
+
+    time: float
+    energy: float
+    pretrain_time: float
+    pretrain_energy: float
+    carry: np.ndarray
+    pay: np.ndarray
+
+    @property
+    def joule(self) -> np.ndarray:
+        """What a joule that a device spends in round t costs, (T, K)."""
+        joule: np.ndarray = self.energy + self.pay + self.carry[1:]
+        return joule
+
+    def second(self, setting: Setting) -> np.ndarray:
+        """What a second of round t costs, less the worth of the harvest it brings to all devices, (T,)."""
+        second: np.ndarray = self.time - np.sum(self.carry[1:] * setting.harvest_w, axis=1)
+        return second
+
+    def lifted(self, setting: Setting, worth: float) -> "Prices":
+        """The same with prices of time and energy at which each budget is worth at least that much."""
+        seconds, joules = setting.pretrain_delay_s or setting.delay_s, setting.pretrain_energy_j or setting.energy_j
+        return self._replace(
+            time=max(self.time, worth / setting.delay_s),
+            energy=max(self.energy, worth / setting.energy_j),
+            pretrain_time=max(self.pretrain_time, worth / seconds),
+            pretrain_energy=max(self.pretrain_energy, worth / joules),
+        )
+
+    def mixed(self, other: "Prices", share: float) -> "Prices":
+        """These prices moved by a share of the way to others."""
+        return Prices(*((1 - share) * mine + share * its for mine, its in zip(self, other, strict=True)))
+
+
+class RoundPlans(NamedTuple):
+    """Ways to play rounds, one a row; n of them.
+
+    Attributes:
+        round_index: t, (n,).
+        numerator: what it adds to the bound's numerator, (n,).
+        weight: what it adds to the bound's denominator, (n,).
+        duration_s: D, s, (n,).
+        shared_j: what it takes of the energy budget besides the devices' energies, J, (n,).
+        device_j: what each device spends, J, (n, K).
+        participates: whose battery has to cover what it spends, (n, K).
+    """
+
+    round_index: np.ndarray
+    numerator: np.ndarray
+    weight: np.ndarray
+    duration_s: np.ndarray
+    shared_j: np.ndarray
+    device_j: np.ndarray
+    participates: np.ndarray
+
+    @classmethod
+    def none(cls, num_devices: int) -> "RoundPlans":
+        """No plans at all."""
+        nothing = np.zeros(0)
+        nobody = np.zeros((0, num_devices))
+        return cls(nothing.astype(int), nothing, nothing, nothing, nothing, nobody, nobody > 0)
+
+
+class PricedRounds(NamedTuple):
+    """Least costs of all rounds of the tape at some prices.
+
+    Attributes:
+        least: no way to play round t costs less, terms of its batteries included, (T,).
+        plans: ways that come near to it, at least one for each round, the cheapest first.
+    """
+
+    least: np.ndarray
+    plans: RoundPlans
+
+
+class PretrainPlan(NamedTuple):
+    """All pre-training rounds together: what they make of A and W, take of the budgets, and harvest, (K,)."""
+
+    numerator: float
+    weight: float
+    duration_s: float
+    energy_j: float
+    harvested_j: np.ndarray
+
+
+class Planned(NamedTuple):
+    """A plan of whole episodes that a system has found.
+
+    Attributes:
+        value: its bound Phi.
+        prices: of the constraints that it meets; None if there are none to tell.
+        pretraining, rounds: what it does, one of `rounds` for each fine-tuning round.
+        plan: the system's own record.
+    """
+
+    value: float
+    prices: Prices | None
+    pretraining: PretrainPlan
+    rounds: RoundPlans
+    plan: Any
+
+
+class FirstGuess(NamedTuple):
+    """Where a search begins: prices, a value that seems within reach, and numbers of rounds."""
+
+    prices: Prices
+    phi: float
+    num_pretrain: int
+    num_finetune: int
+
+
+@runtime_checkable
+class PricedSystem(Protocol):
+    """What a system has to provide: M pre-training rounds, then fine-tuning rounds M to e - 1 of the tape.
+
+    Its bound is a quotient A / W. That none of its plans is below phi is that none has A - phi W below 0.
+    """
+
+    @property
+    def setting(self) -> Setting:
+        """What couples the rounds."""
+
+    def rounds(self, prices: Prices, phi: float, tolerance: float) -> PricedRounds:
+        """Least cost of A - phi W at those prices in each fine-tuning round; plans cheaper than that plus tolerance."""
+
+    def idle_rounds(self) -> RoundPlans:
+        """Each round as it is when nobody takes part; none at all where somebody has to."""
+
+    def pretraining(self, prices: Prices, phi: float) -> np.ndarray:
+        """Least A - phi W at those prices of M pre-training rounds, the fixed part of both included, (T + 1,)."""
+
+    def pretraining_alone(self, phi: float) -> np.ndarray:
+        """What is to be added to that where no fine-tuning follows, (T + 1,)."""
+
+    def pretraining_plan(self, prices: Prices, num_rounds: int) -> PretrainPlan:
+        """The plan of M pre-training rounds that costs least at those prices."""
+
+    @property
+    def round_weight(self) -> float:
+        """The most that a fine-tuning round can add to W."""
+
+    def first_guess(self) -> "FirstGuess":
+        """Where to begin."""
+
+    def nothing(self) -> Planned:
+        """The plan of no rounds."""
+
+    def planned(self, num_pretrain: int, participates: np.ndarray) -> Planned | None:
+        """The best plan with M pre-training rounds and these devices in the rounds that follow, (N, K), if any."""
