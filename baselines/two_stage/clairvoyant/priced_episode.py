@@ -145,10 +145,10 @@ class PricedEpisode:
     def planned(self, num_pretrain: int, participates: np.ndarray) -> Planned | None:
         """As `PricedSystem.planned`; `plan` is the episode and its times."""
         episode = self.episode(num_pretrain, participates)
-        solution = EpisodeProgram(episode, thrifty=episode.has_fixed_batches).solve(self._solver)
+        solution = EpisodeProgram(episode, thrifty=episode.fixed_batches is not None).solve(self._solver)
         if solution is None or solution.share > 1:
             return None
-        prices = None if episode.has_fixed_batches else self._along_tape(episode, solution.multipliers)
+        prices = None if episode.fixed_batches is not None else self._along_tape(episode, solution.multipliers)
         return self._planned(episode, solution.times, prices)
 
     def nothing(self) -> Planned:

@@ -89,7 +89,9 @@ def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarra
 def _pretraining(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     server, repeats = episode.server, episode.pretrain_repeats
     noise = episode.server_noise_price / scales.bound
-    computing = _processing(episode, server, scales.server_batch, scales.server_second, scales.server_joule, noise)
+    fixed = None if episode.fixed_batches is None else episode.fixed_batches.server
+    units = (scales.server_batch, scales.server_second, scales.server_joule)
+    computing = _processing(episode, server, fixed, *units, noise)
     # While nothing is spent, a battery is min(capacity, initial + harvest): one inequality does for the stage.
     harvested = episode.pretrain_harvest_w * repeats[:, None] * (scales.server_second / scales.device_joule)
     own = {} if episode.restriction.pretrain_share is None else _own_budgets(episode, scales)
@@ -111,12 +113,20 @@ def _own_budgets(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
 
 def _computing(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     noise = episode.finetune_repeats[:, None] * episode.participates * (episode.device_noise_price / scales.bound)
-    computing = _processing(episode, episode.devices, scales.batch, scales.compute_second, scales.device_joule, noise)
+    fixed = None if episode.fixed_batches is None else episode.fixed_batches.devices
+    units = (scales.batch, scales.compute_second, scales.device_joule)
+    computing = _processing(episode, episode.devices, fixed, *units, noise)
     return computing | {"compute_use": scales.compute_second / scales.second}
 
 
 def _processing(
-    episode: PlannedEpisode, processor: Processor, batch: Any, second: Any, joule: Any, noise: np.ndarray
+    episode: PlannedEpisode,
+    processor: Processor,
+    fixed: np.ndarray | None,
+    batch: Any,
+    second: Any,
+    joule: Any,
+    noise: np.ndarray,
 ) -> dict[str, Any]:
     """Of a stage's computing, in these units; limits that leave no choice make it linear in the batch, or fix that."""
     cycles_s = processor.cycles_per_sample * batch / second
@@ -126,8 +136,8 @@ def _processing(
         data["sample_joule"] = joules / fastest**2
     else:
         data |= {"cone": np.cbrt(joules), "slowest": cycles_s / processor.freq_min_hz}
-    if episode.has_fixed_batches:
-        return data | {"fixed_batch": 1 / batch}
+    if fixed is not None:
+        return data | {"fixed_batch": fixed / batch}
     return data | {"least": 1 / batch, "most": processor.batch_max / batch, "noise": noise / batch}
 
 

@@ -94,10 +94,13 @@ def plan_from_times(
     """
     shorten = np.floor if whole_batches else np.asarray
     server, devices, keep = episode.server, episode.devices, 1 - shrink
-    # The nudge keeps a batch that the solver put a rounding error below a whole number.
-    server_batch = shorten(_affordable_batch(server, times.server_batch, times.server_s) * keep + _NUDGE)
-    batch = shorten(_affordable_batch(devices, times.batch, times.compute_s) * keep + _NUDGE)
-    server_batch, batch = np.clip(server_batch, 1, server.batch_max), np.clip(batch, 1, devices.batch_max)
+    if episode.fixed_batches is not None:
+        server_batch, batch = episode.fixed_batches
+    else:
+        # The nudge keeps a batch that the solver put a rounding error below a whole number.
+        server_batch = shorten(_affordable_batch(server, times.server_batch, times.server_s) * keep + _NUDGE)
+        batch = shorten(_affordable_batch(devices, times.batch, times.compute_s) * keep + _NUDGE)
+        server_batch, batch = np.clip(server_batch, 1, server.batch_max), np.clip(batch, 1, devices.batch_max)
     batch = np.where(episode.participates, batch, 0.0)
     server_freq_hz = _clock_hz(server, server_batch, times.server_s)
     server_s = compute_time_s(server.cycles_per_sample, server_batch, server_freq_hz)

@@ -36,6 +36,13 @@ class PlanStart(NamedTuple):
         return cls(budgets.delay_s, budgets.energy_j, np.asarray(scenario.energy.battery_initial_j), None)
 
 
+class Batches(NamedTuple):
+    """Batch sizes of the server's rounds, (M,), and of all devices in the fine-tuning rounds, (N, K)."""
+
+    server: np.ndarray
+    devices: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlannedEpisode:
     """M pre-training rounds, then N fine-tuning rounds, on a known tape.
@@ -46,6 +53,7 @@ class PlannedEpisode:
         num_pretrain_rounds: M.
         num_finetune_rounds: N.
         given_participates: which devices take part in each fine-tuning round, (N, K); all of them if None.
+        given_batches: batch sizes that are not to be chosen; None where they are.
         given_start: where the episode stands; at its start if None.
         restriction: what the plan must keep to besides.
     """
@@ -55,6 +63,7 @@ class PlannedEpisode:
     num_pretrain_rounds: int
     num_finetune_rounds: int
     given_participates: np.ndarray | None = None
+    given_batches: Batches | None = None
     given_start: PlanStart | None = None
     restriction: Restriction = UNRESTRICTED
 
@@ -109,10 +118,14 @@ class PlannedEpisode:
         weight: np.ndarray = np.sum(self.participates * self.scenario.learning.device_weight, axis=1)
         return weight
 
-    @property
-    def has_fixed_batches(self) -> bool:
-        """Whether every batch can only be 1, which fixes the learning bound."""
-        return self.scenario.server.batch_max == 1 and bool(np.all(self.scenario.devices.batch_max == 1))
+    @cached_property
+    def fixed_batches(self) -> Batches | None:
+        """Batches that leave no choice, and so fix the learning bound: given ones, or 1 where no batch is larger."""
+        if self.given_batches is not None:
+            return self.given_batches
+        if self.scenario.server.batch_max > 1 or np.any(self.scenario.devices.batch_max > 1):
+            return None
+        return Batches(np.ones(self.num_pretrain_rounds), np.ones((self.num_finetune_rounds, self.scenario.num_devices)))
 
     @property
     def has_fixed_clocks(self) -> bool:

@@ -1,0 +1,66 @@
+"""Whole batches for a plan with real-valued ones: what the environment can play, nearly as good."""
+
+import dataclasses
+
+import numpy as np
+
+from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import Replayed
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
+from edgelearn_env.baselines.two_stage.model.planned_episode import Batches, PlannedEpisode
+from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.trajectory import rollout
+
+# Batches are scaled by one number before they are rounded; it is halved in on between these ends.
+_LEAST_SCALE, _MOST_SCALE, _NUM_HALVINGS = 0.9, 1.03, 7
+
+
+def whole_plan(replayed: Replayed, solver: str) -> Plan:
+    """The plan in whole batches that reaches the least Phi of those tried.
+
+    Rounding down frees time and energy that no batch uses. So batches are rounded to the nearer whole number, in the
+    sense of what 1/b costs (up from the geometric mean of both neighbours on), after all were scaled by one number: the
+    largest for which a conic program with the batches given finds times and powers within all budgets and batteries.
+
+    Returns:
+        Never worse than the plan with batches rounded down.
+    """
+    episode, times = replayed.episode, replayed.times
+    best = plan_from_times(episode, times, shrink=replayed.shrink, whole_batches=True)
+    least = _reached(episode, best)
+    low, high = _LEAST_SCALE, _MOST_SCALE
+    for _ in range(_NUM_HALVINGS):
+        scale = np.sqrt(low * high)
+        played = _rounded(episode, times, scale, solver)
+        if played is None:
+            high = scale
+            continue
+        low, reached = scale, _reached(episode, played)
+        if reached < least:
+            best, least = played, reached
+    return best
+
+
+def _rounded(episode: PlannedEpisode, times: RoundTimes, scale: float, solver: str) -> Plan | None:
+    """A plan with all batches scaled and rounded, if there is one within all budgets and batteries."""
+    server, devices = episode.scenario.server, episode.scenario.devices
+    batches = Batches(
+        server=np.clip(_nearest(scale * times.server_batch), 1, server.batch_max),
+        devices=np.clip(_nearest(scale * times.batch), 1, devices.batch_max),
+    )
+    given = dataclasses.replace(episode, given_batches=batches)
+    solution = EpisodeProgram(given, thrifty=True).solve(solver)
+    if solution is None or solution.share > 1:
+        return None
+    return plan_from_times(given, solution.times, whole_batches=True)
+
+
+def _nearest(batch: np.ndarray) -> np.ndarray:
+    """The whole number below or above, whichever is nearer by ratio."""
+    below = np.floor(batch)
+    nearest: np.ndarray = np.where(batch > np.sqrt(below * (below + 1)), below + 1, below)
+    return nearest
+
+
+def _reached(episode: PlannedEpisode, plan: Plan) -> float:
+    return float(rollout(episode.scenario, episode.tape, plan).objective[0])
