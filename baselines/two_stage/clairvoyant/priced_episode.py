@@ -13,10 +13,15 @@ from edgelearn_env.baselines.priced.records import (
     RoundPlans,
     Setting,
 )
-from edgelearn_env.baselines.two_stage.clairvoyant.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
+from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
 from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_batch, cheapest_compute, cheapest_sample
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
+from edgelearn_env.baselines.two_stage.model.hardware import (
+    device_processors,
+    dissimilarity_of_counts,
+    server_processor,
+    uplinks,
+)
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.restriction import Restriction, Stages
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
@@ -73,7 +78,7 @@ class PricedEpisode:
             joule=prices.joule,
             gain=phi * self._form.participation_weight * self._weight + released,
             noise=self._noise,
-            dissimilarity=self._dissimilarity,
+            dissimilarity=self._form.dissimilarity_weight * dissimilarity_of_counts(self._scenario),
             devices=self._devices,
             uplink=self._uplink,
             longest_s=setting.delay_s,
@@ -257,16 +262,3 @@ class PricedEpisode:
         """What 1/b of each device adds to the numerator, (K,)."""
         noise: np.ndarray = self._form.finetune_weight * self._scenario.gradient_noise_weight
         return noise
-
-    @cached_property
-    def _dissimilarity(self) -> np.ndarray:
-        """The least that each number of participants adds to the numerator for its dissimilarity, (K,).
-
-        Exact where all weights are the same; else 0, which is a lower bound.
-        """
-        num_devices = self._scenario.num_devices
-        count = np.arange(1, num_devices + 1)
-        alike = np.ptp(self._weight) <= 1e-12
-        least = dissimilarity_share(count / num_devices) if alike else np.zeros(num_devices)
-        cost: np.ndarray = self._form.dissimilarity_weight * least
-        return cost

@@ -7,7 +7,6 @@ of a joule and of 1/b given. They are exact for any prices, so a bound made from
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import lambertw
 
 # One number for the server, one for each device or for each round and device: a float or an array, as prices are.
 Array = Any
@@ -93,19 +92,38 @@ def cheapest_upload(time_price: Price, energy_price: Price, uplink: Uplink) -> L
         ratio = time_price / (energy_price * uplink.noise_w)
     free = ~np.isfinite(ratio)
     ratio = np.where(free, 0.0, ratio)
-    # Next to its branch point W_0 is lost in rounding, and at it scipy's is no number: the series in sqrt(2 ratio).
-    near = ratio < _NEAR_BRANCH_POINT
-    root = np.sqrt(2.0 * np.where(near, ratio, 0.0))
-    series = root * (1.0 - root / 3.0 + 11.0 / 72.0 * root**2)
-    stationary = np.where(near, series, 1.0 + lambertw((np.where(near, 1.0, ratio) - 1.0) / np.e).real)
+    stationary = _one_plus_lambert_w(ratio)
     # Without a time price the infimum is the limit x -> 0, which this floor reaches to rounding.
     x = np.where(free, most, np.clip(stationary, np.clip(least, _LEAST_NATS, most), most))
     seconds = uplink.nats_s / x
     return Least(seconds * (time_price + energy_price * uplink.noise_w * np.expm1(x)), seconds)
 
 
-# Where the next term of the series, of order ratio^2, is below rounding.
+def _one_plus_lambert_w(ratio: Array) -> Array:
+    """1 + W_0((ratio - 1) / e), ratio at least 0: scipy's, which is of complex numbers, takes many times as long.
+
+    Halley's method, below z = 0 from the series at the branch point, in sqrt(2 ratio), above it from
+    l (1 - ln(1 + l) / (2 + l)) with l = ln(1 + z), which is within 2 %. Next to the branch point, where w is lost in
+    rounding, the series is exact.
+    """
+    root = np.sqrt(2.0 * np.minimum(ratio, 1.0))
+    series = root * (1.0 - root * (1.0 / 3.0 - root * (11.0 / 72.0 - 43.0 / 540.0 * root)))
+    z = (ratio - 1.0) / np.e
+    log_z = np.log1p(np.maximum(z, 0.0))
+    w = np.where(ratio > 1.0, log_z * (1.0 - np.log1p(log_z) / (2.0 + log_z)), series - 1.0)
+    for _ in range(_HALLEY_STEPS):
+        power = np.exp(w)
+        missing = w * power - z
+        next_to_branch = np.where(ratio > _NEAR_BRANCH_POINT, w + 1.0, 1.0)
+        step = missing / (power * next_to_branch - (w + 2.0) * missing / (2.0 * next_to_branch))
+        w = w - step
+    return np.where(ratio > _NEAR_BRANCH_POINT, 1.0 + w, series)
+
+
+# Where the next term of the series, of order ratio^(5/2), is below rounding.
 _NEAR_BRANCH_POINT = 1e-6
+
+_HALLEY_STEPS = 3
 
 # ln(1 + SNR) of the slowest upload: it costs this much more, relative, than one without end.
 _LEAST_NATS = 1e-15

@@ -3,6 +3,7 @@
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
+from edgelearn_env.two_stage.bounds import dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
@@ -39,6 +40,20 @@ def uplinks(scenario: TwoStageScenario, channel_gain: np.ndarray) -> Uplink:
         power_max_w=np.asarray(scenario.devices.power_max_w),
     )
 
+
+def dissimilarity_of_counts(scenario: TwoStageScenario) -> np.ndarray:
+    """The least that beta(Omega) can be with each number of participants, 1 to K, (K,).
+
+    Exact where all weights are the same; else 0, a lower bound.
+    """
+    weight, count = np.asarray(scenario.learning.device_weight), np.arange(1, scenario.num_devices + 1)
+    alike = np.ptp(weight) <= _ALIKE
+    least: np.ndarray = dissimilarity_share(count / len(count)) if alike else np.zeros(len(count))
+    return least
+
+
+# Weights that differ by rounding.
+_ALIKE = 1e-12
 
 # Stands for no gain at all: an upload at full power takes longer than anything, in numbers that do not overflow.
 _LEAST_GAIN = 1e-200

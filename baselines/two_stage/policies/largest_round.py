@@ -28,7 +28,7 @@ class ServerRound(NamedTuple):
 
 
 class DevicesRound(NamedTuple):
-    """Frequencies, powers and batches of a fine-tuning round, each (B, K)."""
+    """Frequencies, powers and batches of a fine-tuning round, each (B, K); a batch of 0 for who sits it out."""
 
     freq_hz: np.ndarray
     power_w: np.ndarray
@@ -56,7 +56,7 @@ def largest_finetune_round(
     """argmax of b_k over f_k and p_k subject to compute + upload <= duration and their energy <= energy_k.
 
     Powers are compared on a logarithmic grid; for each, frequency and batch follow in closed form. A device for which
-    not even one sample fits takes one at the slowest clock, and the highest power that its battery can pay for, if any.
+    not even one sample fits is silent.
 
     Args:
         constants: the scenario as arrays.
@@ -75,16 +75,11 @@ def largest_finetune_round(
     left_j = np.maximum(energy_j - power_w * upload_s, 0.0)
     freq_hz = _balanced_freq_hz(time_s, left_j, kappa, devices.freq_min_hz, devices.freq_max_hz)
     batch = _batch(time_s, left_j, kappa, cycles, freq_hz, devices.batch_max)
-    least_j = compute_energy_j(kappa, cycles, 1.0, devices.freq_min_hz) + power_w * upload_s
-    merit = np.where(batch >= 1.0, batch, np.where(least_j <= observed.state.battery_j, share, -share))
-    best = np.argmax(merit, axis=0)[None]
+    best = np.argmax(batch, axis=0)[None]
     freq_hz, power_w, batch = (
         np.take_along_axis(np.broadcast_to(array, batch.shape), best, axis=0)[0] for array in (freq_hz, power_w, batch)
     )
-    fits = batch >= 1.0
-    return DevicesRound(
-        np.where(fits, freq_hz, devices.freq_min_hz), power_w, np.where(fits, np.floor(batch + _NUDGE), 1.0)
-    )
+    return DevicesRound(freq_hz, power_w, np.floor(batch + _NUDGE))
 
 
 def allocation_of(switch: np.ndarray, server: ServerRound, devices: DevicesRound) -> Allocation:

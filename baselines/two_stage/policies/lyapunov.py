@@ -15,8 +15,9 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     allocation_of,
     pretrain_cost,
 )
-from edgelearn_env.baselines.two_stage.policies.priced_round import RoundPrices, finetune_outcome, priced_finetune_round
+from edgelearn_env.baselines.two_stage.policies.priced_round import RoundPrices, priced_finetune_round
 from edgelearn_env.model import Observed
+from edgelearn_env.two_stage.bounds import QuotientForm
 from edgelearn_env.two_stage.constants import Constants
 from edgelearn_env.two_stage.records import Allocation
 
@@ -26,7 +27,7 @@ Number = Any
 # A queue falls no further: below it time or energy would cost nothing.
 _LEAST_BACKLOG = 1e-3
 
-# Share of a battery that is kept for fades to the end: a device that cannot upload ends the episode.
+# Share of a battery that is kept to the end for fades, in which a device would else be silent.
 _RESERVE = 0.05
 
 
@@ -50,13 +51,16 @@ class Pretraining(NamedTuple):
 class Lyapunov:
     """In every round the choice that minimises drift plus penalty; nothing about the future is used.
 
-    Drift-plus-penalty control with virtual queues for energy and delay, as in arXiv:2405.12046; its adaptation to two
-    stages is ours. Of a fine-tuning round with duration D and energy e, e_k of it from battery k, it minimises
+    Drift-plus-penalty control with virtual queues for energy and delay, as in arXiv:2405.12046; device scheduling, who
+    takes part, is decided with it, as arXiv:2405.10513 does for harvesting devices. Its adaptation to two stages is
+    ours. Of a fine-tuning round of the devices S with duration D and energy e, e_k of it from battery k, it minimises
 
-        V sum_k omega_k^2 sigma_k^2 / b_k / worth  +  Q_T D / T  +  Q_E e / E  +  sum_k Z_k e_k / c_k
+        V / worth sum_{k in S} (omega_k^2 sigma_k^2 / b_k - phi omega_k)  +  Q_T D / T  +  Q_E e / E
+            +  sum_{k in S} Z_k e_k / c_k
 
-    with T, E the budgets, c_k the capacities, and worth = lambda T + nu E what the budgets are worth at the prices
-    lambda of a second and nu of a joule that the policy is given. The queues hold what was used beyond an even rate.
+    with T, E the budgets, c_k the capacities, worth = lambda T + nu E what the budgets are worth at the prices lambda
+    of a second and nu of a joule, and phi what a unit of participation is worth; all three are given to the policy.
+    The queues hold what was used beyond an even rate.
     M pre-training rounds are to use T_0 and E_0; after n of N fine-tuning rounds, with x = min(n / N, 1),
 
         Q_T = V lambda T / worth + (time used - T_0 - x (T - T_0)) / T,
@@ -67,7 +71,7 @@ class Lyapunov:
     an arrival that no choice changes. All queues are functions of what is observed, not a memory. Pre-training meets no
     chance: its queues stand still, and its batches are those that are best at lambda and nu.
 
-    The switch comes after M rounds, or once another does not fit, but not into a round that cannot be done.
+    The switch comes after M rounds, or once another does not fit.
 
     Attributes:
         constants: the scenario as arrays.
@@ -75,6 +79,7 @@ class Lyapunov:
         num_finetune_rounds: N, at least 1, likewise; fine-tuning goes on after them while the budgets last.
         second_price: lambda, of a second, in units of the sum over rounds of sum_k omega_k^2 sigma_k^2 / b_k; likewise.
         joule_price: nu, of a joule, likewise.
+        participation_price: phi, of a unit of participation, likewise.
         weight: V, what the penalty counts beside the drift; the larger, the less the queues move the prices.
     """
 
@@ -83,20 +88,24 @@ class Lyapunov:
     num_finetune_rounds: Number
     second_price: Number
     joule_price: Number
+    participation_price: Number
     weight: float = 2.0
 
     def __call__(self, observed: Observed) -> Allocation:
         """The round with the least drift plus penalty, of the stage that is on."""
         state, devices = observed.state, self.constants.scenario.devices
         server = self._server_round(state.round_index)
-        due = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
-        rows = np.flatnonzero(due & ~state.ended)
+        switch = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
+        rows = np.flatnonzero(switch & ~state.ended)
         shape = state.battery_j.shape
-        chosen = DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 1.0)))
-        now, at = mapped(lambda array: array[rows], (observed, self.round_prices(observed)))
-        write_rows(chosen, rows, priced_finetune_round(self.constants, now, at))
-        # Another pre-training round is better than a switch into a round that cannot be done.
-        switch = due & (state.finetuning | finetune_outcome(self.constants, observed, chosen).counted)
+        chosen = DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 0.0)))
+        if len(rows):
+            prices = self.round_prices(observed)
+            now, second, joule, gain = mapped(
+                lambda array: array[rows], (observed, prices.second, prices.joule, prices.gain)
+            )
+            at = prices._replace(second=second, joule=joule, gain=gain)
+            write_rows(chosen, rows, priced_finetune_round(self.constants, now, at))
         return allocation_of(switch, server, chosen)
 
     def round_prices(self, observed: Observed) -> RoundPrices:
@@ -104,8 +113,15 @@ class Lyapunov:
         queues, budgets = self.queues(observed), self.constants.scenario.budgets
         unit = np.broadcast_to(self._worth / self.weight, queues.delay.shape)
         joule = (queues.energy / budgets.energy_j)[:, None] + queues.batteries / self.constants.battery_capacity_j
-        noise = np.broadcast_to(self.constants.gradient_noise_weight, joule.shape)
-        return RoundPrices(noise, queues.delay / budgets.delay_s * unit, joule * unit[:, None])
+        price = np.broadcast_to(self.participation_price, queues.delay.shape)
+        form = self._form
+        return RoundPrices(
+            noise=self.constants.gradient_noise_weight,
+            second=queues.delay / budgets.delay_s * unit,
+            joule=joule * unit[:, None],
+            gain=price[:, None] * self.constants.device_weight,
+            dissimilarity=form.dissimilarity_weight / form.finetune_weight,
+        )
 
     def queues(self, observed: Observed) -> Queues:
         """The virtual queues before a round."""
@@ -126,6 +142,11 @@ class Lyapunov:
             batteries=np.maximum(kept_j - state.battery_j, 0.0) / self.constants.battery_capacity_j,
         )
 
+    @cached_property
+    def _form(self) -> QuotientForm:
+        """The bound as a quotient; only its weights are read."""
+        return self.constants.bound.quotient_form(0)
+
     @property
     def _worth(self) -> Number:
         """What both budgets are worth at the prices."""
@@ -134,9 +155,9 @@ class Lyapunov:
 
     def _server_round(self, round_index: np.ndarray) -> ServerRound:
         """The pre-training round at the prices: b = sqrt(noise price / cost of a sample), rounded."""
-        server, one = server_processor(self.constants.scenario), self.constants.bound.batch_size_form(1, 1)
+        server, form = server_processor(self.constants.scenario), self._form
         to_come = np.maximum(self.num_pretrain_rounds - 1 - round_index, 0)
-        noise = one.pretrain_weight / one.finetune_weight * one.pretrain_decay**to_come
+        noise = form.pretrain_weight / form.finetune_weight * form.pretrain_decay**to_come
         sample = cheapest_sample(self.second_price, self.joule_price, server)
         batch = cheapest_batch(noise, sample, server.batch_max).seconds / sample.seconds
         freq_hz = cheapest_frequency_hz(self.second_price, self.joule_price, server)

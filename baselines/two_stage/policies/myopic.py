@@ -41,11 +41,11 @@ class Myopic:
         pace = np.maximum(np.geomspace(np.ones(len(rounds_left)), np.maximum(rounds_left, 1), _NUM_PACES), 1.0)
         duration_s = (budgets.delay_s - state.elapsed_s) * (1 - 1e-9) / pace
         energy_j = (budgets.energy_j - state.spent_j) * (1 - 1e-9) / pace
-        devices, noise = self._finetune_rounds(observed, pace, duration_s, energy_j)
+        devices, added = self._finetune_rounds(observed, pace, duration_s, energy_j)
         server, after_pretrain = self._pretrain_rounds(observed, duration_s, energy_j)
-        ahead = self._bound_ahead(state.bound_terms, pace, noise, np.ones_like(rounds_left))
+        ahead = self._bound_ahead(state.bound_terms, pace, added, np.ones_like(rounds_left))
         switch_value, switch_pace = np.min(ahead, axis=0), np.argmin(ahead, axis=0)
-        stay = [np.min(self._bound_ahead(progress, pace, noise, share), axis=0) for progress, share in after_pretrain]
+        stay = [np.min(self._bound_ahead(progress, pace, added, share), axis=0) for progress, share in after_pretrain]
         stay_value, stay_pace = np.min(stay, axis=0), np.argmin(stay, axis=0)
         episode = np.arange(len(rounds_left))
         return allocation_of(
@@ -56,8 +56,8 @@ class Myopic:
 
     def _finetune_rounds(
         self, observed: Observed, pace: np.ndarray, duration_s: np.ndarray, energy_j: np.ndarray
-    ) -> tuple[list[DevicesRound], np.ndarray]:
-        """The largest fine-tuning round of each pace, and its sum of omega^2 sigma^2 / b, (paces, B)."""
+    ) -> tuple[list[DevicesRound], BoundTerms]:
+        """The largest fine-tuning round of each pace, and what it adds to the bound's terms, (paces, B)."""
         radio, num_devices = self.constants.scenario.radio, self.constants.scenario.num_devices
         device_j = np.maximum(energy_j - radio.downlink_j, 0.0)[..., None] / num_devices
         stored_j = observed.state.battery_j / pace[..., None] + observed.conditions.harvest_w * duration_s[..., None]
@@ -65,8 +65,12 @@ class Myopic:
             largest_finetune_round(self.constants, observed, seconds - radio.downlink_s, joules)
             for seconds, joules in zip(duration_s, np.minimum(device_j, stored_j), strict=True)
         ]
-        weight = self.constants.gradient_noise_weight
-        return rounds, np.stack([np.sum(weight / chosen.batch, axis=1) for chosen in rounds])
+        batch = np.stack([chosen.batch for chosen in rounds])
+        part = batch >= 1
+        noise = np.sum(self.constants.gradient_noise_weight * part / np.maximum(batch, 1.0), axis=-1)
+        weight = np.sum(self.constants.device_weight * part, axis=-1)
+        added = BoundTerms(0.0, 1.0, 0.0, self.constants.bound.finetune_round(noise, weight), weight)
+        return rounds, added
 
     def _pretrain_rounds(
         self, observed: Observed, duration_s: np.ndarray, energy_j: np.ndarray
@@ -88,14 +92,17 @@ class Myopic:
             after.append((progress, np.maximum(share, 0.0)))
         return rounds, after
 
-    def _bound_ahead(self, progress: BoundTerms, pace: np.ndarray, noise: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """Phi if `share` of `pace` rounds with that noise followed, (paces, B)."""
+    def _bound_ahead(
+        self, progress: BoundTerms, pace: np.ndarray, added: BoundTerms, share: np.ndarray
+    ) -> np.ndarray:
+        """Phi if `share` of `pace` such rounds followed, (paces, B)."""
         num_rounds = pace * share
         ahead: np.ndarray = self.constants.bound.value(
             progress._replace(
                 num_finetune_rounds=progress.num_finetune_rounds + num_rounds,
                 num_pretrain_rounds=progress.num_pretrain_rounds + np.zeros_like(num_rounds),
-                finetune_term=progress.finetune_term + num_rounds * noise,
+                finetune_term=progress.finetune_term + num_rounds * added.finetune_term,
+                participation=progress.participation + num_rounds * added.participation,
             )
         )
         return ahead

@@ -1,30 +1,31 @@
-"""The best fine-tuning round at given prices of time and of each device's energy."""
+"""The best fine-tuning round at given prices: who takes part, how long it lasts, and what everyone does."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from edgelearn_env.arrays.records import mapped, write_rows
+from edgelearn_env.baselines.two_stage.model.cheapest_rounds import (
+    CheapestRounds,
+    RoundCosts,
+    cheapest_rounds,
+    device_costs,
+)
 from edgelearn_env.baselines.two_stage.model.closed_forms import (
     cheapest_batch,
     cheapest_frequency_hz,
     cheapest_sample,
-    cheapest_upload,
 )
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, uplinks
-from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound, ServerRound, allocation_of
+from edgelearn_env.baselines.two_stage.model.hardware import device_processors, dissimilarity_of_counts, uplinks
+from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound
 from edgelearn_env.model import Observed
-from edgelearn_env.physics.compute import compute_energy_j
 from edgelearn_env.two_stage.constants import Constants
-from edgelearn_env.two_stage.dynamics import finetune_round, step
-from edgelearn_env.two_stage.records import Allocation, Outcome
 
-# Steps of the ascent, and how strongly finish times move their prices: times fall about as price^(-1/2) to ^(-2/3).
-_NUM_STEPS, _STEP = 10, 1.5
+# How often prices of joules rise where a battery or the energy budget is short, and by which power of what is lacking.
+_NUM_STEPS, _STEP = 4, 1.5
 
-# What is short or late counts at most as this many times the limit, and prices rise no further than by that factor:
-# where nothing fits, they stay numbers.
-_MOST_BEYOND, _DEAREST = 1e3, 1e9
+# What is short counts at most as this many times the limit: where nothing fits, prices stay numbers.
+_MOST_BEYOND = 1e3
 
 # Rounding must not pass what is left; nothing left is still a number to divide by.
 _PRUDENCE, _NOTHING = 1 - 1e-9, 1e-12
@@ -32,22 +33,26 @@ _PRUDENCE, _NOTHING = 1 - 1e-9, 1e-12
 # Batches are whole numbers; one that is a rounding error short of the next counts as that.
 _NUDGE = 1e-9
 
-# Ways of doing a single sample that are compared: clocks, and powers from this share of full power up to it.
-_NUM_CLOCKS, _NUM_POWERS, _LEAST_POWER_SHARE = 17, 65, 1e-5
+# How far from the best a round may be, of what taking part is worth.
+_TOLERANCE = 1e-3
 
 
 class RoundPrices(NamedTuple):
     """What a round's parts cost, all in the same unit.
 
     Attributes:
-        noise: of 1/b_k, (B, K).
+        noise: of 1/b_k, (K,).
         second: of a second of the round, above 0, (B,).
         joule: of a joule of each device, above 0, (B, K).
+        gain: what it is worth that a device takes part, (B, K).
+        dissimilarity: what zeta^2 beta(Omega) = 1 costs, a number.
     """
 
     noise: np.ndarray
     second: np.ndarray
     joule: np.ndarray
+    gain: np.ndarray
+    dissimilarity: float
 
 
 class RoundLimits(NamedTuple):
@@ -74,8 +79,9 @@ class RoundLimits(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What each device does, with real-valued batches, (B, K): energy of compute and upload, and when it is done."""
+    """Who takes part, and what each device would do, with real-valued batches, (B, K)."""
 
+    participates: np.ndarray
     batch: np.ndarray
     freq_hz: np.ndarray
     power_w: np.ndarray
@@ -84,11 +90,10 @@ class Parts(NamedTuple):
 
 
 def priced_finetune_round(constants: Constants, observed: Observed, prices: RoundPrices) -> DevicesRound:
-    """argmin over b, f, p of sum_k noise_k / b_k + second D + sum_k joule_k e_k, D = max_k (compute + upload).
+    """argmin over S, b, f, p of second D + sum_{k in S} (noise_k / b_k + joule_k e_k - gain_k), in whole batches.
 
-    The round keeps within what is left of both budgets and in every battery: nobody waits for harvest. Batches are
-    rounded down, which costs neither time nor energy. Where such a round cannot be done, devices that are to blame take
-    a single sample, and wait if they must, unless that would raise Phi: then it is better that the episode ends.
+    D is when all of S are done. The round keeps within what is left of both budgets and in every battery. Batches are
+    rounded down, which costs neither time nor energy. A device whose battery does not cover a single sample is silent.
 
     Args:
         constants: the scenario as arrays.
@@ -96,105 +101,69 @@ def priced_finetune_round(constants: Constants, observed: Observed, prices: Roun
         prices: of this round.
     """
     parts = priced_parts(constants, observed, prices)
-    chosen = DevicesRound(parts.freq_hz, parts.power_w, np.floor(parts.batch * (1 + _NUDGE)))
-    rows = np.flatnonzero(~finetune_outcome(constants, observed, chosen).counted)
-    now, at, refused = mapped(lambda array: array[rows], (observed, prices, chosen))
-    write_rows(chosen, rows, _rescued(constants, now, at, refused))
-    return chosen
+    whole = np.floor(parts.batch * (1 + _NUDGE))
+    return DevicesRound(parts.freq_hz, parts.power_w, np.where(parts.participates, whole, 0.0))
 
 
-def _rescued(constants: Constants, observed: Observed, prices: RoundPrices, refused: DevicesRound) -> DevicesRound:
-    """The refused round with single samples of the devices to blame, where that can be done and lowers Phi."""
-    energy_j, finish_s = used_by(constants, observed, refused)
-    to_blame = (finish_s > RoundLimits.of(constants, observed).seconds[:, None]) | (
-        energy_j > constants.battery_capacity_j
-    )
-    single = single_samples(constants, observed, prices)
-    tried = DevicesRound(*(np.where(to_blame, one, part) for one, part in zip(single, refused, strict=True)))
-    helps = finetune_outcome(constants, observed, tried).reward > 0
-    return DevicesRound(*(np.where(helps[:, None], new, old) for new, old in zip(tried, refused, strict=True)))
+def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices) -> Parts:
+    """The same with real-valued batches, by what joules cost: their prices rise where the round would pass a limit."""
+    limits = RoundLimits.of(constants, observed)
+    parts = _cheapest_parts(constants, observed, prices, limits)
+    rows, now, at, within = np.arange(len(prices.second)), observed, prices, limits
+    for _ in range(_NUM_STEPS):
+        beyond = _beyond(*mapped(lambda array, rows=rows: array[rows], (parts, limits)))
+        short = np.any(beyond > 1, axis=1)
+        if not short.any():
+            break
+        rows, beyond = rows[short], beyond[short]
+        now, within = mapped(lambda array, short=short: array[short], (now, within))
+        joule = at.joule[short] * np.maximum(beyond, 1.0) ** _STEP
+        at = at._replace(second=at.second[short], joule=joule, gain=at.gain[short])
+        write_rows(parts, rows, _cheapest_parts(constants, now, at, within))
+    return parts._replace(participates=parts.participates & (parts.energy_j <= limits.charge_j))
 
 
-def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices, num_steps: int = _NUM_STEPS) -> Parts:
-    """The same with real-valued batches, by multiplicative ascent on the round's dual function.
-
-    Its variables are the price of each device's finish and that of its joules. The prices of finishing sum to that of a
-    second; whoever is late pays for it, until all finish together. They rise above the prices given where the round
-    would pass a limit.
-    """
-    limits, joule, num_devices = RoundLimits.of(constants, observed), prices.joule, constants.scenario.num_devices
-    finish = np.repeat(prices.second[:, None] / num_devices, num_devices, axis=1)
-    for _ in range(num_steps):
-        parts = _cheapest_parts(constants, observed, prices.noise, finish, joule)
-        joule = _risen_joule(prices, limits, parts, joule)
-        finish = _shared_second(prices, limits, parts, finish)
-    return _cheapest_parts(constants, observed, prices.noise, finish, joule)
+def _beyond(parts: Parts, limits: RoundLimits) -> np.ndarray:
+    """How many times its battery, or all together the energy budget, each device would spend, (B, K)."""
+    spent_j = np.where(parts.participates, parts.energy_j, 0.0)
+    of_budget = np.sum(spent_j, axis=1, keepdims=True) / limits.joules[:, None]
+    beyond: np.ndarray = np.minimum(np.maximum(spent_j / limits.charge_j, of_budget), _MOST_BEYOND)
+    return beyond
 
 
 def _cheapest_parts(
-    constants: Constants, observed: Observed, noise: np.ndarray, finish: np.ndarray, joule: np.ndarray
+    constants: Constants, observed: Observed, prices: RoundPrices, limits: RoundLimits
 ) -> Parts:
-    """argmin of noise / b + finish (compute + upload) + joule e for each device by itself: the closed forms, (B, K)."""
-    devices, uplink = (
-        device_processors(constants.scenario),
-        uplinks(constants.scenario, observed.conditions.channel_gain),
+    """The cheapest round at those prices, whatever joules it takes."""
+    devices, scenario, joule = device_processors(constants.scenario), constants.scenario, prices.joule
+    costs = RoundCosts(
+        second=prices.second,
+        joule=joule,
+        gain=prices.gain,
+        noise=prices.noise,
+        dissimilarity=prices.dissimilarity * dissimilarity_of_counts(scenario),
+        devices=devices,
+        uplink=uplinks(scenario, observed.conditions.channel_gain),
+        longest_s=limits.seconds,
+        everyone=False,
     )
-    sample, freq_hz = cheapest_sample(finish, joule, devices), cheapest_frequency_hz(finish, joule, devices)
-    compute_s = cheapest_batch(noise, sample, devices.batch_max).seconds
-    upload_s = cheapest_upload(finish, joule, uplink).seconds
+    cheapest = cheapest_rounds(costs, _TOLERANCE * float(np.max(prices.gain)), 0.0)
+    found = _best_ways(cheapest, len(joule))
+    radio = scenario.radio
+    # Where even the best round costs more than one of nobody.
+    idle = cheapest.least > prices.second * (radio.idle_s - radio.downlink_s)
+    finish, rounds = found.finish, found.round_index
+    least, sample = device_costs(costs, rounds, finish), cheapest_sample(finish, joule, devices)
+    compute_s = cheapest_batch(prices.noise, sample, devices.batch_max).seconds
     batch = compute_s / sample.seconds
-    power_w = np.minimum(uplink.noise_w * np.expm1(uplink.nats_s / upload_s), uplink.power_max_w)
-    compute_j = compute_energy_j(devices.capacitance_j_s2, devices.cycles_per_sample, batch, freq_hz)
-    return Parts(batch, freq_hz, power_w, compute_j + power_w * upload_s, compute_s + upload_s)
+    upload_s = least.seconds - compute_s
+    power_w = np.minimum(costs.uplink.noise_w * np.expm1(costs.uplink.nats_s / upload_s), costs.uplink.power_max_w)
+    energy_j = (least.cost - prices.noise / batch - finish * least.seconds) / joule
+    freq_hz = cheapest_frequency_hz(finish, joule, devices)
+    return Parts(found.participates & ~idle[:, None], batch, freq_hz, power_w, energy_j, least.seconds)
 
 
-def _risen_joule(prices: RoundPrices, limits: RoundLimits, parts: Parts, joule: np.ndarray) -> np.ndarray:
-    """The price of a joule after a step: up where a battery or the energy budget is short, else down to its least."""
-    of_budget = np.sum(parts.energy_j, axis=1, keepdims=True) / limits.joules[:, None]
-    beyond = np.maximum(parts.energy_j / limits.charge_j, of_budget)
-    risen: np.ndarray = np.clip(joule * np.minimum(beyond, _MOST_BEYOND), prices.joule, _DEAREST * prices.joule)
-    return risen
-
-
-def _shared_second(prices: RoundPrices, limits: RoundLimits, parts: Parts, finish: np.ndarray) -> np.ndarray:
-    """The prices of finishing after a step, (B, K); together they rise where the round would be too long."""
-    duration_s = np.max(parts.finish_s, axis=1)
-    beyond = np.minimum(duration_s / limits.seconds, _MOST_BEYOND)
-    second = np.clip(np.sum(finish, axis=1) * beyond**_STEP, prices.second, _DEAREST * prices.second)
-    share = finish * np.maximum(parts.finish_s / duration_s[:, None], 1 / _MOST_BEYOND) ** _STEP
-    shared: np.ndarray = share * (second / np.sum(share, axis=1))[:, None]
-    return shared
-
-
-def single_samples(constants: Constants, observed: Observed, prices: RoundPrices) -> DevicesRound:
-    """One sample a device, waits included, at the clock and power of a grid that cost least and are in time."""
-    devices = constants.scenario.devices
-    clock, power = np.linspace(0, 1, _NUM_CLOCKS), np.geomspace(_LEAST_POWER_SHARE, 1, _NUM_POWERS)
-    clock, power = (share.reshape(-1, 1, 1) for share in np.meshgrid(clock, power))
-    shape = (len(power), *observed.state.battery_j.shape)
-    freq_hz = np.broadcast_to(devices.freq_min_hz + clock * (devices.freq_max_hz - devices.freq_min_hz), shape)
-    ways = DevicesRound(freq_hz, np.broadcast_to(power * devices.power_max_w, shape), np.ones(shape))
-    energy_j, finish_s = used_by(constants, observed, ways)
-    fits = (finish_s <= RoundLimits.of(constants, observed).seconds[:, None]) & (
-        energy_j <= constants.battery_capacity_j
-    )
-    cost = prices.second[:, None] * np.where(fits, finish_s, np.inf) + prices.joule * energy_j
-    least = np.argmin(cost, axis=0)[None]
-    return DevicesRound(*(np.take_along_axis(array, least, axis=0)[0] for array in ways))
-
-
-def used_by(constants: Constants, observed: Observed, devices: DevicesRound) -> tuple[np.ndarray, np.ndarray]:
-    """Energy of each device in J, and when it is done in s, its wait included, (..., B, K)."""
-    done = finetune_round(constants, observed.state.battery_j, observed.conditions, _finetuning(devices))
-    return done.compute_j + done.upload_j, done.wait_s + done.compute_s + done.upload_s
-
-
-def finetune_outcome(constants: Constants, observed: Observed, devices: DevicesRound) -> Outcome:
-    """What a fine-tuning round would do."""
-    return step(constants, observed.state, observed.conditions, _finetuning(devices))[1]
-
-
-def _finetuning(devices: DevicesRound) -> Allocation:
-    """The round as an allocation, whose server's part is not read."""
-    each = np.ones(devices.batch.shape[:-1])
-    return allocation_of(each > 0, ServerRound(each, each), devices)
+def _best_ways(found: CheapestRounds, num_rounds: int) -> CheapestRounds:
+    """The first way of each round, in order."""
+    first = np.searchsorted(found.round_index, np.arange(num_rounds))
+    return CheapestRounds(found.least, *(array[first] for array in found[1:]))

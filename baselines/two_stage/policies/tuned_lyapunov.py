@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
-from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, solve_pair
+from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, dual_value, solve_pair
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
@@ -12,7 +12,7 @@ from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Points of each grid along M and N, and tapes that it is judged on: each is finer than the one before, and surer.
-_GRIDS = ((9, 8), (5, 16), (5, 32))
+_GRIDS = ((7, 4), (5, 6), (5, 8))
 
 
 def tuned_lyapunov(scenario: TwoStageScenario) -> Lyapunov:
@@ -58,15 +58,19 @@ def _policy(scenario: TwoStageScenario, pairs: np.ndarray, repeats: int = 1) -> 
         num_finetune_rounds=num_finetune,
         second_price=prices[:, 0],
         joule_price=prices[:, 1],
+        participation_price=prices[:, 2],
     )
 
 
 def _static_prices(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:
-    """Prices of a second and of a joule at which the static design has these rounds, (P, 2).
+    """Prices of a second, a joule and participation at which the static design has these rounds, (P, 3).
+
+    Participation is worth what the design's bound is: Phi = A / P is lower with a further round if that adds less to A.
 
     Where the budgets forbid so many rounds, prices at which single samples are the best that can be had.
     """
     constants, budgets, num_devices = StaticConstants.of(scenario), scenario.budgets, scenario.num_devices
+    form = scenario.bound.quotient_form(0)
     found = []
     for num_pretrain, num_finetune in pairs.tolist():
         pair = RoundCounts(constants, num_pretrain, num_finetune)
@@ -74,5 +78,6 @@ def _static_prices(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:
         single_samples = weight @ count + num_finetune * np.sum(constants.device_noise)
         first = Prices(np.full(num_devices, pair.start / budgets.delay_s / num_devices), pair.start / budgets.energy_j)
         prices, _ = solve_pair(pair, first, stop=float(single_samples))
-        found.append((np.sum(prices.finish), prices.energy))
+        phi = constants.unit[num_pretrain, num_finetune] * dual_value(pair, prices)
+        found.append((np.sum(prices.finish), prices.energy, phi * form.participation_weight / form.finetune_weight))
     return np.array(found)

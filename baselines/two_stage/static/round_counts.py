@@ -135,6 +135,11 @@ def solve_pair(pair: RoundCounts, prices: Prices, stop: float) -> tuple[Prices, 
     return point.prices, _affordable(pair, point)
 
 
+def dual_value(pair: RoundCounts, prices: Prices) -> float:
+    """A lower bound on X of every design with these numbers of rounds, from any prices."""
+    return pair.start + _at(pair, prices).value
+
+
 def _at(pair: RoundCounts, prices: Prices) -> _Point:
     constants, num_finetune = pair.constants, pair.num_finetune_rounds
     radio, time = constants.scenario.radio, float(np.sum(prices.finish))

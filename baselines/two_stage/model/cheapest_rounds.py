@@ -49,7 +49,7 @@ class RoundCosts(NamedTuple):
         noise: price of 1/b of each device, (K,).
         dissimilarity: what each number of participants, 1 to K, costs besides, (K,).
         devices, uplink: the hardware; `uplink.noise_w` is (T, K).
-        longest_s: no round lasts longer, s.
+        longest_s: no round lasts longer, s, a number or (T,).
         everyone: whether all have to take part.
     """
 
@@ -60,7 +60,7 @@ class RoundCosts(NamedTuple):
     dissimilarity: np.ndarray
     devices: Processor
     uplink: Uplink
-    longest_s: float
+    longest_s: np.ndarray | float
     everyone: bool
 
 
@@ -102,11 +102,12 @@ def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> Cheap
     """
     times = _FinishTimes(costs)
     shortest_s = np.min(costs.devices.cycles_per_sample / costs.devices.freq_max_hz + costs.uplink.least_s, axis=1)
-    shortest_s = np.minimum(shortest_s * (1 - 1e-9), costs.longest_s)
-    count = np.maximum(np.ceil(np.log(costs.longest_s / shortest_s) / np.log(_COARSE)), 1).astype(int)
+    longest_s = np.broadcast_to(costs.longest_s, shortest_s.shape)
+    shortest_s = np.minimum(shortest_s * (1 - 1e-9), longest_s)
+    count = np.maximum(np.ceil(np.log(longest_s / shortest_s) / np.log(_COARSE)), 1).astype(int)
     rounds = np.repeat(np.arange(len(count)), count)
     step = np.arange(len(rounds)) - np.repeat(np.cumsum(count) - count, count)
-    ratio = (costs.longest_s / shortest_s) ** (1 / count)
+    ratio = (longest_s / shortest_s) ** (1 / count)
     low_s, high_s = (shortest_s[rounds] * ratio[rounds] ** (step + end) for end in (0, 1))
     found = [_bounded(costs, times, rounds, low_s, high_s)]
     least = np.full(len(count), np.inf)
