@@ -221,7 +221,7 @@ class PricedEpisode:
 
     def _along_tape(self, episode: PlannedEpisode, multipliers: Multipliers) -> Prices:
         """The program's multipliers by round of the tape; before its first round a joule is worth what it is there."""
-        unit = float(self._form.total_weight(episode.participation)[episode.num_pretrain_rounds])
+        unit = episode.total_weight
         first, last = episode.num_pretrain_rounds, episode.num_pretrain_rounds + episode.num_finetune_rounds
         carry = np.zeros((len(self.setting.harvest_w) + 1, episode.scenario.num_devices))
         pay = np.zeros_like(self.setting.harvest_w)

@@ -6,8 +6,8 @@ import numpy as np
 
 from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import Replayed
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import Batches, PlannedEpisode
+from edgelearn_env.baselines.two_stage.model.plan import Plan, nearest_batches, plan_from_times
+from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.trajectory import rollout
 
@@ -43,23 +43,11 @@ def whole_plan(replayed: Replayed, solver: str) -> Plan:
 
 def _rounded(episode: PlannedEpisode, times: RoundTimes, scale: float, solver: str) -> Plan | None:
     """A plan with all batches scaled and rounded, if there is one within all budgets and batteries."""
-    server, devices = episode.scenario.server, episode.scenario.devices
-    batches = Batches(
-        server=np.clip(_nearest(scale * times.server_batch), 1, server.batch_max),
-        devices=np.clip(_nearest(scale * times.batch), 1, devices.batch_max),
-    )
-    given = dataclasses.replace(episode, given_batches=batches)
+    given = dataclasses.replace(episode, given_batches=nearest_batches(episode, times, scale))
     solution = EpisodeProgram(given, thrifty=True).solve(solver)
     if solution is None or solution.share > 1:
         return None
     return plan_from_times(given, solution.times, whole_batches=True)
-
-
-def _nearest(batch: np.ndarray) -> np.ndarray:
-    """The whole number below or above, whichever is nearer by ratio."""
-    below = np.floor(batch)
-    nearest: np.ndarray = np.where(batch > np.sqrt(below * (below + 1)), below + 1, below)
-    return nearest
 
 
 def _reached(episode: PlannedEpisode, plan: Plan) -> float:

@@ -290,7 +290,7 @@ class _Form:
         self.start = battery[0] <= filled
         self.store = battery[1:] <= left[:-1]
         self._constraints += [self.finish, self.pay, self.start]
-        self._constraints += [battery >= p["reserve"], battery <= p["capacity"]]
+        self._constraints += [battery >= 0, battery <= p["capacity"]]
         if num_rounds > 1:
             self._constraints.append(self.store)
         if "longest_idle" in p:

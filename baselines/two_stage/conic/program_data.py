@@ -166,8 +166,6 @@ def _uploading(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
 def _coupling(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     repeats, radio, part = episode.finetune_repeats[:, None], episode.scenario.radio, episode.participates
     harvest = episode.finetune_harvest_w * (scales.second / scales.device_joule)
-    reserve = np.broadcast_to(episode.reserve_j / scales.device_joule, harvest.shape).copy()
-    reserve[0] = 0.0
     return {
         "stored": repeats * harvest,
         "stored_in_downlink": repeats * harvest * (radio.downlink_s / scales.second),
@@ -177,7 +175,6 @@ def _coupling(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
         "energy_use": repeats * part * (scales.device_joule / scales.joule * (1 + MARGIN)),
         "late": np.where(part, 0.0, _silent_finish_s(episode) / scales.second),
         "capacity": episode.scenario.energy.battery_capacity_j / scales.device_joule,
-        "reserve": reserve,
     }
 
 

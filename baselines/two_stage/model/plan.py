@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.two_stage.model.planned_episode import Batches, PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.model import Observed
 from edgelearn_env.physics.battery import battery_after_round_j
@@ -111,6 +111,18 @@ def plan_from_times(
         num_pretrain_rounds=episode.num_pretrain_rounds,
         num_finetune_rounds=episode.num_finetune_rounds,
     )
+
+
+def nearest_batches(episode: PlannedEpisode, times: RoundTimes, scale: float = 1.0) -> Batches:
+    """All batches times a number, then the whole number below or above, whichever is nearer by ratio."""
+    server, devices = episode.scenario.server, episode.scenario.devices
+
+    def nearest(batch: np.ndarray, batch_max: np.ndarray | float) -> np.ndarray:
+        below = np.floor(scale * batch)
+        whole = np.where(scale * batch > np.sqrt(below * (below + 1)), below + 1, below)
+        return np.clip(whole, 1, batch_max)
+
+    return Batches(nearest(times.server_batch, server.batch_max), nearest(times.batch, devices.batch_max))
 
 
 def _affordable_batch(processor: Processor, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Upli
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.bounds import BatchSizeForm, BoundTerms, dissimilarity_share
+from edgelearn_env.two_stage.bounds import BatchSizeForm, BoundTerms, QuotientForm, dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
@@ -96,16 +96,20 @@ class PlannedEpisode:
         return np.ones(self.num_finetune_rounds)
 
     @cached_property
-    def reserve_j(self) -> np.ndarray:
-        """Charge that the batteries keep from the second fine-tuning round on, J, (K,)."""
-        return np.zeros(self.scenario.num_devices)
-
-    @cached_property
     def form(self) -> BatchSizeForm:
         """The learning bound as a function of the batch sizes of those who take part."""
         dissimilarity = self.finetune_repeats @ dissimilarity_share(self._weight)
-        quotient = self.scenario.bound.quotient_form(int(np.sum(self.pretrain_repeats)), self.start.bound_terms)
-        return quotient.at(self.participation, dissimilarity)
+        return self._quotient.at(self.participation, dissimilarity)
+
+    @property
+    def total_weight(self) -> float:
+        """W: what the numerator of the bound is divided by."""
+        return float(self._quotient.total_weight(self.participation))
+
+    @cached_property
+    def _quotient(self) -> QuotientForm:
+        """The learning bound as a quotient."""
+        return self.scenario.bound.quotient_form(int(np.sum(self.pretrain_repeats)), self.start.bound_terms)
 
     @property
     def participation(self) -> float:

@@ -9,11 +9,16 @@ from joblib import delayed
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.parallel import shared_out
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
+from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
+from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.two_stage.model.hardware import device_processors, dissimilarity_of_counts, uplinks
+from edgelearn_env.baselines.two_stage.model.plan import nearest_batches, plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
+from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
+from edgelearn_env.baselines.two_stage.static.search import best_rounds
 from edgelearn_env.model import Observed
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.bounds import BoundTerms
@@ -31,14 +36,22 @@ _STRIDE = 0.06
 # A block of alike rounds is this much longer than the one before it.
 _GROWTH = 1.7
 
-# Batteries keep what an upload needs in a fade this deep, of the mean gain, which one in three thousand is deeper than.
-# On tuning tapes of `default` that was best: a fade that a battery cannot pay for ends the episode.
-_RESERVED_FADE = 3e-4
+# How far from the best a round's participants may be, of what taking part is worth.
+_TOLERANCE = 1e-3
+
+# Rounds that cost so much more than the cheapest, in what the heaviest device is worth, are nearly as good.
+_NEARLY = 1.5
+
+# Of a round, for a single sample.
+_COMPUTE_SHARE = 0.2
+
+# Closed forms divide by prices.
+_LEAST_PRICE = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockEpisode(PlannedEpisode):
-    """A planned episode in blocks of alike rounds, each one row of the tape, with a reserve in the batteries.
+    """A planned episode in blocks of alike rounds, each one row of the tape.
 
     Attributes:
         pretrain_blocks, finetune_blocks: rounds in each block.
@@ -57,78 +70,106 @@ class BlockEpisode(PlannedEpisode):
         """Rounds in each fine-tuning block, (N,)."""
         return np.array(self.finetune_blocks, dtype=float)
 
-    @cached_property
-    def reserve_j(self) -> np.ndarray:
-        """Twice the least energy of an upload in a deep fade, at most half of what is there, J, (K,)."""
-        radio = self.scenario.radio
-        noise_w = radio.noise_w_per_hz * radio.bandwidth_hz / (_RESERVED_FADE * self.scenario.mean_channel_gain)
-        reserve_j: np.ndarray = np.minimum(2 * noise_w * self.uplink.nats_s, 0.5 * self.start.battery_j)
-        return reserve_j
+
+class PlanPrices(NamedTuple):
+    """What a plan's constraints are worth, in units of the bound's numerator: of a second, of a joule, of charge, (K,).
+
+    `value` is its Phi, what participation is worth.
+    """
+
+    second: float
+    joule: float
+    charge: np.ndarray
+    value: float
+
+
+class Remembered(NamedTuple):
+    """What is taken along from round to round: numbers of rounds to come, None at first, and prices of the last plan."""
+
+    pair: Counts | None
+    prices: PlanPrices
 
 
 class _Outlook(NamedTuple):
-    """A plan on a forecast: its numbers of rounds, what Phi it would end with, and its first round."""
+    """A plan on a forecast: its numbers of rounds, what Phi it would end with, its first round, and its prices."""
 
     pair: Counts
     value: float
     first_round: Allocation
+    prices: PlanPrices
 
 
 class MPC:
     """Receding-horizon control with certainty-equivalent forecasts.
 
     In every round the conic program of the rest of the episode is solved on expected channels and harvests, in blocks
-    that grow with their distance, and the first round of its solution is played, in whole batches. How many rounds to
-    play in each stage is planned anew all the time: the last plan less the round played is compared with one neighbour,
-    which takes its place if it is better. The switch is made when no pre-training round is left in the plan.
+    that grow with their distance, and the first round of its solution is played, in whole batches. Who takes part in
+    each block is what costs least at the prices of the last plan, of time, energy and every battery's charge
+    (`cheapest_rounds`). How many rounds to play in each stage is planned anew all the time: the last plan less the
+    round played is compared with one neighbour, which takes its place if it is better. The switch is made when no
+    pre-training round is left in the plan.
 
-    The numbers of rounds planned are remembered from round to round, for each episode of a batch by its place.
+    Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place.
     """
 
     def __init__(self, scenario: TwoStageScenario) -> None:
         self._scenario = scenario
-        self._planned: dict[int, Counts] = {}
+        self._remembered: dict[int, Remembered] = {}
 
     def __call__(self, observed: Observed) -> Allocation:
         """The first round of a fresh plan for every episode."""
         running = np.flatnonzero(~observed.state.ended).tolist()
         episodes = [mapped(lambda array, i=index: array[i], observed) for index in running]
         jobs = (
-            delayed(planned_round)(self._scenario, episode, self._remembered(index, episode))
+            delayed(planned_round)(self._scenario, episode, self._known(index, episode))
             for index, episode in zip(running, episodes, strict=True)
         )
         decided = shared_out(jobs, len(episodes))
         rows = [stopping_round(self._scenario)] * len(observed.state.ended)
-        for index, (allocation, pair) in zip(running, decided, strict=True):
-            rows[index], self._planned[index] = allocation, pair
+        for index, (allocation, remembered) in zip(running, decided, strict=True):
+            rows[index], self._remembered[index] = allocation, remembered
         return mapped(lambda *arrays: np.stack(arrays), *rows)
 
-    def _remembered(self, index: int, episode: Observed) -> Counts | None:
-        return self._planned.get(index) if episode.state.round_index else None
+    def _known(self, index: int, episode: Observed) -> Remembered:
+        known = self._remembered.get(index) if episode.state.round_index else None
+        return known or self._at_first
+
+    @cached_property
+    def _at_first(self) -> Remembered:
+        """The prices of the static design; charge is worth what other energy is."""
+        best = best_rounds(StaticConstants.of(self._scenario), "both")
+        unit = self._scenario.bound.quotient_form(0).finetune_weight
+        joule = max(unit * best.prices.energy, _LEAST_PRICE)
+        second = max(unit * float(np.sum(best.prices.finish)), _LEAST_PRICE)
+        charge = np.full(self._scenario.num_devices, joule)
+        return Remembered(None, PlanPrices(second, joule, charge, best.value))
 
 
-def planned_round(scenario: TwoStageScenario, observed: Observed, planned: Counts | None) -> tuple[Allocation, Counts]:
-    """What to do in this round of one episode, and the numbers of rounds (M, N) planned after it.
+def planned_round(
+    scenario: TwoStageScenario, observed: Observed, known: Remembered
+) -> tuple[Allocation, Remembered]:
+    """What to do in this round of one episode, and what to remember of its plan.
 
     Args:
         scenario: the system.
         observed: state and conditions, without the leading axis of episodes.
-        planned: rounds planned from this one on; searched for if None.
+        known: of the round before.
     """
-    outlooks = _Outlooks(scenario, observed)
-    best = outlooks.search() if planned is None else outlooks.compare(planned)
+    outlooks = _Outlooks(scenario, observed, known.prices)
+    best = outlooks.search() if known.pair is None else outlooks.compare(known.pair)
     now = float(scenario.bound.value(observed.state.bound_terms))
     if best is None or (observed.state.finetuning and best.value >= now):
-        return stopping_round(scenario), (0, 0)
+        return stopping_round(scenario), Remembered((0, 0), known.prices)
     num_pretrain, num_finetune = best.pair
-    return best.first_round, (num_pretrain - 1, num_finetune) if num_pretrain else (0, num_finetune - 1)
+    pair = (num_pretrain - 1, num_finetune) if num_pretrain else (0, num_finetune - 1)
+    return best.first_round, Remembered(pair, best.prices)
 
 
 class _Outlooks:
     """Plans for the rest of one episode by their numbers of rounds, each solved once."""
 
-    def __init__(self, scenario: TwoStageScenario, observed: Observed) -> None:
-        self._scenario, self._observed = scenario, observed
+    def __init__(self, scenario: TwoStageScenario, observed: Observed, prices: PlanPrices) -> None:
+        self._scenario, self._observed, self._prices = scenario, observed, prices
         self._most = scenario.budgets.max_rounds - int(observed.state.round_index)
         self._found: dict[Counts, _Outlook | None] = {}
 
@@ -144,10 +185,7 @@ class _Outlooks:
         return best
 
     def compare(self, planned: Counts) -> _Outlook | None:
-        """The plan of the last round or a neighbour of it, which take turns; shortened as long as neither fits.
-
-        A switch into a round that no battery can pay for is put off.
-        """
+        """The plan of the last round or a neighbour of it, which take turns; shortened as long as neither fits."""
         turn, (num_pretrain, num_finetune) = int(self._observed.state.round_index), planned
         num_finetune, sign = max(num_finetune, 1), 1 if turn % 4 < 2 else -1
         if turn % 2 or self._observed.state.finetuning:
@@ -180,9 +218,55 @@ class _Outlooks:
         solution = EpisodeProgram(episode, recurring=True).solve()
         if solution is None:
             return None
-        plan = plan_from_times(episode, solution.times, whole_batches=True)
+        # What is rounded up is saved in later rounds, as long as there are any.
+        last = sum(pair) == 1
+        batches = None if last else nearest_batches(episode, solution.times)
+        played = dataclasses.replace(episode, given_batches=batches)
+        plan = plan_from_times(played, solution.times, whole_batches=True)
         value = episode.learning_bound(solution.times.server_batch, solution.times.batch)
-        return _Outlook(pair, value, mapped(lambda rows: rows[0], plan.allocations))
+        first_round = mapped(lambda rows: rows[0], plan.allocations)
+        return _Outlook(pair, value, first_round, self._prices_of(episode, solution.multipliers, value))
+
+    def _prices_of(self, episode: BlockEpisode, multipliers: Multipliers, value: float) -> PlanPrices:
+        """What the plan's constraints are worth; charge as before the second block of rounds."""
+        unit, second_block = episode.total_weight, min(1, episode.num_finetune_rounds - 1)
+        prices = (multipliers.time, multipliers.energy, multipliers.carry[second_block])
+        second, joule, charge = (np.maximum(price * unit, _LEAST_PRICE) for price in prices)
+        return PlanPrices(float(second), float(joule), charge, value)
+
+    def _participates(self, tape: Tape, num_pretrain: int) -> np.ndarray:
+        """Who takes part in each block of fine-tuning rounds, (N, K).
+
+        Of the sets whose round costs nearly as little as the cheapest one at the last plan's prices, the heaviest: at
+        the best number of rounds one round more, or one with fewer devices, costs about as much as it brings.
+        """
+        scenario, prices, state = self._scenario, self._prices, self._observed.state
+        form, weight = scenario.bound.quotient_form(0), np.asarray(scenario.learning.device_weight)
+        harvest_w, uplink = tape.harvest_w[num_pretrain:], uplinks(scenario, tape.channel_gain[num_pretrain:])
+        devices = device_processors(scenario)
+        costs = RoundCosts(
+            second=np.maximum(prices.second - harvest_w @ prices.charge, _LEAST_PRICE),
+            joule=np.broadcast_to(prices.joule + prices.charge, harvest_w.shape),
+            gain=np.broadcast_to(prices.value * form.participation_weight * weight, harvest_w.shape),
+            noise=form.finetune_weight * scenario.gradient_noise_weight,
+            dissimilarity=form.dissimilarity_weight * dissimilarity_of_counts(scenario),
+            devices=devices,
+            uplink=uplink,
+            longest_s=float(scenario.budgets.delay_s - state.elapsed_s),
+            everyone=False,
+        )
+        worth = float(np.max(costs.gain))
+        found = cheapest_rounds(costs, _TOLERANCE * worth, _NEARLY * worth)
+        heaviest = np.lexsort((found.participates @ weight, found.round_index))
+        first = heaviest[np.searchsorted(found.round_index, np.arange(len(harvest_w)), side="right") - 1]
+        participates = found.participates[first]
+        if num_pretrain == 0:
+            seconds = device_costs(costs, found.round_index[first[:1]], found.finish[first[:1]]).seconds[0]
+            longest_s = np.max(seconds, where=participates[0], initial=0.0)
+            covered = _single_sample_j(devices, uplink, longest_s) <= state.battery_j
+            participates[0] &= covered
+            participates[0, np.argmax(covered * uplink.least_s[0] ** -1.0)] |= ~participates[0].any()
+        return participates
 
     def _rest(self, num_pretrain: int, num_finetune: int) -> BlockEpisode:
         """The rest of the episode in blocks, on the forecast."""
@@ -192,9 +276,11 @@ class _Outlooks:
         finetune = _blocks(num_finetune, max(1.0, num_finetune / 6) if num_pretrain else 1.0)
         sizes = np.array([*pretrain, *finetune])
         middle = np.cumsum(sizes) - (sizes + 1) / 2
+        tape = expected_tape(self._scenario, self._observed.conditions, middle)
         return BlockEpisode(
             scenario=self._scenario,
-            tape=expected_tape(self._scenario, self._observed.conditions, middle),
+            tape=tape,
+            given_participates=self._participates(tape, len(pretrain)),
             num_pretrain_rounds=len(pretrain),
             num_finetune_rounds=len(finetune),
             given_start=PlanStart(
@@ -206,6 +292,15 @@ class _Outlooks:
             pretrain_blocks=pretrain,
             finetune_blocks=finetune,
         )
+
+
+def _single_sample_j(devices: Processor, uplink: Uplink, seconds: float) -> np.ndarray:
+    """Energy of one sample and an upload in the first round, most of which is left to the upload, J, (K,)."""
+    compute_s = np.maximum(_COMPUTE_SHARE * seconds, devices.cycles_per_sample / devices.freq_max_hz)
+    upload_s = np.maximum(seconds - compute_s, uplink.least_s[0])
+    computed_j = devices.capacitance_j_s2 * devices.cycles_per_sample**3 / compute_s**2
+    energy_j: np.ndarray = computed_j + uplink.noise_w[0] * np.expm1(uplink.nats_s / upload_s) * upload_s
+    return energy_j
 
 
 def _blocks(total: int, first: float) -> tuple[int, ...]:
