@@ -15,7 +15,7 @@ from edgelearn_env.scenarios.systems import located, system_named
 from edgelearn_env.tapes.tape import Tape
 
 
-def clairvoyant(scenario: Scenario, tape: Tape, *, gap: float = 1e-5, **search: Any) -> Optimum:
+def clairvoyant(scenario: Scenario, tape: Tape, *, gap: float = 1e-3, **search: Any) -> Optimum:
     """The best plan for a known tape over all that can be decided, with a bound that no policy can pass.
 
     Args:
@@ -37,7 +37,7 @@ def clairvoyant_batch(
     scenario: Scenario,
     tapes: Tape,
     *,
-    gap: float = 1e-5,
+    gap: float = 1e-3,
     solver: str = "clarabel",
     num_workers: int | None = None,
 ) -> Iterator[Optimum]:

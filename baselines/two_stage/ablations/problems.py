@@ -46,6 +46,11 @@ class Ablation(NamedTuple):
     num_places: int = 0
 
 
+def everyone_takes_part(scenario: TwoStageScenario) -> Restricted:
+    """No device sits a fine-tuning round out."""
+    return Restricted(scenario=scenario, restriction=Restriction(everyone=True))
+
+
 def pretraining_only(scenario: TwoStageScenario) -> Restricted:
     """No fine-tuning."""
     return Restricted(scenario=scenario, stages="pretrain")
@@ -107,6 +112,7 @@ def _between(low: np.ndarray | float, high: np.ndarray | float, place: float) ->
 
 
 ABLATIONS: Mapping[str, Ablation] = {
+    "everyone takes part": Ablation(everyone_takes_part),
     "pre-training only": Ablation(pretraining_only),
     "fine-tuning only": Ablation(finetuning_only),
     "separate budgets": Ablation(separate_budgets, 1),

@@ -41,7 +41,7 @@ def ablated_design(name: str, scenario: TwoStageScenario) -> StaticDesign:
     return _best_design(name, scenario)[1]
 
 
-def ablated_optimum(name: str, scenario: TwoStageScenario, tape: Tape, *, gap: float = 1e-5) -> TwoStageOptimum:
+def ablated_optimum(name: str, scenario: TwoStageScenario, tape: Tape, *, gap: float = 1e-3) -> TwoStageOptimum:
     """The best plan for a known tape under an ablation.
 
     The search begins where the mean channel's ends, and moves on to the next place as long as that helps. The bound is
@@ -56,17 +56,15 @@ def ablated_optimum(name: str, scenario: TwoStageScenario, tape: Tape, *, gap: f
     Raises:
         InvalidInputError: as `ablated_design`.
     """
-    indices, design = _best_design(name, scenario)
-    near = design.num_pretrain_rounds, design.num_finetune_rounds
-    best, tried = restricted_optimum(_restricted(name, scenario, indices), tape, gap=gap, first=near), {indices}
+    indices, _ = _best_design(name, scenario)
+    best, tried = restricted_optimum(_restricted(name, scenario, indices), tape, gap=gap), {indices}
     while (following := next((each for each in _next_to(indices) if each not in tried), None)) is not None:
         tried.add(following)
         try:
             problem = _restricted(name, scenario, following)
         except InvalidInputError:
             continue
-        near = best.num_pretrain_rounds, best.num_finetune_rounds
-        optimum = restricted_optimum(problem, tape, gap=gap, below=best.value, first=near)
+        optimum = restricted_optimum(problem, tape, gap=gap, below=best.value)
         if optimum.value < best.value:
             best, indices = optimum, following
     return best

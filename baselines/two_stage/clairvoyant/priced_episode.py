@@ -45,11 +45,10 @@ class PricedEpisode:
         restriction: Restriction,
         *,
         stages: Stages = "both",
-        everyone: bool = False,
         solver: str = "clarabel",
     ) -> None:
         self._scenario, self._tape, self._restriction = scenario, tape, restriction
-        self._stages, self._everyone, self._solver = stages, everyone, solver
+        self._stages, self._solver = stages, solver
         budgets, share = scenario.budgets, restriction.pretrain_share
         self.setting = Setting(
             delay_s=budgets.delay_s * (1 - (share or 0.0)),
@@ -82,11 +81,11 @@ class PricedEpisode:
             devices=self._devices,
             uplink=self._uplink,
             longest_s=setting.delay_s,
-            everyone=self._everyone,
+            everyone=self._restriction.everyone,
         )
         cheapest = cheapest_rounds(costs, tolerance, self._spread * tolerance)
         active = cheapest.least + second * radio.downlink_s
-        idle = np.inf if self._everyone else second * radio.idle_s
+        idle = np.inf if self._restriction.everyone else second * radio.idle_s
         least = np.minimum(active, idle) + np.sum(silent, axis=1) + prices.energy * radio.downlink_j
         plans = self._plans(costs, cheapest.round_index, cheapest.finish, cheapest.participates)
         return PricedRounds(least, plans)
@@ -97,7 +96,7 @@ class PricedEpisode:
     def idle_rounds(self) -> RoundPlans:
         """As `PricedSystem.idle_rounds`."""
         num_rounds, num_devices = self.setting.harvest_w.shape
-        rounds = np.arange(0 if self._everyone else num_rounds)
+        rounds = np.arange(0 if self._restriction.everyone else num_rounds)
         nothing, nobody = np.zeros(len(rounds)), np.zeros((len(rounds), num_devices))
         radio = self._scenario.radio
         return RoundPlans(

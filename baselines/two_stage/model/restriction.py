@@ -18,6 +18,7 @@ class Restriction:
     Attributes:
         power_w: every upload is sent at just this power, W, (K,).
         pretrain_share: pre-training has this share of both budgets for itself, fine-tuning the rest; between 0 and 1.
+        everyone: all devices take part in every fine-tuning round.
 
     Raises:
         InvalidInputError: a power that is not above 0, or a share that is not between 0 and 1.
@@ -25,6 +26,7 @@ class Restriction:
 
     power_w: np.ndarray | None = None
     pretrain_share: float | None = None
+    everyone: bool = False
 
     def __post_init__(self) -> None:
         if self.power_w is not None and not np.all(self.power_w > 0):
@@ -33,8 +35,8 @@ class Restriction:
             raise InvalidInputError(f"pretrain_share must lie between 0 and 1, got {self.pretrain_share}")
 
     @property
-    def is_any(self) -> bool:
-        """Whether there is anything to keep to."""
+    def binds_static_designs(self) -> bool:
+        """Whether it takes a freedom from a static design, in which everyone takes part anyway."""
         return self.power_w is not None or self.pretrain_share is not None
 
     def of_uplink(self, uplink: Uplink) -> Uplink:

@@ -108,7 +108,7 @@ def static_design(
     if not best.has_finetuned and stages != "pretrain":
         require_one_round(scenario, restriction)
     bound = best.bound
-    if isinstance(scenario.bound, TwoStageBound) and stages == "both" and not restriction.is_any:
+    if isinstance(scenario.bound, TwoStageBound) and stages == "both" and not restriction.binds_static_designs:
         bound = min(bound, real_rounds_bound(constants, scenario.bound, best.prices))
     return _design(constants, best, bound)
 
