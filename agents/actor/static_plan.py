@@ -45,7 +45,7 @@ def static_plan(scenario: TwoStageScenario) -> StaticPlan:
     num_pretrain, num_finetune, time_share, energy_share, upload_share = (axis.ravel() for axis in axes)
     server_freq_hz, server_batch = _server(scenario, num_pretrain, time_share, energy_share)
     freq_hz, power_w, batch = _devices(scenario, num_finetune, 1 - time_share, 1 - energy_share, upload_share)
-    form = scenario.bound.batch_size_form(num_pretrain, num_finetune)
+    form = scenario.bound.quotient_form(num_pretrain).at(num_finetune)
     decayed = form.pretrain_decay ** np.arange(counts[-1] + 1)
     decay_sum = (np.cumsum(decayed) - decayed)[num_pretrain]
     noise = num_finetune * np.sum(scenario.gradient_noise_weight / batch, axis=1)
@@ -88,13 +88,17 @@ def _devices(
     round_s = np.maximum(time_share * budgets.delay_s / num_rounds - radio.downlink_s, 1e-9)[:, None]
     shared_j = (energy_share * budgets.energy_j / num_rounds - radio.downlink_j) / scenario.num_devices
     harvested_j = (energy.battery_initial_j + energy.harvest_mean_w * budgets.delay_s) / num_rounds[:, None]
+    # Few long rounds would each cost more than a battery holds when they begin, and nobody would take part.
+    pretrain_s = (1 - time_share)[:, None] * budgets.delay_s
+    charge_j = np.minimum(energy.battery_initial_j + energy.harvest_mean_w * pretrain_s, energy.battery_capacity_j)
+    own_j = np.minimum(harvested_j, charge_j)
     upload_s = round_s * upload_share[:, None]
     spectral = np.minimum(scenario.learning.upload_bit / (upload_s * radio.bandwidth_hz), 100.0)
     noise_w = radio.noise_w_per_hz * radio.bandwidth_hz
     power_w = np.expm1(spectral * np.log(2.0)) * noise_w / (scenario.mean_channel_gain * FADED)
     within = power_w <= devices.power_max_w
     compute_s = round_s - upload_s
-    compute_j = np.maximum(np.minimum(shared_j[:, None], harvested_j) - power_w * upload_s, 1e-12)
+    compute_j = np.maximum(np.minimum(shared_j[:, None], own_j) - power_w * upload_s, 1e-12)
     freq_hz, batch = _compute(
         compute_s,
         compute_j,

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from edgelearn_env.agents.actor.trimming import ready_together, trimmed
+from edgelearn_env.agents.actor.trimming import ready_together, trimmed, worth_waiting_for
 from edgelearn_env.arrays.namespaces import namespace_of
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed
-from edgelearn_env.physics.budgets import BATTERY
+from edgelearn_env.physics.budgets import RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, step
+from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, planned_round, step
 from edgelearn_env.two_stage.records import Allocation, State
 
 SIZE = 50
@@ -35,7 +35,8 @@ def decided(rng, tiny) -> Allocation:
         switch=np.ones(SIZE, dtype=bool),
         server_freq_hz=np.full(SIZE, tiny.server.freq_max_hz),
         server_batch=np.ones(SIZE),
-        freq_hz=devices.freq_max_hz * rng.uniform(0.25, 0.35, shape),
+        # Near enough to each other that it is worth to wait for the last.
+        freq_hz=0.2e9 * rng.uniform(0.9, 1.1, shape),
         power_w=devices.power_max_w * rng.uniform(0.1, 0.3, shape),
         batch=np.round(devices.batch_max * rng.uniform(0.4, 0.6, shape)),
     )
@@ -50,7 +51,7 @@ def begun(system, **changes) -> State:
 
 def finish_s(system, state, conditions, allocation) -> np.ndarray:
     devices = finetune_round(system, state.battery_j, conditions, allocation)
-    return devices.wait_s + devices.compute_s + devices.upload_s
+    return devices.compute_s + devices.upload_s
 
 
 def test_nobody_is_ready_early_and_the_round_takes_as_long_and_spends_less(system, conditions, decided):
@@ -123,13 +124,79 @@ def test_batteries_are_not_asked_for_more_than_they_hold(system, conditions, dec
     assert np.all(trimmed(system, system.scenario.budgets, Observed(ample, conditions), decided).batch >= decided.batch)
 
 
-def test_a_round_that_nobody_can_pay_for_stays_as_it_was_decided(system, conditions, decided):
-    dark, state = conditions._replace(harvest_w=np.zeros_like(conditions.harvest_w)), begun(system)
-    state.battery_j[:, 1] = 0.0
-    played = trimmed(system, system.scenario.budgets, Observed(state, dark), decided)
+def test_a_device_that_is_silent_stays_as_decided_and_nobody_waits_for_it(system, conditions, decided):
+    silent = left_for(system, conditions, decided, 1.4)
+    silent.battery_j[: SIZE // 2, 1] = 0.0
+    decided.batch[SIZE // 2 :, 1] = 0.0
+    # It would be the last, and cost the most.
+    decided.freq_hz[:, 1] = system.scenario.devices.freq_min_hz[1]
+    played = trimmed(system, system.scenario.budgets, Observed(silent, conditions), decided)
+    np.testing.assert_array_equal(played.batch[:, 1], decided.batch[:, 1])
+    np.testing.assert_array_equal(played.freq_hz[:, 1], decided.freq_hz[:, 1])
+    # The two others do what they would do in a system that knows nothing of it.
+    _, outcome = step(system, silent, conditions, played)
+    assert np.all(outcome.end_reason == RUNNING)
+    assert np.all(outcome.devices.participates == [True, False, True])
+    after = finish_s(system, silent, conditions, played)
+    np.testing.assert_allclose(after[:, 0], after[:, 2], rtol=1e-9)
+    assert np.all(outcome.duration_s > 0.4 * (system.scenario.budgets.delay_s - silent.elapsed_s))
+
+
+def test_a_round_of_nobody_stays_as_it_was_decided(system, conditions, decided):
+    state = begun(system)
+    state.battery_j[:] = 0.0
+    played = trimmed(system, system.scenario.budgets, Observed(state, conditions), decided)
     np.testing.assert_array_equal(played.freq_hz, decided.freq_hz)
     np.testing.assert_array_equal(played.batch, decided.batch)
-    assert np.all(step(system, state, dark, played)[1].end_reason == BATTERY)
+    _, outcome = step(system, state, conditions, played)
+    np.testing.assert_array_equal(outcome.duration_s, system.scenario.radio.idle_s)
+
+
+def test_the_devices_of_a_round_are_those_with_which_rounds_alike_would_lead_to_the_least_bound(
+    rng, system, conditions, decided
+):
+    budgets = system.scenario.budgets
+    # Fades from none to such that a device takes a minute.
+    conditions.channel_gain[:] *= 10 ** rng.uniform(-5.0, 0.0, conditions.channel_gain.shape)
+    state = left_for(system, conditions, decided, 6.0)
+    terms = state.bound_terms
+    state = state._replace(
+        bound_terms=terms._replace(participation=terms.participation + 4.0, num_finetune_rounds=terms[1] + 4.0)
+    )
+    observed = Observed(state, conditions)
+    kept = worth_waiting_for(system, budgets, observed, decided)
+    finish = finish_s(system, state, conditions, decided)
+    values, sets = [], []
+    for last in range(system.scenario.num_devices):
+        alone = decided._replace(batch=np.where(finish <= finish[:, last : last + 1], decided.batch, 0.0))
+        done = planned_round(system, state, conditions, ready_together(system, observed, alone))
+        in_time = (budgets.delay_s - state.elapsed_s) / done.duration_s
+        in_energy = (budgets.energy_j - state.spent_j) / done.energy_j
+        num = np.minimum(2 / (1 / in_time + 1 / in_energy), budgets.max_rounds - state.round_index)
+        weight = system.device_weight * done.devices.participates
+        noise = np.sum(weight**2 * 50.0 / decided.batch, axis=1)
+        numerator = 2 * state.bound_terms.pretrain_term / 0.1 + num * 10.0 * 0.1 * noise
+        values.append(numerator / (4.0 + num * weight.sum(axis=1)))
+        sets.append(done.devices.participates)
+    best = np.argmin(values, axis=0)
+    able = finetune_round(system, state.battery_j, conditions, decided).participates
+    assert np.all(kept[~able])
+    np.testing.assert_array_equal(kept & able, np.array(sets)[best, np.arange(SIZE)])
+    # Sets of every size are met.
+    assert set((kept & able).sum(axis=1)) == {1, 2, 3}
+
+
+def test_a_device_in_a_deep_fade_sits_out_unless_all_are_in_it(system, conditions, decided):
+    # With charge enough, it is not its battery that decides.
+    budgets, state = system.scenario.budgets, begun(system, battery_j=np.full((SIZE, 3), 10.0))
+    assert np.all(worth_waiting_for(system, budgets, Observed(state, conditions), decided))
+    faded = conditions._replace(channel_gain=conditions.channel_gain * [1.0, 1e-5, 1.0])
+    kept = worth_waiting_for(system, budgets, Observed(state, faded), decided)
+    assert np.all(kept == [True, False, True])
+    played = trimmed(system, budgets, Observed(state, faded), decided)
+    np.testing.assert_array_equal(played.batch, decided.batch * kept)
+    faded = conditions._replace(channel_gain=conditions.channel_gain * 1e-5)
+    assert np.any(worth_waiting_for(system, budgets, Observed(state, faded), decided).sum(axis=1) > 1)
 
 
 def test_tensors_are_ready_together_alike_and_have_finite_gradients(tiny, system, conditions, decided):
@@ -137,11 +204,12 @@ def test_tensors_are_ready_together_alike_and_have_finite_gradients(tiny, system
     from edgelearn_env.arrays import torch_names
 
     state = begun(system)
-    # In some episodes somebody can never pay.
-    state.battery_j[:5] = 0.0
-    conditions.harvest_w[:5] = 0.0
+    # In some episodes nobody can take part, in others not all, for want of charge, of a channel or by choice.
+    state.battery_j[:5], state.battery_j[5:10, 0] = 0.0, 0.0
+    conditions.channel_gain[10:15, 1], decided.batch[15:20, 2] = 0.0, 0.0
     expected = ready_together(system, Observed(state, conditions), decided)
     np.testing.assert_array_equal(expected.freq_hz[:5], decided.freq_hz[:5])
+    assert np.all(expected.freq_hz[5:] <= decided.freq_hz[5:] * (1 + 1e-12))
     observed, allocation = mapped(torch.tensor, Observed(state, conditions)), mapped(torch.tensor, decided)
     for array in (allocation.freq_hz, allocation.power_w, allocation.batch):
         array.requires_grad_()
