@@ -1,15 +1,22 @@
 """Analytic policy gradients (APG): the gradient of log Phi, through whole episodes as tensors.
 
 Rounds are differentiable in all that is decided but where an episode takes a step: the switch, the budgets' ends, and a
-battery that cannot pay. Training plays the same rounds with these three made smooth:
+battery that does not cover a round. Training plays the same rounds with these three made smooth:
 
 * *The switch* comes where its action crosses 0, which is within a round: of the last pre-training round the share until
   then is played.
 * *Budgets*: episodes play on beyond them, and the round that passes one counts by the share x of it that still fits,
   log Phi = (1 - x) log Phi_before + x log Phi_after. So time and energy have a price to the very end.
-* *Batteries*: a device that cannot pay and harvests nothing is lent a little energy to wait for, instead of ending the
-  episode. And the chance that the next fade is too deep for a battery is a smooth function of its charge. What this
-  would cost is what the episode has gained after that round. Each round adds the product.
+* *Batteries*: whether a device takes part is s = 1 if its battery holds at least the round's energy e, else 0. That is
+  what is played, but its derivative is that of
+
+      s = 1 / (1 + exp(-(battery - e) / w)),   w = a share of the battery's capacity,
+
+  in participation, gradient noise and energy alike. So charge has a price before it is lacking. The duration is not
+  thought to depend on s: all are ready together, so that one more or fewer is no matter of time.
+
+Who sits a round out by choice is decided by the actor and by `trimming`, and is a step without a derivative: where
+taking part is worth no more than it costs, the step is none in log Phi.
 
 Devices are ready together (`trimming`). That the last rounds will share what is left is no part of training: with their
 number given, a second more would seem to be worth no more than what it adds to them. An actor starts at the static plan
@@ -24,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.agents.actor.starting_point import starting_point
-from edgelearn_env.agents.actor.trimming import ready_together
+from edgelearn_env.agents.actor.trimming import ready_together, worth_waiting_for
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.runs.checkpoint import RECIPES, load
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
@@ -33,7 +40,7 @@ from edgelearn_env.envs.tensors import straight_through  # first of those that n
 from edgelearn_env.model import Observed, model_of
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, step
+from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, step
 from edgelearn_env.two_stage.records import Allocation, State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -48,14 +55,11 @@ from edgelearn_env.tapes.tensor_reader import TensorTapes  # isort: skip
 # Far enough that a round which passes a budget is still played.
 _BEYOND = 2.0
 
-# What a battery that cannot pay in the dark is lent, in capacities an episode: little enough for a costly wait.
-_STAND_IN = 0.3
+# Width of the step that a battery makes between taking part and silence, in capacities.
+_WIDTH = 0.01
 
 # A few episodes have gradients a hundred times as large as all others.
 _MAX_GRADIENT_NORM = 10.0
-
-# Of its capacity; a battery with less counts as one with so much.
-_LEAST_CHARGE = 0.001
 
 
 def train(
@@ -156,7 +160,7 @@ class _Run:
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * (1 - self._share())
         played = self._episodes.play_through(self._actor)
-        loss = (played.log_bound + played.risk).mean()
+        loss = played.log_bound.mean()
         self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._actor.parameters(), _MAX_GRADIENT_NORM)
@@ -172,14 +176,11 @@ class Played(NamedTuple):
 
     Attributes:
         log_bound: log Phi, the round that passes a budget counted by its share.
-        risk: sum over fine-tuning rounds of the chance that a battery cannot pay for the next upload, times what the
-            episode has gained after that round.
         first_log_bound: log Psi_0.
         num_steps: rounds played, all episodes together.
     """
 
     log_bound: torch.Tensor
-    risk: torch.Tensor
     first_log_bound: torch.Tensor
     num_steps: int
 
@@ -194,7 +195,7 @@ class GradientEpisodes:
     """
 
     def __init__(self, scenario: TwoStageScenario, num_tapes: int, seed: int) -> None:
-        budgets, energy = scenario.budgets, scenario.energy
+        budgets = scenario.budgets
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes
         model = model_of(scenario, xp=torch_names)
@@ -202,12 +203,7 @@ class GradientEpisodes:
         self._constants = constants_of(scenario.replace(budgets=further), torch_names)
         self._tapes = TensorTapes(model, num_tapes, "cpu")
         self._tapes.name_sequences(tape_seeds(seed, num_tapes))
-        radio, upload_nat = scenario.radio, np.log(2) * scenario.learning.upload_bit
-        self._mean_gain = torch.tensor(scenario.mean_channel_gain)
-        # The limit of an upload that lasts for ever: N_0 Q ln 2 / g.
-        self._least_upload_j = torch.tensor(radio.noise_w_per_hz * upload_nat / scenario.mean_channel_gain)
-        self._correlation, self._flip = radio.fading_correlation**2, energy.harvest_flip_probability
-        self._stand_in_w = torch.tensor(_STAND_IN * np.array(energy.battery_capacity_j) / budgets.delay_s)
+        self._width_j = _WIDTH * self._constants.battery_capacity_j
 
     def play_through(self, actor: ActorModule) -> Played:
         """Play the next tape of each sequence to its end."""
@@ -217,10 +213,10 @@ class GradientEpisodes:
         running = torch.ones(self._num_tapes, dtype=torch.bool)
         action = actor(self._codec.encode(state, self._tapes.conditions))
         switch = action[:, 0] > 0
-        hazards, log_bounds, num_steps = [], [], 0
+        num_steps = 0
         while running.any():
-            conditions = self._tapes.conditions
-            after = self._after(state, conditions, straight_through(self._codec, action)._replace(switch=switch))
+            decided = straight_through(self._codec, action)._replace(switch=switch)
+            after = self._after(Observed(state, self._tapes.conditions), decided)
             self._tapes.advance(after.round_index, after.ended, begin_next=False)
             following = actor(self._codec.encode(after, self._tapes.conditions))
             switch = after.finetuning | (following[:, 0] > 0)
@@ -232,19 +228,43 @@ class GradientEpisodes:
             log_bound = torch.where(running, value, log_bound)
             num_steps += int(running.sum())
             running = running & ~(passed | after.ended)
-            hazards.append(torch.where(running & after.finetuning, self._hazard(after, conditions), 0.0))
-            log_bounds.append(self._log_bound(after).detach())
             state, action = after, following
-        lost = (torch.stack(log_bounds) - log_bound.detach()).clamp(min=0.0)
-        return Played(log_bound, (torch.stack(hazards) * lost).sum(dim=0), first, num_steps)
+        return Played(log_bound, first, num_steps)
 
-    def _after(self, state: State, conditions: Any, allocation: Allocation) -> State:
-        """The state after a round in which all are ready together, and every battery can be waited for."""
-        bright = conditions._replace(harvest_w=torch.maximum(conditions.harvest_w, self._stand_in_w))
-        played = ready_together(self._constants, Observed(state, bright), allocation)
-        after, outcome = step(self._constants, state, bright, played)
-        lent_j = (bright.harvest_w - conditions.harvest_w) * outcome.duration_s[:, None]
-        return after._replace(battery_j=(after.battery_j - lent_j).clamp(min=0.0))
+    def _after(self, observed: Observed, decided: Allocation) -> State:
+        """The state after a round of those that are worth waiting for, ready together."""
+        constants, state = self._constants, observed.state
+        if not decided.switch.any():
+            return step(constants, state, observed.conditions, decided)[0]
+        with torch.no_grad():
+            kept = worth_waiting_for(constants, self._budgets, observed, decided)
+        played = ready_together(constants, observed, decided._replace(batch=torch.where(kept, decided.batch, 0.0)))
+        after, outcome = step(constants, state, observed.conditions, played)
+        asked = (outcome.counted & after.finetuning)[:, None] & (played.batch >= 1)
+        return self._with_slopes(after, observed, played, asked)
+
+    def _with_slopes(self, after: State, observed: Observed, played: Allocation, asked: torch.Tensor) -> State:
+        """The state after a round with the derivatives of the share of each device that was to take part, (B, K)."""
+        constants, bound, terms = self._constants, self._constants.bound, after.bound_terms
+        battery_j, participation = observed.state.battery_j, observed.state.bound_terms.participation
+        # What it would cost if there were charge enough.
+        ample = torch.full_like(battery_j, torch.inf)
+        devices = finetune_round(constants, ample, observed.conditions, played)
+        energy_j = devices.compute_j + devices.upload_j
+        share = torch.where(asked, torch.sigmoid((battery_j - energy_j) / self._width_j), 0.0)
+        # Numbers that are 0, but for their derivatives.
+        slope = share - share.detach()
+        spent_j = slope * energy_j.detach()
+        noise = (slope * constants.gradient_noise_weight / played.batch.detach().clamp(min=1.0)).sum(dim=1)
+        more, done = (slope * constants.device_weight).sum(dim=1), (terms.participation - participation).detach()
+        added = bound.finetune_round(noise, done + more) - bound.finetune_round(torch.zeros_like(noise), done)
+        return after._replace(
+            spent_j=after.spent_j + spent_j.sum(dim=1),
+            battery_j=after.battery_j - spent_j,
+            bound_terms=terms._replace(
+                finetune_term=terms.finetune_term + added, participation=terms.participation + more
+            ),
+        )
 
     def _end(self, before: State, after: State) -> tuple[torch.Tensor, torch.Tensor]:
         """Whether a round has passed a budget, and log Phi after what fits of it, (B,) each."""
@@ -257,19 +277,6 @@ class GradientEpisodes:
         shares = [left / torch.where(used > 0, used, 1.0) for left, used in parts]
         share = torch.where(passed, torch.minimum(*shares).clamp(0.0, 1.0), 1.0)
         return passed, (1 - share) * self._log_bound(before) + share * self._log_bound(after)
-
-    def _hazard(self, state: State, conditions: Any) -> torch.Tensor:
-        """About the chance that a battery cannot pay for the next upload, given this round's weather, (B,).
-
-        The next gain, g' over its mean, is below a small x with chance x e^(-r^2 y / (1 - r^2)) / (1 - r^2), where y is
-        this round's and r the correlation. A device that will harvest can wait for what its capacity holds.
-        """
-        dark = torch.where(conditions.harvest_w > 0, self._flip, 1 - self._flip)
-        rest = 1 - self._correlation
-        density = torch.exp(-self._correlation * conditions.channel_gain / self._mean_gain / rest) / rest
-        charge_j = torch.maximum(state.battery_j, _LEAST_CHARGE * self._constants.battery_capacity_j)
-        deepest = self._least_upload_j * (dark / charge_j + (1 - dark) / self._constants.battery_capacity_j)
-        return 1 - torch.exp(-(density * deepest).sum(dim=1))
 
     def _log_bound(self, state: State) -> torch.Tensor:
         return torch.log(self._constants.bound.value(state.bound_terms))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import ncx2
 
 pytest.importorskip("torch")
 
@@ -13,20 +12,21 @@ import torch
 
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
-from edgelearn_env.agents.actor.trimming import ready_together
+from edgelearn_env.agents.actor.trimming import ready_together, worth_waiting_for
 from edgelearn_env.agents.apg import GradientEpisodes, share_before_switch, tape_seeds, train
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
 from edgelearn_env.agents.runs.training_run import CurvePoint
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.baselines.two_stage.model.hardware import uplinks
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
-from edgelearn_env.trajectory import rollout
+from edgelearn_env.trajectory import Policy, rollout
 from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import initial_state
+from edgelearn_env.two_stage.records import Allocation
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 
@@ -137,15 +137,27 @@ def thrifty(tiny) -> Scenario:
     return tiny.replace(budgets={"max_rounds": 200, "delay_s": 8.0, "energy_j": 2.0})
 
 
+def together(scenario: Scenario, policy: Policy) -> Policy:
+    """What a policy decides, without those not worth waiting for, and the others ready together."""
+    system = constants_of(scenario)
+
+    def played(observed: Observed) -> Allocation:
+        allocation = policy(observed)
+        kept = worth_waiting_for(system, scenario.budgets, observed, allocation)
+        return ready_together(system, observed, allocation._replace(batch=np.where(kept, allocation.batch, 0.0)))
+
+    return played
+
+
 def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(thrifty):
-    actor, system = module(thrifty), constants_of(thrifty)
-    decided = actor.actor().policy(thrifty, trims=False)
+    actor = module(thrifty)
+    policy = together(thrifty, actor.actor().policy(thrifty, trims=False))
     episodes = GradientEpisodes(thrifty, 6, seed=3)
     for episode in range(2):  # the next play is on the next tapes of the same seeds
         with torch.no_grad():
             played = episodes.play_through(actor)
         tapes = Tape.stack([sample_tape(thrifty, seed, episode) for seed in tape_seeds(3, 6)])
-        trajectory = rollout(thrifty, tapes, lambda observed: ready_together(system, observed, decided(observed)))
+        trajectory = rollout(thrifty, tapes, policy)
         gained = np.log(trajectory.objective) - played.log_bound.numpy()
         one_round = 1 / trajectory.num_finetune_rounds
         assert np.all(np.abs(gained) <= 2 * one_round)
@@ -155,6 +167,22 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
         np.testing.assert_allclose(
             played.first_log_bound.numpy(), np.log(thrifty.bound.value(mapped(lambda array: array[:, 0], started)))
         )
+
+
+def test_a_device_that_lacks_charge_is_silent_in_training_too(thrifty):
+    # Little charge; and budgets that do not end an episode, so that there is no part of a round.
+    poor = thrifty.replace(
+        energy={"battery_initial_j": 0.05}, budgets={"delay_s": 1e4, "energy_j": 1e4, "max_rounds": 40}
+    )
+    actor = module(poor)
+    with torch.no_grad():
+        actor.server.layer_3.bias[0] += 5.0  # nor does the switch come within a round, but with the first
+        played = GradientEpisodes(poor, 6, seed=3).play_through(actor)
+    tapes = Tape.stack([sample_tape(poor, seed) for seed in tape_seeds(3, 6)])
+    trajectory = rollout(poor, tapes, together(poor, actor.actor().policy(poor, trims=False)))
+    np.testing.assert_allclose(played.log_bound.numpy(), np.log(trajectory.objective), rtol=1e-6)
+    silent = ~trajectory.outcomes.devices.participates
+    assert np.any(silent & (trajectory.allocations.batch >= 1))
 
 
 def test_gradients_are_those_of_finite_differences(thrifty):
@@ -200,42 +228,34 @@ def test_the_round_that_passes_a_budget_counts_by_what_fits_of_it(thrifty):
     np.testing.assert_allclose(value - episodes._log_bound(before), -np.log(2) * np.array([0.5, 0.25, 1.0]), rtol=1e-6)
 
 
-def test_the_hazard_is_the_chance_of_a_fade_that_the_battery_cannot_pay_for(rng, tiny):
-    episodes, num = GradientEpisodes(tiny, 5, seed=0), tiny.num_devices
-    state = initial_state(episodes._constants, 5)
-    power = rng.exponential(size=(5, num))
-    on = rng.random((5, num)) < 0.5
-    conditions = Conditions(torch.tensor(power * tiny.mean_channel_gain), torch.tensor(np.where(on, 0.01, 0.0)))
-    uplink = uplinks(tiny, tiny.mean_channel_gain)
-    # The next |c|^2, times 2 / (1 - r^2), is noncentral chi-squared with two degrees of freedom.
-    r, flip = tiny.radio.fading_correlation, tiny.energy.harvest_flip_probability
-    dark = np.where(on, flip, 1 - flip)
-    chance = np.zeros((5, num))
-    for charge_j, share in ((tiny.energy.battery_initial_j, dark), (tiny.energy.battery_capacity_j, 1 - dark)):
-        fade = uplink.noise_w * uplink.nats_s / charge_j
-        chance += share * ncx2.cdf(2 * fade / (1 - r**2), 2, 2 * r**2 * power / (1 - r**2))
-    expected = 1 - np.prod(1 - chance, axis=1)
-    np.testing.assert_allclose(episodes._hazard(state, conditions).numpy(), expected, rtol=0.02)
-    poorer = state._replace(battery_j=state.battery_j / 10)
-    assert torch.all(episodes._hazard(poorer, conditions) > episodes._hazard(state, conditions))
+NUM_CHARGES = 400
 
 
-def test_a_device_in_the_dark_waits_for_what_it_is_lent_and_gives_it_back(thrifty):
-    episodes = GradientEpisodes(thrifty, 2, seed=0)
-    state = initial_state(episodes._constants, 2)
-    state = state._replace(battery_j=torch.zeros_like(state.battery_j), finetuning=torch.tensor([True, True]))
-    shape = (2, thrifty.num_devices)
-    conditions = Conditions(
-        torch.tensor(np.broadcast_to(thrifty.mean_channel_gain, shape)), torch.zeros(shape, dtype=torch.float64)
+def test_the_slopes_of_a_share_add_up_to_the_step_that_a_battery_makes(tiny):
+    # One device's charge from none to all, so densely that a sum is an integral; the others have plenty.
+    episodes, shape = GradientEpisodes(tiny, NUM_CHARGES, seed=0), (NUM_CHARGES, tiny.num_devices)
+    charge = torch.linspace(0.0, 0.6, NUM_CHARGES, dtype=torch.float64, requires_grad=True)
+    plenty = torch.ones_like(charge)
+    before = initial_state(episodes._constants, NUM_CHARGES)._replace(
+        battery_j=torch.stack([plenty, charge, plenty], dim=1), finetuning=torch.ones(NUM_CHARGES, dtype=torch.bool)
     )
-    allocation = episodes._codec.decode(torch.zeros(2, episodes._codec.action_size))
-    after = episodes._after(state, conditions, allocation)
-    # Nobody could pay, so each waited for all of the round's energy at what it is lent.
-    spent_j = float(after.spent_j[0]) - thrifty.radio.downlink_j
-    lent_w = 0.3 * np.broadcast_to(thrifty.energy.battery_capacity_j, shape[1:]) / thrifty.budgets.delay_s
-    assert float(after.elapsed_s[0]) > spent_j / lent_w.sum()
-    np.testing.assert_array_equal(after.battery_j.numpy(), 0.0)
-    assert int(after.bound_terms.num_finetune_rounds[0]) == 1
+    gain = torch.tensor(np.broadcast_to(tiny.mean_channel_gain, shape).copy())
+    conditions = Conditions(gain, torch.zeros_like(gain))
+    decided = episodes._codec.decode(torch.full((NUM_CHARGES, episodes._codec.action_size), 0.6))
+    # It sets the pace, so that a battery that lacks something lacks it at the clock that was decided.
+    decided = decided._replace(batch=decided.batch * torch.tensor([0.5, 1.0, 0.5]))
+    after = episodes._after(Observed(before, conditions), decided)
+    moved = (
+        after.bound_terms.participation,
+        after.bound_terms.finetune_term,
+        after.spent_j,
+        charge - after.battery_j[:, 1],
+    )
+    for value in moved:
+        (slope,) = torch.autograd.grad(value.sum(), [charge], retain_graph=True)
+        step = (value[-1] - value[0]).item()
+        assert step > 0.05
+        assert slope.mean().item() * 0.6 == pytest.approx(step, rel=0.01)
 
 
 @pytest.mark.slow
