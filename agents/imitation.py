@@ -5,8 +5,9 @@
   its own decision, and the actor learns from all rounds so far. Only the switch is the expert's, since what it
   would do in the other stage says nothing.
 
-Decisions are compared as actions, by their squared distance, and only those that count in their stage. The switch entry
-is to say how far away the switch is, in tens of rounds: a threshold learnt from one round in an episode would be noise.
+Decisions are compared as actions, by their squared distance, and only those that count in their stage; of a device that
+is to sit a round out, its batch alone. The switch entry is to say how far away the switch is, in tens of rounds: a
+threshold learnt from one round in an episode would be noise.
 
 Neither plans nor expert are this module's: they come as `Teachers`, from whoever calls it. Runs go on after an
 interruption from the last judgement, to the last bit as if there had been none.
@@ -226,11 +227,11 @@ def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None
         teacher: who decides, or is only asked.
         player: who then decides all but the switch.
     """
-    taught: list[np.ndarray] = []
+    taught: list[tuple[np.ndarray, np.ndarray]] = []
 
     def played(observed: Observed) -> Allocation:
         advised: Allocation = teacher(observed)
-        taught.append(codec.encode_action(advised))
+        taught.append((codec.encode_action(advised), advised.batch >= 1))
         if player is None:
             return advised
         decided: Allocation = player(observed)
@@ -238,14 +239,16 @@ def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None
 
     trajectory = rollout(codec.scenario, tapes, played)
     counted, state = trajectory.outcomes.counted, trajectory.observed.state
-    actions = np.stack(taught, axis=1)
+    actions, takes_part = (np.stack(parts, axis=1) for parts in zip(*taught, strict=True))
     since_switch = state.round_index - trajectory.num_pretrain_rounds[:, None] + 0.5
     actions[..., 0] = np.clip(since_switch / _SWITCH_SCALE, -1.0, 1.0)
     switched = trajectory.num_finetune_rounds[:, None] > 0
     weights = np.zeros_like(actions)
     weights[..., 0] = ~state.finetuning & switched
     weights[..., 1:NUM_SERVER_ACTIONS] = (since_switch < 0)[..., None]
-    weights[..., NUM_SERVER_ACTIONS:] = (since_switch > 0)[..., None] / codec.scenario.num_devices
+    # Of a device that is to be silent only the batch says something.
+    decides = np.concatenate([takes_part, takes_part, np.ones_like(takes_part)], axis=2)
+    weights[..., NUM_SERVER_ACTIONS:] = decides * (since_switch > 0)[..., None] / codec.scenario.num_devices
     observed = mapped(lambda array: array[counted], trajectory.observed)
     parts = codec.encode(*observed), actions[counted], weights[counted]
     return Lessons(*map(torch.tensor, parts)), trajectory

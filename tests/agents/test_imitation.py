@@ -123,6 +123,23 @@ def test_lessons_are_what_the_teacher_does_where_it_decides_something(tiny, tape
     np.testing.assert_allclose(again.freq_hz[3:], played.allocations.freq_hz[0, 3:first], rtol=1e-5)
 
 
+def test_of_a_device_that_is_to_be_silent_only_the_batch_is_a_lesson(tiny, tapes):
+    codec, planned = Codec.of(tiny), Planned(tiny)
+
+    def without_the_second(observed: Observed):
+        decided = planned(observed)
+        return decided._replace(batch=decided.batch * [1.0, 0.0, 1.0])
+
+    lessons, played = lessons_of(codec, tapes, without_the_second)
+    first = played.outcomes.counted[0].sum()
+    weights, batches = lessons.weights[3:first, 3:].numpy(), lessons.actions[3:first, 9:].numpy()
+    takes_part = played.allocations.batch[0, 3:first] >= 1
+    assert np.any(takes_part)
+    np.testing.assert_allclose(weights, np.hstack([takes_part, takes_part, np.ones_like(takes_part)]) / 3)
+    np.testing.assert_array_equal(batches[:, 1], -1.0)
+    np.testing.assert_array_equal(codec.decode(lessons.actions[3:first].numpy()).batch[:, 1], 0.0)
+
+
 def test_another_plays_all_but_the_switch_and_the_teacher_is_asked_about_its_rounds(tiny, tapes):
     codec, teacher, other = Codec.of(tiny), Planned(tiny), Planned(tiny)
 
