@@ -9,7 +9,7 @@ from joblib import delayed
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.solvers import checked_solver
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scenarios.systems import located, system_named
 from edgelearn_env.tapes.tape import Tape
@@ -43,6 +43,8 @@ def clairvoyant_batch(
 ) -> Iterator[Optimum]:
     """The optimum of each tape in turn, as soon as it and those before it are proven.
 
+    Where the gap is not reached, it is the best that was found: its certificate says how good that is.
+
     Args:
         scenario: of any system.
         tapes: of shape (B, T, K).
@@ -58,6 +60,17 @@ def clairvoyant_batch(
         raise InvalidInputError(f"tapes must have shape (B, T, K), got {tapes.channel_gain.shape}")
     if num_workers is not None and num_workers < 1:
         raise InvalidInputError(f"num_workers must be at least 1, got {num_workers}")
-    solve = delayed(functools.partial(clairvoyant, gap=gap, solver=checked_solver(solver)))
+    solve = delayed(functools.partial(_best_found, gap=gap, solver=checked_solver(solver)))
     jobs = (solve(scenario, Tape(*arrays)) for arrays in zip(*tapes, strict=True))
     return shared_out(jobs, len(tapes.channel_gain), num_workers)
+
+
+def _best_found(scenario: Scenario, tape: Tape, **search: Any) -> Optimum:
+    """The optimum, or what comes nearest to it."""
+    try:
+        return clairvoyant(scenario, tape, **search)
+    except SolverError as error:
+        if error.found is None:
+            raise
+        found: Optimum = error.found
+        return found

@@ -21,17 +21,20 @@ class UnknownAttributeError(InvalidInputError, AttributeError):
 
 
 class SolverError(EdgeLearnError, RuntimeError):
-    """A solver did not reach the accuracy that a certificate needs: report the scenario and the tape.
+    """A solver did not reach the accuracy that was asked for.
 
     Attributes:
-        plan: the best plan that was had, a policy for `rollout`; None without any.
-        value: what it would reach.
+        found: the best optimum that was had, with its certificate; None without any.
+        plan: its plan, a policy for `rollout`; None without any.
+        value: what it reaches.
         bound: no policy reaches less; 0 if nothing better was proven.
     """
 
-    def __init__(self, message: str, *, plan: Any = None, value: float = math.inf, bound: float = 0.0) -> None:
+    def __init__(self, message: str, found: Any = None) -> None:
         super().__init__(message)
-        self.plan, self.value, self.bound = plan, value, bound
+        self.found = found
+        self.plan = None if found is None else found.plan
+        self.value, self.bound = (math.inf, 0.0) if found is None else (found.value, found.bound)
 
 
 class MissingExtraError(EdgeLearnError, ImportError):

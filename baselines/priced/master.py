@@ -12,6 +12,9 @@ from edgelearn_env.baselines.priced.records import PretrainPlan, Prices, RoundPl
 # can gain by it, and little enough to leave the program its digits.
 _OVERDRAFT = 10.0
 
+# Of a budget or a battery, beyond which it makes no difference.
+_IMPOSSIBLE = 1e4
+
 
 class Master(NamedTuple):
     """The program's solution.
@@ -19,12 +22,12 @@ class Master(NamedTuple):
     Attributes:
         value: A - phi W of the best combination, overdrafts at their price.
         prices: its multipliers, along the tape; 0 where no fine-tuning round of the pair is.
-        share: of each plan in its round, (n,).
+        shares: of each plan in its round, (n,).
     """
 
     value: float
     prices: Prices
-    share: np.ndarray
+    shares: np.ndarray
 
 
 def combined(
@@ -66,14 +69,18 @@ def combined(
         for kept, array in ((rows, where), (columns, which), (entries, what)):
             kept.append(np.broadcast_to(array, shape).ravel())
 
+    def share(used: np.ndarray | float, limit: np.ndarray | float) -> np.ndarray:
+        """Of a limit; what no plan could ever have is no more than that."""
+        return np.clip(np.asarray(used) / limit, -_IMPOSSIBLE, _IMPOSSIBLE)
+
     each, devices = np.arange(n), np.arange(num_devices)
     # Budgets, in budgets: rows 0 and 1, of pre-training alone in rows 2 and 3.
-    put(np.array(0), each, plans.duration_s / setting.delay_s)
-    put(np.array(1), each, (np.sum(plans.device_j, axis=1) + plans.shared_j) / setting.energy_j)
+    put(np.array(0), each, share(plans.duration_s, setting.delay_s))
+    put(np.array(1), each, share(np.sum(plans.device_j, axis=1) + plans.shared_j, setting.energy_j))
     limits = (setting.pretrain_delay_s, setting.pretrain_energy_j) if own else (setting.delay_s, setting.energy_j)
     for index, plan in enumerate(pretraining):
         for budget, (used, limit) in enumerate(zip((plan.duration_s, plan.energy_j), limits, strict=True)):
-            put(np.array(budget + 2 * own), np.array(n + index), np.array(used / limit))
+            put(np.array(budget + 2 * own), np.array(n + index), share(used, limit))
     put(np.arange(4), budgets + np.arange(4), np.array(-1.0))
     # Batteries: rows by round and device.
     cell = np.arange(cells).reshape(num_rounds, num_devices)
@@ -85,11 +92,11 @@ def combined(
     put(store[1:], silent + cell[:-1], np.array(-1.0))
     later = np.flatnonzero(row < num_rounds - 1)
     harvested_j = plans.duration_s[:, None] * setting.harvest_w[plans.round_index]
-    gained = (plans.device_j - harvested_j) / capacity
+    gained = share(plans.device_j - harvested_j, capacity)
     put(store[row[later] + 1], each[later, None], gained[later])
-    for index, plan in enumerate(pretraining):
-        put(store[0], np.array(n + index), -plan.harvested_j / capacity)
-    put(pay[row], each[:, None], plans.device_j * part / capacity)
+    for index, plan in enumerate(pretraining if num_rounds else []):
+        put(store[0], np.array(n + index), -share(plan.harvested_j, capacity))
+    put(pay[row], each[:, None], share(plans.device_j * part, capacity))
     put(pay, taking + cell, np.array(-1.0))
     put(pay, short + cell, np.array(-1.0))
     put(full, taking + cell, np.array(1.0))
@@ -98,7 +105,7 @@ def combined(
     put(empty[row], each[:, None], part)
     upper = np.zeros(4 + 4 * cells)
     upper[:4] = 1.0
-    upper[store[0]] = setting.battery_initial_j / capacity
+    upper[store[:1]] = setting.battery_initial_j / capacity
     upper[empty] = 1.0
     index = (np.concatenate(rows), np.concatenate(columns))
     constraints = coo_array((np.concatenate(entries), index), shape=(len(upper), size)).tocsr()

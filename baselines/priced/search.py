@@ -20,8 +20,9 @@ _PLANS_KEPT, _PRETRAINING_KEPT, _POINTS_KEPT = 10, 6, 16
 # Budgets are worth at least this share of phi: the closed forms divide by prices.
 _LEAST_WORTH = 1e-9
 
-# Steps at one pair, each with a program and a combination, before it is left as it is.
-_MOST_STEPS = 12
+# Steps at one pair, each with a program and a combination, before it is left as it is; and halvings of what is proven
+# for it then.
+_MOST_STEPS, _NUM_HALVINGS = 12, 3
 
 
 class Proven(NamedTuple):
@@ -59,23 +60,24 @@ def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: floa
     search.begin()
     while (pair := search.next_pair()) is not None:
         search.raise_bound(*pair)
-    return Proven(search.best, search.bound(), search.num_solved)
+    return Proven(search.best, search.phi, search.num_solved)
 
 
 class _Search:
     """Lower bounds of all pairs (M, e) at one phi, raised pair by pair until none is below 0.
 
-    phi is (1 - gap) times the best value known. The pair with the least bound gets plans and prices of its own: a
-    program for the sets that are cheapest at the best prices so far, whose multipliers are prices too; then those of a
-    linear program over all plans known for its rounds, half way from the best so far. Bounds stay valid when a better
-    plan lowers phi, since A - phi W only rises.
+    phi is the best value known over 1 + gap. The pair with the least bound gets plans and prices of its own: a program
+    for the sets that are cheapest at the best prices so far, whose multipliers are prices too; then those of a linear
+    program over all plans known for its rounds, half way from the best so far. Bounds stay valid when phi falls, since
+    A - phi W only rises: with a better plan, or where nothing proves phi for a pair, for then it is what that pair's
+    prices do prove.
     """
 
     def __init__(self, system: PricedSystem, gap: float, allowed: np.ndarray, below: float) -> None:
         self._system, self._gap, self._below = system, gap, below
         self.best = system.nothing()
         self._bounds = np.where(allowed, -np.inf, np.inf)
-        self._left: dict[tuple[int, int], Prices] = {}
+        self._most = np.inf
         self._plans: list[list[RoundPlans]] = [[] for _ in range(system.setting.num_rounds)]
         self._points: list[_Point] = []
         idle = system.idle_rounds()
@@ -88,17 +90,17 @@ class _Search:
     @property
     def phi(self) -> float:
         """What is to be proven."""
-        return min(self.best.value, self._below) * (1 - self._gap)
+        return min(min(self.best.value, self._below) / (1 + self._gap), self._most)
 
     def begin(self) -> None:
         """Bounds from prices that are known beforehand, and from those of the first plan that can be had."""
         guess = self._system.first_guess()
         point = self._priced(guess.prices, guess.phi)
         first, last = guess.num_pretrain, guess.num_pretrain + guess.num_finetune
-        found = self._planned(point, first, last)
+        found = self._planned(point.participates, first, last)
         while found is None and first + last:
             first, last = first // 2, first // 2 + (last - first) // 2
-            found = self._planned(point, first, last)
+            found = self._planned(point.participates, first, last)
         for scale in _SCALES:
             self._priced(Prices(*(scale * price for price in (found or point).prices)))
 
@@ -110,35 +112,50 @@ class _Search:
     def raise_bound(self, first: int, last: int) -> None:
         """Find prices that prove the pair (M, e), or a better plan; or leave it as it is."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
+        participates = [point.participates]
         for _ in range(_MOST_STEPS):
-            for better in (self._planned, self._recombined):
-                found = better(point, first, last)
+            tried = [self._planned(sets, first, last) for sets in participates]
+            recombined, heaviest = self._recombined(point, first, last)
+            for found in (*tried, recombined):
                 if found is not None and found.bounds[first, last] > point.bounds[first, last]:
                     point = found
-                if self._bounds[first, last] >= 0:
-                    return
-        self._left[first, last] = point.prices
-        self._bounds[first, last] = 0.0
-
-    def bound(self) -> float:
-        """What no plan is below: phi, or less where pairs were left."""
-        phi = self.phi
-        for (first, last), prices in self._left.items():
-            phi = min(phi, self._proven_phi(first, last, prices))
-        return phi
+            if self._bounds[first, last] >= 0:
+                return
+            participates = [point.participates, heaviest]
+        self._most = self._proven_phi(first, last, point.prices)
+        points, self._points = self._points, []
+        for known in points:
+            self._priced(known.prices)
+        self._bounds[first, last] = max(self._bounds[first, last], 0.0)
 
     def _proven_phi(self, first: int, last: int, prices: Prices) -> float:
-        """A value that no plan of a pair is below, by these prices: the largest of a falling row that they prove."""
-        for share in (0.0, *np.geomspace(0.05, 100.0, 40)):
-            phi = self.phi * (1 - share * self._gap)
-            least = self._system.rounds(prices, phi, self._tolerance(phi)).least
-            if bounds_of_all_pairs(self._system, prices, phi, least)[first, last] >= 0:
-                return phi
-        return 0.0
+        """About the largest value that no plan of a pair is below, by these prices or the same less in proportion."""
 
-    def _planned(self, point: _Point, first: int, last: int) -> _Point | None:
-        """The best plan for the sets that are cheapest at a point, and what its multipliers prove."""
-        participates = point.participates[first:last]
+        def proves(share: float) -> bool:
+            phi = self.phi * (1 - share)
+            for scale in (1.0, 1 - share):
+                at = Prices(*(scale * price for price in prices)).lifted(self._system.setting, phi * _LEAST_WORTH)
+                least = self._system.rounds(at, phi, self._tolerance(phi)).least
+                if bounds_of_all_pairs(self._system, at, phi, least)[first, last] >= 0:
+                    return True
+            return False
+
+        low, high = 0.0, self._gap / 8
+        while high < 1 and not proves(high):
+            low, high = high, 2 * high
+        for _ in range(_NUM_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if proves(middle) else (middle, high)
+        return self.phi * max(1 - high, 0.0)
+
+    def _planned(self, participates: np.ndarray, first: int, last: int) -> _Point | None:
+        """The best plan for these sets, (T, K), of which those of the pair count; what its multipliers prove."""
+        played = np.flatnonzero(participates[first:last].any(axis=1))
+        # Nobody has to be waited for after the last round with participants.
+        last = first + (int(played[-1]) + 1 if len(played) else 0)
+        participates = participates[first:last]
+        if not last or self._bounds[first, last] == np.inf:
+            return None
         key = (first, last, participates.tobytes())
         if key in self._tried:
             return None
@@ -153,16 +170,23 @@ class _Search:
             self.best = found
         return None if found.prices is None else self._priced(found.prices)
 
-    def _recombined(self, point: _Point, first: int, last: int) -> _Point | None:
-        """What prices prove that are half way to those of the best combination of all plans known for the pair."""
+    def _recombined(self, point: _Point, first: int, last: int) -> tuple[_Point | None, np.ndarray]:
+        """What prices prove that are half way to those of the best combination of all plans known for the pair.
+
+        And the sets that have the largest shares in that combination, (T, K).
+        """
         known = [plans for kept in self._plans[first:last] for plans in kept]
-        if last > first and not known:
-            return None
         plans = RoundPlans(*(np.concatenate(arrays) for arrays in zip(*known, strict=True))) if known else None
         made = [self._system.pretraining_plan(other.prices, first) for other in self._points[-_PRETRAINING_KEPT:]]
         pretraining = [*self._pretraining.get(first, [])[-_PRETRAINING_KEPT:], *made]
         found = combined(self._system.setting, self.phi, pretraining, plans, first, last)
-        return None if found is None else self._priced(point.prices.mixed(found.prices, 0.5))
+        if found is None:
+            return None, point.participates
+        heaviest = point.participates.copy()
+        if plans is not None:
+            order = np.argsort(found.shares)
+            heaviest[plans.round_index[order]] = plans.participates[order]
+        return self._priced(point.prices.mixed(found.prices, 0.5)), heaviest
 
     def _priced(self, prices: Prices, phi: float | None = None) -> _Point:
         """Bounds and cheapest plans at some prices."""

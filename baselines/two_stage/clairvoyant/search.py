@@ -83,9 +83,9 @@ def _require_success(optimum: TwoStageOptimum, replayed: Replayed, value: float,
     if not replayed.succeeds:
         sentence = f"the best plan cannot be replayed: residual {replayed.residual:.2g}"
     elif value > optimum.bound * (1 + gap) * (1 + _SLACK):
-        sentence = f"no plan was found within {gap:g} of the proven bound: the gap is {value / optimum.bound - 1:.2g}"
+        sentence = f"no plan was found within {gap:g} of the proven bound: {value:g} and {optimum.bound:g}"
     if sentence is not None:
-        raise SolverError(sentence, plan=replayed.plan, value=replayed.value, bound=optimum.bound)
+        raise SolverError(sentence, optimum)
 
 
 # Of the sums that make up a dual function in double precision; and of a replayed plan.

@@ -28,6 +28,8 @@ def whole_plan(replayed: Replayed, solver: str) -> Plan:
     episode, times = replayed.episode, replayed.times
     best = plan_from_times(episode, times, shrink=replayed.shrink, whole_batches=True)
     least = _reached(episode, best)
+    if not episode.num_pretrain_rounds + episode.num_finetune_rounds:
+        return best
     low, high = _LEAST_SCALE, _MOST_SCALE
     for _ in range(_NUM_HALVINGS):
         scale = np.sqrt(low * high)
