@@ -332,8 +332,8 @@ def assert_solved_or_out_of_reach(seed, **sizes):
 
 
 def test_random_pairs_of_random_systems_are_solved_to_full_accuracy_or_proven_out_of_reach():
-    solved = [assert_solved_or_out_of_reach(seed) for seed in range(200)]
-    assert 150 <= sum(solved) < 200
+    solved = [assert_solved_or_out_of_reach(seed) for seed in range(60)]
+    assert 45 <= sum(solved) < 60
 
 
 @pytest.mark.slow
