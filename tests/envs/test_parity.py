@@ -18,7 +18,7 @@ from edgelearn_env.trajectory import Trajectory, rollout
 from edgelearn_env.two_stage.encoding import Codec
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
-B, SEED = 4, 21
+B, SEED = 5, 21
 
 # Elementary functions of two libraries, added up over an episode.
 ROUNDING = 1e-12
