@@ -74,7 +74,8 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(whole, tiny):
     assert (kept.recipe, kept.steps, kept.seed, kept.scenario) == ("apg", best.steps, 0, tiny)
     assert kept.validation_objective == result.best_objective == best.validation_objective
     load_policy(result.checkpoint, tiny)
-    assert sorted(path.name for path in result.checkpoint.parent.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
+    folder = result.checkpoint.parent
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
 
 
 @pytest.mark.parametrize("after", [1, 3])
