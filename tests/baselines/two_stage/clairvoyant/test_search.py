@@ -47,7 +47,7 @@ def solved_system(seed: int, **choices) -> Solved:
 @pytest.fixture(scope="module")
 def optima():
     """Optima of many systems, of 3 to 10 rounds."""
-    return [solved_system(seed, longest=10) for seed in range(30)]
+    return [solved_system(seed, longest=10) for seed in range(20)]
 
 
 # The search through pairs.
@@ -363,8 +363,7 @@ def test_where_the_server_is_useless_the_optimum_is_to_finetune(tiny, tiny_tape,
     assert optimum.certificate.gap <= GAP
 
 
-@pytest.mark.parametrize("gain", [BLOCKED, 0.0])
-@pytest.mark.parametrize("fade", [0, 3, 5])
+@pytest.mark.parametrize(("fade", "gain"), [(0, BLOCKED), (3, 0.0), (3, BLOCKED), (5, 0.0)])
 def test_no_finetuning_round_is_planned_in_a_deep_fade(tiny, tiny_tape, fade, gain):
     scenario = short(tiny)
     channel_gain = tiny_tape.channel_gain[:6].copy()
@@ -389,15 +388,16 @@ def test_no_finetuning_round_is_planned_in_a_deep_fade(tiny, tiny_tape, fade, ga
         {"server": {"freq_min_hz": 3e9}, "devices": {"freq_min_hz": 0.58e9, "freq_max_hz": 0.58e9}},
         {"radio": {"downlink_j": 0.0}},
         {"energy": {"battery_initial_j": 0.0}},
-        {"budgets": {"max_rounds": 6, "delay_s": 0.65}},
-        {"budgets": {"max_rounds": 6, "energy_j": 0.04}},
+        {"budgets": {"delay_s": 0.65}},
+        {"budgets": {"energy_j": 0.04}},
     ],
     ids=str,
 )
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, change, objective):
-    scenario = short(tiny).replace(**change).replace(learning={"objective": objective})
-    tape = Tape(*(array[:6] for array in tiny_tape))
+    few = {"budgets": {"max_rounds": 4}, "learning": {"objective": objective}}
+    scenario = short(tiny).replace(**change).replace(**few)
+    tape = Tape(*(array[:4] for array in tiny_tape))
     assert_certified(Solved(scenario, tape, clairvoyant(scenario, tape)))
 
 

@@ -48,7 +48,7 @@ def assert_the_same_and_certified(ours: TwoStageOptimum, reference: TwoStageOpti
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_it_agrees_with_clarabel_on_small_systems(objective, batteries):
     for seed in range(2):
-        scenario, tape = random_system(seed, objective=objective, batteries=batteries)
+        scenario, tape = random_system(seed, longest=6, objective=objective, batteries=batteries)
         assert_the_same_and_certified(clairvoyant(scenario, tape, solver="moreau"), clairvoyant(scenario, tape))
 
 
