@@ -13,6 +13,11 @@ from edgelearn_env.baselines.parallel import shared_out, worker_count
 MANY = 1000
 
 
+@pytest.fixture(autouse=True)
+def one_process():
+    """Nothing is configured here but by the tests themselves."""
+
+
 class Cluster(joblib.parallel.ParallelBackendBase):
     """Stands for a cluster with a machine of its own: joblib's backend of Ray or of Dask."""
 

@@ -1,6 +1,5 @@
 """What every registered system's optimum must keep to, whatever it models."""
 
-import joblib
 import numpy as np
 import pytest
 from systems_under_contract import SYSTEM_NAMES, small_scenario
@@ -44,8 +43,7 @@ def test_no_policy_of_the_ladder_is_below_the_bound(scenario, optima):
     bound = np.array([optimum.bound for optimum in optima])
     best = np.full(len(SEEDS), np.inf)
     for make in ladder_of(scenario).values():
-        with joblib.parallel_config(n_jobs=1):
-            reached = rollout(scenario, tapes, make(scenario)).objective
+        reached = rollout(scenario, tapes, make(scenario)).objective
         assert np.all(reached >= bound)
         best = np.minimum(best, reached)
     # Nor is the bound of another scale than what policies reach.

@@ -68,8 +68,7 @@ def tapes() -> Tape:
 
 @pytest.fixture(scope="module")
 def played(tapes):
-    with joblib.parallel_config(n_jobs=1):
-        return rollout(SCENARIO, tapes, MPC(SCENARIO))
+    return rollout(SCENARIO, tapes, MPC(SCENARIO))
 
 
 def test_planning_ahead_closes_half_of_the_gap_of_an_equal_split(tapes, played):
@@ -89,8 +88,7 @@ def test_processes_of_their_own_play_episodes_as_one_does(tapes):
     first = Tape(*(array[:, :2] for array in tapes))
     with joblib.parallel_config(backend="multiprocessing", n_jobs=2):
         shared = rollout(few, first, MPC(few))
-    with joblib.parallel_config(n_jobs=1):
-        together = rollout(few, first, MPC(few))
+    together = rollout(few, first, MPC(few))
     assert np.all(shared.num_finetune_rounds > 0)
     for one, other in zip(shared.allocations, together.allocations, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,6 +1,5 @@
 """Policies without foresight: the largest round within a share, the equal split, myopic and random play."""
 
-import joblib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -363,7 +362,6 @@ def test_every_rung_of_the_ladder_plays_whole_episodes():
     scenario, tape = random_system(6)
     assert list(LADDER)[:4] == ["random", "fixed", "equal", "myopic"]
     for make in LADDER.values():
-        with joblib.parallel_config(n_jobs=1):
-            played = rollout(scenario, copies(tape, 3), make(scenario))
+        played = rollout(scenario, copies(tape, 3), make(scenario))
         assert np.all(played.final_state.ended)
         assert np.all(np.isfinite(played.objective))
