@@ -32,7 +32,7 @@ hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, d
 hypothesis.settings.load_profile("suite")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_process():
     """Jobs are shared among processes where a test asks for it: each process loads for longer than most jobs take."""
     with joblib.parallel_config(n_jobs=1):

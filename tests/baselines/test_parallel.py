@@ -14,8 +14,10 @@ MANY = 1000
 
 
 @pytest.fixture(autouse=True)
-def one_process():
+def unconfigured():
     """Nothing is configured here but by the tests themselves."""
+    with joblib.parallel_config(backend="loky", n_jobs=None):
+        yield
 
 
 class Cluster(joblib.parallel.ParallelBackendBase):
