@@ -25,6 +25,9 @@ DECIDED_BY_DEVICE = ("frequency", "power", "batch")
 DEEPEST_FADE_DB, HIGHEST_FADE_DB = -40.0, 13.0
 _SHADOWING_STDS = 3.0
 
+# A bound below it is next to nothing in double precision.
+_LEAST_BOUND = 1e-200
+
 # Stands for nothing where a logarithm or a quotient needs something.
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -167,29 +170,33 @@ def bound_value_range(scenario: TwoStageScenario) -> tuple[float, float]:
     """Least and largest value that the bound can show at any time of an episode.
 
     For given numbers of rounds the bound falls with every batch size, so both extremes lie where all batches are
-    smallest, or all largest.
+    smallest, or all largest. With M and those given it is a quotient of straight lines in N, which only rises or only
+    falls: extremes lie at no fine-tuning round, at one, or at all that are left.
+
+    Raises:
+        InvalidInputError: the least value is lost among the numbers that there are: its logarithm is what is observed.
     """
     horizon, weight = scenario.budgets.max_rounds, scenario.gradient_noise_weight
     smallest = (1.0, float(np.sum(weight)))
     largest = (float(scenario.server.batch_max), float(np.sum(weight / scenario.devices.batch_max)))
-    return (
-        float(np.min(_reachable_values(scenario, *largest, horizon))),
-        float(np.max(_reachable_values(scenario, *smallest, horizon))),
-    )
+    least = float(np.min(_reachable_values(scenario, *largest, horizon)))
+    nothing_left = f"leaves nothing to decide: within {horizon} rounds its bound falls to {least:.2g}"
+    scenario.learning.require(least > _LEAST_BOUND, "objective", nothing_left)
+    return least, float(np.max(_reachable_values(scenario, *smallest, horizon)))
 
 
 def _reachable_values(scenario: TwoStageScenario, server_batch: float, noise: float, horizon: int) -> np.ndarray:
-    """Psi at all (M, N) within the horizon, with the same batch sizes in all rounds."""
+    """Psi at all M within the horizon and the ends of N, with the same batch sizes in all rounds."""
     terms = [scenario.bound.pretrain_start]
     for _ in range(horizon):
         terms.append(scenario.bound.after_pretrain_round(terms[-1], server_batch))
-    rounds = np.arange(horizon + 1.0)
-    num_pretrain, num_finetune = np.meshgrid(rounds, rounds, indexing="ij")
-    values = scenario.bound.value(
-        BoundTerms(num_pretrain, num_finetune, np.array(terms)[:, None], num_finetune * noise)
+    num_pretrain = np.arange(horizon + 1.0)
+    most = horizon - num_pretrain
+    num_finetune = np.stack([np.zeros(horizon + 1), np.minimum(most, 1.0), most])
+    values: np.ndarray = scenario.bound.value(
+        BoundTerms(num_pretrain, num_finetune, np.array(terms), num_finetune * noise)
     )
-    reachable: np.ndarray = values[num_pretrain + num_finetune <= horizon]
-    return reachable
+    return values
 
 
 def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
