@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import hypothesis
+import joblib
 import numpy as np
 import pytest
 from beartype import BeartypeConf
@@ -29,6 +30,13 @@ from edgelearn_env.tapes.tape import Tape, sample_tape  # noqa: E402
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=40)
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_process():
+    """Jobs are shared among processes where a test asks for it: each process loads for longer than most jobs take."""
+    with joblib.parallel_config(n_jobs=1):
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from edgelearn_env.trajectory import rollout
 @pytest.fixture(scope="module")
 def episodes():
     played = []
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         scenario = random_scenario(rng)
         played.append(rollout(scenario, random_tape(rng, scenario), random_policy(rng, scenario)))
@@ -46,17 +46,17 @@ def test_what_is_asked_for_is_kept(batteries, objective):
 def test_episodes_end_for_every_reason_and_none_dominates(episodes):
     reasons = Counter(END_REASONS[trajectory.outcomes.end_reason[0, -1]] for trajectory in episodes)
     assert set(reasons) == set(END_REASONS[1:])
-    assert min(reasons.values()) >= 10
+    assert min(reasons.values()) >= 5
 
 
 def test_devices_wait_in_some_episodes_and_harvest_nothing_in_others(episodes):
     waited = [np.any(trajectory.outcomes.devices.wait_s > 0) for trajectory in episodes]
-    assert sum(waited) >= 25
+    assert sum(waited) >= 12
     without = [np.any(trajectory.scenario.energy.harvest_mean_w == 0) for trajectory in episodes]
-    assert 25 <= sum(without) <= 150
+    assert 12 <= sum(without) <= 75
 
 
 def test_both_stages_are_played_in_some_episodes_and_dropped_in_others(episodes):
     stages = Counter((t.num_pretrain_rounds[0] > 0, t.num_finetune_rounds[0] > 0) for t in episodes)
     for both in ((True, True), (True, False), (False, True)):
-        assert stages[both] >= 15
+        assert stages[both] >= 7

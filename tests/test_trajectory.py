@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from random_scenarios import random_allocation, random_policy, random_scenario, random_tape, seeds
 
 from edgelearn_env.arrays.records import mapped
@@ -52,6 +52,7 @@ def constant(scenario: Scenario, **changes) -> Allocation:
 
 
 @given(seeds)
+@settings(max_examples=15)
 def test_a_batch_of_tapes_is_played_as_each_tape_alone(seed):
     rng = np.random.default_rng(seed)
     scenario, B = random_scenario(rng), 4
@@ -83,6 +84,7 @@ def test_a_tape_without_a_batch_axis_is_a_batch_of_one(tiny, tiny_tape):
 
 
 @given(seeds)
+@settings(max_examples=20)
 def test_the_objective_is_the_bound_after_the_last_round_and_the_records_follow_each_other(seed):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)
@@ -131,6 +133,7 @@ def test_a_policy_is_shown_the_conditions_of_its_own_round_and_no_others(seed):
 
 
 @given(seeds)
+@settings(max_examples=20)
 def test_the_future_of_the_tape_changes_nothing_before_it(seed):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)

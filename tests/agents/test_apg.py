@@ -16,7 +16,8 @@ from edgelearn_env.agents.actor.trimming import ready_together, worth_waiting_fo
 from edgelearn_env.agents.apg import GradientEpisodes, share_before_switch, tape_seeds, train
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
-from edgelearn_env.agents.runs.training_run import CurvePoint
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result
+from edgelearn_env.arrays import torch_names
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Observed
@@ -29,6 +30,14 @@ from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.records import Allocation
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def small(**changes) -> APGConfig:
@@ -48,9 +57,15 @@ def module(scenario: Scenario) -> ActorModule:
     return ActorModule(starting_point(scenario), 8)
 
 
-def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tiny):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Result, list[CurvePoint]]:
+    """A run to its end, and what it reported."""
     seen = []
-    result = train(small(), tmp_path, on_progress=seen.append)
+    return train(small(), tmp_path_factory.mktemp("whole"), on_progress=seen.append), seen
+
+
+def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(whole, tiny):
+    result, seen = whole
     assert [point.share for point in result.curve] == [0.0, 0.4, 0.8, 1.0]
     assert [progress.share for progress in seen] == [0.2, 0.4, 0.6, 0.8, 1.0]
     assert all(np.isfinite(progress.mean_return) for progress in seen)
@@ -59,11 +74,12 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
     assert (kept.recipe, kept.steps, kept.seed, kept.scenario) == ("apg", best.steps, 0, tiny)
     assert kept.validation_objective == result.best_objective == best.validation_objective
     load_policy(result.checkpoint, tiny)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
+    folder = result.checkpoint.parent
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, after):
+def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, whole, after):
     seen = []
 
     def interrupt(progress: CurvePoint) -> None:
@@ -71,7 +87,7 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
         if len(seen) == after:
             raise KeyboardInterrupt
 
-    whole = train(small(), tmp_path / "whole")
+    whole, _ = whole
     stopped = train(small(), tmp_path / "parts", on_progress=interrupt)
     assert stopped.interrupted
     assert len(stopped.curve) < len(whole.curve)
@@ -185,17 +201,19 @@ def test_a_device_that_lacks_charge_is_silent_in_training_too(thrifty):
     assert np.any(silent & (trajectory.allocations.batch >= 1))
 
 
-def test_gradients_are_those_of_finite_differences(thrifty):
-    # With batches of one sample, which rounding leaves alone, all goes through time and energy.
-    alone = thrifty.replace(server={"batch_max": 1}, devices={"batch_max": 1}, budgets={"energy_j": 0.5})
+def test_gradients_are_those_of_finite_differences(tiny, monkeypatch):
+    # Observations in float32 would hide what so small a step changes.
+    monkeypatch.setattr(torch_names, "float32", torch.float64)
+    # With batches of one sample, which rounding leaves alone, all goes through time and energy, and the switch.
+    ending = {"max_rounds": 200, "delay_s": 2.0, "energy_j": 0.2}
+    alone = tiny.replace(server={"batch_max": 1}, devices={"batch_max": 1}, budgets=ending)
     actor = module(alone).double()
 
     def log_bound() -> torch.Tensor:
         return GradientEpisodes(alone, 4, seed=5).play_through(actor).log_bound.sum()
 
-    for network in (actor.server, actor.device):
-        bias = network.layer_3.bias
-        (gradient,) = torch.autograd.grad(log_bound(), [bias])
+    biases = [network.layer_3.bias for network in (actor.server, actor.device)]
+    for bias, gradient in zip(biases, torch.autograd.grad(log_bound(), biases), strict=True):
         for index in range(2):
             values = []
             for step in (1e-5, -1e-5):
@@ -203,6 +221,7 @@ def test_gradients_are_those_of_finite_differences(thrifty):
                     bias[index] += step
                     values.append(float(log_bound()))
                     bias[index] -= step
+            assert abs(gradient[index]) > 0.01
             assert float(gradient[index]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-3, abs=1e-5)
 
 

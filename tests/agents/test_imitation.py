@@ -12,7 +12,7 @@ import torch
 from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.imitation import Teachers, lessons_of, train
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
-from edgelearn_env.agents.runs.training_run import CurvePoint
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Observed
@@ -58,13 +58,23 @@ class Planned:
 
 @pytest.fixture
 def teachers(tiny) -> Teachers:
-    planned = Planned(tiny)
+    return planned_teachers(tiny)
+
+
+def planned_teachers(scenario: Scenario) -> Teachers:
+    planned = Planned(scenario)
     return Teachers(plans=planned.plans, expert=planned)
 
 
-def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tiny, teachers):
-    seen = []
-    result = train(small(), tmp_path, teachers, on_progress=seen.append)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Result, list[CurvePoint]]:
+    """A run to its end, and what it reported."""
+    seen, teachers = [], planned_teachers(Scenario.from_toml(TINY))
+    return train(small(), tmp_path_factory.mktemp("whole"), teachers, on_progress=seen.append), seen
+
+
+def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(whole, tiny):
+    result, seen = whole
     assert [point.share for point in result.curve] == sorted(point.share for point in result.curve)
     assert result.curve[0].share == 0.0
     assert result.curve[-1].share == 1.0
@@ -78,15 +88,14 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
 
 
 @pytest.mark.parametrize("after", [2, 6, 12])
-def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, teachers, after):
-    seen = []
+def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, teachers, whole, after):
+    seen, (whole, _) = [], whole
 
     def interrupt(progress: CurvePoint) -> None:
         seen.append(progress)
         if len(seen) == after:
             raise KeyboardInterrupt
 
-    whole = train(small(), tmp_path / "whole", teachers)
     stopped = train(small(), tmp_path / "parts", teachers, on_progress=interrupt)
     assert stopped.interrupted
     assert len(stopped.curve) < len(whole.curve)
@@ -162,7 +171,7 @@ def _row(record, index: int):
 
 
 def test_an_actor_learns_to_play_like_its_teacher(tmp_path, tiny, teachers):
-    config = small(num_demonstrations=3, num_corrections=8, updates_each=300, minibatch_size=64, hidden=16)
+    config = small(num_corrections=4, updates_each=100, validate_every=100, minibatch_size=64, hidden=16)
     result = train(config, tmp_path, teachers)
     expected = np.exp(np.mean(np.log(_validation(tiny, teachers.expert))))
     distances = [abs(np.log(point.validation_objective / expected)) for point in (result.curve[0], result.curve[-1])]

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import math
+import runpy
 import subprocess
 import sys
 import warnings
@@ -26,7 +27,7 @@ ROLLOUT = 16 * 64  # of 16 environments
 LIBRARIES = {"cleanrl_ppo": "torch", "torchrl_ppo": "torchrl"}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -34,7 +35,7 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(params=LIBRARIES)
+@pytest.fixture(scope="module", params=LIBRARIES)
 def recipe(request) -> ModuleType:
     if importlib.util.find_spec(LIBRARIES[request.param]) is None:
         pytest.skip(f"{LIBRARIES[request.param]} is not installed")
@@ -51,9 +52,21 @@ def weights(result: Result) -> dict[str, torch.Tensor]:
     return torch.load(result.weights, weights_only=True)
 
 
-def test_a_run_reports_every_rollout_with_its_episodes(recipe, tmp_path, tiny):
+@pytest.fixture(scope="module")
+def short(recipe, tmp_path_factory) -> Result:
+    """A run of one rollout."""
+    return recipe.train(choices(total_steps=ROLLOUT), tmp_path_factory.mktemp("short"))
+
+
+@pytest.fixture(scope="module")
+def longer(recipe, tmp_path_factory) -> tuple[Result, list[CurvePoint]]:
+    """A run of four rollouts, and what it reported."""
     seen = []
-    result = recipe.train(choices(), tmp_path, seen.append)
+    return recipe.train(choices(), tmp_path_factory.mktemp("longer"), seen.append), seen
+
+
+def test_a_run_reports_every_rollout_with_its_episodes(longer, tiny):
+    result, seen = longer
     assert result.curve == tuple(seen)
     assert [point.steps for point in seen] == [(n + 1) * ROLLOUT for n in range(4)]
     episodes = [point.num_episodes for point in seen]
@@ -63,15 +76,15 @@ def test_a_run_reports_every_rollout_with_its_episodes(recipe, tmp_path, tiny):
     for point in seen:
         assert math.isfinite(point.mean_return)
         assert math.isfinite(point.mean_objective)
-    report = json.loads((tmp_path / "run.json").read_text())
+    report = json.loads(result.weights.with_name("run.json").read_text())
     assert report["choices"] == {"total_steps": 4 * ROLLOUT, "seed": 0, "num_envs": 16}
     assert [CurvePoint(**point) for point in report["curve"]] == seen
     assert report["scenario"]["name"] == tiny.name
     assert "torch" in report["versions"]
 
 
-def test_returns_and_bounds_belong_to_the_same_episodes(recipe, tmp_path, tiny):
-    last = recipe.train(choices(total_steps=ROLLOUT), tmp_path).curve[-1]
+def test_returns_and_bounds_belong_to_the_same_episodes(short, tiny):
+    last = short.curve[-1]
     env = TwoStageEnv(tiny)
     _, info = env.reset(seed=0)
     low, high = env.codec.log_bound_range
@@ -79,23 +92,22 @@ def test_returns_and_bounds_belong_to_the_same_episodes(recipe, tmp_path, tiny):
     assert 0 < math.log(info["objective"] / last.mean_objective) <= last.mean_return < high - low
 
 
-def test_all_weights_are_trained_and_all_are_finite(recipe, tmp_path):
-    short = weights(recipe.train(choices(total_steps=ROLLOUT), tmp_path / "short"))
-    longer = weights(recipe.train(choices(), tmp_path / "longer"))
-    assert short.keys() == longer.keys()
-    for name, tensor in longer.items():
+def test_all_weights_are_trained_and_all_are_finite(short, longer):
+    before, after = weights(short), weights(longer[0])
+    assert before.keys() == after.keys()
+    for name, tensor in after.items():
         assert torch.isfinite(tensor).all()
-        assert not torch.equal(tensor, short[name]), name
+        assert not torch.equal(tensor, before[name]), name
 
 
-def test_the_seed_decides_a_run(recipe, tmp_path):
-    first, again, other = (
-        recipe.train(choices(total_steps=2 * ROLLOUT, seed=seed), tmp_path / name)
-        for name, seed in (("first", 3), ("again", 3), ("other", 4))
+def test_the_seed_decides_a_run(recipe, short, tmp_path):
+    again, other = (
+        recipe.train(choices(total_steps=ROLLOUT, seed=seed), tmp_path / name)
+        for name, seed in (("again", 0), ("other", 4))
     )
-    assert first.curve == again.curve
-    assert first.curve != other.curve
-    for name, tensor in weights(first).items():
+    assert short.curve == again.curve
+    assert short.curve != other.curve
+    for name, tensor in weights(short).items():
         assert torch.equal(tensor, weights(again)[name]), name
 
 
@@ -124,11 +136,15 @@ def ended(name: str, *arguments: str, folder: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_command_says_what_came_of_the_run(recipe, tmp_path):
-    name = recipe.__name__.rpartition(".")[2]
-    options = ("--scenario", str(TINY), "--steps", "1024", "--num-envs", "16", "--out", "run")
-    status, printed, complaint = ended(name, *options, folder=tmp_path)
-    assert (status, complaint) == (0, "")
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_a_command_says_what_came_of_the_run(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--scenario", str(TINY), "--steps", "1024", "--num-envs", "16", "--out", "run"]
+    monkeypatch.setattr(sys, "argv", [recipe.__file__, *options])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(recipe.__name__, run_name="__main__")
+    printed, complaint = capsys.readouterr()
+    assert (end.value.code or 0, complaint) == (0, "")
     last = json.loads((tmp_path / "run" / "run.json").read_text())["curve"][-1]
     means = f"mean return {last['mean_return']:.3f}, mean learning bound {last['mean_objective']:.4f}"
     assert printed.splitlines()[-2:] == ["Wrote run/agent.pt, run/run.json", f"Last training episodes: {means}"]

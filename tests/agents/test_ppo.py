@@ -1,5 +1,6 @@
 import importlib.util
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from edgelearn_env.agents.actor.ppo_policy import StartedPolicy
 from edgelearn_env.agents.actor.static_plan import static_plan
 from edgelearn_env.agents.ppo import CurvePoint, PPOConfig, train
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.training_run import Result
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.seeds import TUNING, validation_seeds
@@ -66,9 +68,16 @@ def fresh_policy(scenario: Scenario) -> StartedPolicy:
     )
 
 
-def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tiny):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Result, list[CurvePoint]]:
+    """A run to its end, and what it reported."""
     seen = []
-    result = train(small(), tmp_path, on_progress=seen.append)
+    return train(small(), tmp_path_factory.mktemp("whole"), on_progress=seen.append), seen
+
+
+def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(whole, tiny):
+    result, seen = whole
+    folder = result.checkpoint.parent
     assert [point.steps for point in result.curve] == [0, 2 * ROLLOUT, 4 * ROLLOUT, 5 * ROLLOUT]
     assert [progress.steps for progress in seen] == [(n + 1) * ROLLOUT for n in range(5)]
     assert not result.interrupted
@@ -78,14 +87,14 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
     assert kept.config["num_envs"] == 8
     assert kept.validation_objective == result.best_objective == best.validation_objective
     assert kept.validation_objective == validation_objective(tiny, load_policy(result.checkpoint, tiny))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
-    table = np.genfromtxt(tmp_path / "progress.csv", delimiter=",", names=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.zip", "progress.csv", "snapshot.pkl"]
+    table = np.genfromtxt(folder / "progress.csv", delimiter=",", names=True)
     np.testing.assert_array_equal(table["validation_objective"], [p.validation_objective for p in result.curve])
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, after, tiny):
-    whole = train(small(), tmp_path / "whole")
+def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, whole, after, tiny):
+    whole, _ = whole
     stopped = train(small(), tmp_path / "parts", on_progress=interrupting(after))
     assert stopped.interrupted
     assert len(stopped.curve) < len(whole.curve)
@@ -99,8 +108,9 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
     assert resumed.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
 
 
-def test_a_finished_run_does_nothing_more_unless_asked_for_more_steps(tmp_path):
-    first = train(small(), tmp_path)
+def test_a_finished_run_does_nothing_more_unless_asked_for_more_steps(tmp_path, whole):
+    first, _ = whole
+    shutil.copytree(first.checkpoint.parent, tmp_path, dirs_exist_ok=True)
     np.testing.assert_array_equal(train(small(), tmp_path).curve, first.curve)
     longer = train(small(total_steps=7 * ROLLOUT), tmp_path)
     np.testing.assert_array_equal(longer.curve[: len(first.curve)], first.curve)

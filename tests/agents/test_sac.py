@@ -13,7 +13,7 @@ from stable_baselines3.common.logger import configure
 
 from edgelearn_env.agents.configs.sac import SACConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
-from edgelearn_env.agents.runs.training_run import CurvePoint
+from edgelearn_env.agents.runs.training_run import CurvePoint, Result
 from edgelearn_env.agents.sac import algorithm, train
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import sample_tape
@@ -39,8 +39,14 @@ def small(**changes) -> SACConfig:
     return SACConfig(**(choices | changes))
 
 
-def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tiny):
-    result = train(small(), tmp_path)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Result:
+    """A run to its end."""
+    return train(small(), tmp_path_factory.mktemp("whole"))
+
+
+def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(whole, tiny):
+    result = whole
     assert [point.steps for point in result.curve] == [0, 32, 64, 96, 128, 160]
     best = min(result.curve, key=lambda point: point.validation_objective)
     kept = load(result.checkpoint)
@@ -49,7 +55,7 @@ def test_a_run_trains_keeps_its_best_state_and_says_how_good_it_is(tmp_path, tin
     load_policy(result.checkpoint, tiny)
 
 
-def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path):
+def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_path, whole):
     seen = []
 
     def interrupt(progress: CurvePoint) -> None:
@@ -57,7 +63,6 @@ def test_an_interrupted_run_goes_on_to_the_last_bit_as_if_it_had_not_been(tmp_pa
         if len(seen) == 11:  # between two judgements, in the middle of learning
             raise KeyboardInterrupt
 
-    whole = train(small(), tmp_path / "whole")
     stopped = train(small(), tmp_path / "parts", on_progress=interrupt)
     assert stopped.interrupted
     assert len(stopped.curve) < len(whole.curve)

@@ -13,6 +13,13 @@ from edgelearn_env.baselines.parallel import shared_out, worker_count
 MANY = 1000
 
 
+@pytest.fixture(autouse=True)
+def unconfigured():
+    """Nothing is configured here but by the tests themselves."""
+    with joblib.parallel_config(backend="loky", n_jobs=None):
+        yield
+
+
 class Cluster(joblib.parallel.ParallelBackendBase):
     """Stands for a cluster with a machine of its own: joblib's backend of Ray or of Dask."""
 

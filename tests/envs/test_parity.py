@@ -18,15 +18,17 @@ from edgelearn_env.trajectory import Trajectory, rollout
 from edgelearn_env.two_stage.encoding import Codec
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
-B, SEED = 6, 21
+B, SEED = 5, 21
 
 # Elementary functions of two libraries, added up over an episode.
 ROUNDING = 1e-12
 
 SCENARIOS = {
     "tiny": Scenario.preset("tiny"),
-    "ten devices, two stages": Scenario.preset("default").replace(learning={"objective": "two-stage"}),
-    "fifty devices": Scenario.preset("large").replace(radio={"shadowing_std_db": 4.0}),
+    "ten devices, two stages": Scenario.preset("default").replace(
+        learning={"objective": "two-stage"}, budgets={"max_rounds": 40}
+    ),
+    "fifty devices": Scenario.preset("large").replace(radio={"shadowing_std_db": 4.0}, budgets={"max_rounds": 20}),
 }
 scenarios = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 

@@ -329,7 +329,7 @@ def played_in_numpy(scenario, tape, actions, weight):
 @on_every_device
 def test_gradients_are_central_differences_wherever_no_discrete_event_changes(device):
     compared, moved = 0, 0
-    for seed in range(30):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         scenario = random_scenario(rng)
         tape = Tape.stack([random_tape(rng, scenario) for _ in range(B)])
@@ -358,11 +358,11 @@ def test_gradients_are_central_differences_wherever_no_discrete_event_changes(de
         np.testing.assert_allclose(slope[same], (up - down)[same] / (2 * STEP), rtol=1e-5, atol=1e-7)
         compared += np.count_nonzero(same)
         moved += np.count_nonzero(np.abs(slope[same]) > 1e-3)
-    assert compared > 120
-    assert moved > 80
+    assert compared > 40
+    assert moved > 25
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(seed=seeds, autoreset=st.booleans(), starved=st.booleans())
 def test_no_gradient_is_infinite_or_not_a_number(seed, autoreset, starved):
     rng = np.random.default_rng(seed)

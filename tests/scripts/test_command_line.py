@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import pickle
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from edgelearn_env import Scenario
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
+from edgelearn_env.scripts import benchmark
 from edgelearn_env.scripts.commands import COMMANDS
 from edgelearn_env.scripts.main import app
 
@@ -35,8 +37,8 @@ def test_a_printed_scenario_is_a_scenario_file(tmp_path):
 
 
 def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
-    arguments = ["--scenario", "tiny", "--episodes", "3", "--policies", "random,equal,myopic", "--workers", "1"]
-    result = edgelearn("benchmark", *arguments, folder=tmp_path)
+    small = ["--scenario", "tiny", "--set", "budgets.max_rounds=6", "--episodes", "3", "--workers", "1"]
+    result = edgelearn("benchmark", *small, "--policies", "random,equal,myopic", folder=tmp_path)
     assert result.status == 0, result.complaint
     assert all(name in result.printed for name in ("(bound)", "clairvoyant", "random", "equal", "myopic"))
     report = json.loads((tmp_path / "results" / "benchmark.json").read_text())
@@ -49,8 +51,17 @@ def test_a_benchmark_prints_every_policy_and_writes_its_files(tmp_path):
     assert all((tmp_path / "results" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
-def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path):
-    arguments = ["-s", "tiny", "--episodes", "1", "--policies", "equal", "--ablations"]
+def shared_out_by_pickles(jobs, num_jobs, num_workers):
+    """Each job's result, where job and result go through what processes would send each other."""
+    for job in jobs:
+        function, arguments, named = pickle.loads(pickle.dumps(job))
+        yield pickle.loads(pickle.dumps(function(*arguments, **named)))
+
+
+def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "shared_out", shared_out_by_pickles)
+    played = ["-s", "tiny", "--set", "budgets.max_rounds=4", "--episodes", "1", "--policies", "equal"]
+    arguments = [*played, "--ablations", "--workers", "1"]
     result = edgelearn("benchmark", *arguments, folder=tmp_path)
     assert result.status == 0, result.complaint
     assert "are no online policies" in " ".join(result.printed.split())
@@ -62,10 +73,11 @@ def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_the
 
 
 def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
-    result = edgelearn("solve", "-s", "tiny", "--set", "budgets.delay_s=0.1", folder=tmp_path)
+    small = ["-s", "tiny", "--set", "budgets.max_rounds=4"]
+    result = edgelearn("solve", *small, "--set", "budgets.delay_s=0.1", folder=tmp_path)
     assert result.status == 0, result.complaint
     assert "No fine-tuning: budgets.delay_s = 0.1 s is too small by" in result.printed
-    assert "No fine-tuning" not in edgelearn("solve", "-s", "tiny", folder=tmp_path).printed
+    assert "No fine-tuning" not in edgelearn("solve", *small, folder=tmp_path).printed
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,7 @@ def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
         (["benchmark", "--objective", "accuracy"], ["learning.objective", "'accuracy'"]),
         (["benchmark", "--policies", "equal,best"], ["'best'", "equal"]),
         (["benchmark", "--scenario", "tiny", "--policies", "lost.zip"], ["lost.zip"]),
-        (["benchmark", "--policies", "equal", "--against", "mpc"], ["--against", "'mpc'", "equal"]),
+        (["benchmark", "-s", "tiny", "--policies", "equal", "--against", "mpc"], ["--against", "'mpc'", "equal"]),
         (["leaderboard"], ["benchmark.json", "results/"]),
         (["leaderboard", "lost.json"], ["lost.json"]),
         (["leaderboard", "broken.toml"], ["broken.toml", "damaged"]),

@@ -24,10 +24,19 @@ from edgelearn_env.scripts import figures as command
 from edgelearn_env.scripts.main import app
 
 TINY = str(Path(__file__).parents[1] / "tiny.toml")
+BUDGETS = {"delay_s": 3.0, "energy_j": 1.6, "max_rounds": 4}
+
+
+@pytest.fixture
+def small(tiny) -> Scenario:
+    """The system of `run`: four rounds, which every design is soon found for."""
+    return tiny.replace(budgets=BUDGETS)
 
 
 def run(*arguments: object, out: Path):
-    result = CliRunner().invoke(app, ["figures", "-s", TINY, "--workers", "1", "--out", str(out), *map(str, arguments)])
+    small = [word for name, value in BUDGETS.items() for word in ("--set", f"budgets.{name}={value}")]
+    words = ["figures", "-s", TINY, *small, "--points", "2", "--workers", "1", "--out", str(out), *map(str, arguments)]
+    result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     with (out / "study.csv").open(newline="") as file:
         return result.output, list(csv.DictReader(file))
@@ -40,24 +49,24 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(folder):
-    return run("--points", 3, out=folder)
+    return run(out=folder)
 
 
 def test_every_design_has_a_row_at_every_value_of_every_sweep(study, folder):
     _, rows = study
     for sweep in SWEEPS:
         values = {row["value"] for row in rows if row["sweep"] == sweep}
-        assert len(values) == 3
-        assert [row["design"] for row in rows if row["sweep"] == sweep] == list(DESIGNS) * 3
+        assert len(values) == 2
+        assert [row["design"] for row in rows if row["sweep"] == sweep] == list(DESIGNS) * 2
     for name in ("study-bound.png", "study-rounds.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_joint_design_of_a_row_is_the_static_design_of_the_changed_scenario(study, tiny):
+def test_the_joint_design_of_a_row_is_the_static_design_of_the_changed_scenario(study, small):
     _, rows = study
     joint = [row for row in rows if row["design"] == JOINT and row["sweep"] == "delay"]
-    for row, longest in zip(joint, (30, 30, 120), strict=True):
-        design = static_design(tiny.replace(budgets={"delay_s": float(row["value"]), "max_rounds": longest}))
+    for row, longest in zip(joint, (4, 16), strict=True):
+        design = static_design(small.replace(budgets={"delay_s": float(row["value"]), "max_rounds": longest}))
         assert float(row["phi"]) == design.value
         assert (int(row["num_pretrain_rounds"]), int(row["num_finetune_rounds"])) == (
             design.num_pretrain_rounds,
@@ -65,11 +74,11 @@ def test_the_joint_design_of_a_row_is_the_static_design_of_the_changed_scenario(
         )
 
 
-def test_an_ablation_s_row_is_its_own_static_design(study, tiny):
+def test_an_ablation_s_row_is_its_own_static_design(study, small):
     _, rows = study
     for row in rows:
         if row["sweep"] == "gap" and row["design"] != JOINT:
-            changed = tiny.replace(learning={"distribution_gap": float(row["value"])})
+            changed = small.replace(learning={"distribution_gap": float(row["value"])})
             assert float(row["phi"]) == ablated_design(row["design"], changed).value
 
 
@@ -93,10 +102,10 @@ def test_a_second_run_solves_nothing_and_another_system_all_anew(study, folder, 
         return [StudyPoint(sweep, value, design, 1.0, 1, 1) for design in DESIGNS]
 
     monkeypatch.setattr(command, "study_points", noted)
-    assert run("--points", 3, out=folder)[1] == rows
+    assert run(out=folder)[1] == rows
     assert solved == []
     (tmp_path / "study.csv").write_bytes((folder / "study.csv").read_bytes())
-    _, others = run("--points", 2, "--set", "budgets.energy_j=7.5", out=tmp_path)
+    _, others = run("--set", "budgets.energy_j=1.5", out=tmp_path)
     assert len(solved) == 2 * len(SWEEPS)
     assert len(others) == 2 * len(SWEEPS) * len(DESIGNS)
     assert {row["scenario"] for row in others}.isdisjoint(row["scenario"] for row in rows)
@@ -109,9 +118,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(study, tmp_path, monkeypatc
         writer.writeheader()
         writer.writerows(row for row in rows if row["sweep"] != "gap")
     solved = []
-    monkeypatch.setattr(command, "study_points", lambda *which: solved.append(which) or study_points(*which))
-    assert run("--points", 3, out=tmp_path)[1] == rows
-    assert {sweep for _, sweep, _ in solved} == {"gap"}
+
+    def noted(scenario: Scenario, sweep: str, value: float) -> list[StudyPoint]:
+        solved.append((sweep, value))
+        found = [row for row in rows if (row["sweep"], float(row["value"])) == solved[-1]]
+        return [StudyPoint(*(kind(row[name]) for name, kind in StudyPoint.__annotations__.items())) for row in found]
+
+    monkeypatch.setattr(command, "study_points", noted)
+    assert run(out=tmp_path)[1] == rows
+    assert [sweep for sweep, _ in solved] == ["gap", "gap"]
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "sweep,value,design,phi,scenario\ndelay,x,joint design,y,{scenario}\n"])
@@ -132,7 +147,14 @@ def test_a_table_that_the_command_did_not_write_is_refused(tiny, tmp_path, text)
 )
 def test_what_no_budget_can_pay_for_is_left_out_with_what_it_lacks(tmp_path, monkeypatch, change, label, lacking):
     monkeypatch.setattr(command, "SWEEPS", {name: SWEEPS[name] for name in (label.split()[0], "gap")})
-    printed, rows = run("--points", 2, "--set", change, out=tmp_path)
+
+    def solved_there(scenario: Scenario, sweep: str, value: float) -> list[StudyPoint]:
+        if f"{SWEEPS[sweep].label} {value:g}" == label:
+            return study_points(scenario, sweep, value)
+        return [StudyPoint(sweep, value, design, 1.0, 1, 1) for design in DESIGNS]
+
+    monkeypatch.setattr(command, "study_points", solved_there)
+    printed, rows = run("--set", change, out=tmp_path)
     note = next(line for line in printed.splitlines() if line.startswith(f"Left out at {label}: {JOINT}"))
     assert lacking in note
     left_out = {(row["sweep"], row["design"]) for row in rows if not np.isfinite(float(row["phi"]))}

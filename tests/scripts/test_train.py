@@ -1,5 +1,6 @@
 """`edgelearn train` as a user meets it, in an empty folder."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -13,7 +14,10 @@ pytest.importorskip("stable_baselines3")
 from command_line import edgelearn
 
 from edgelearn_env import Scenario
+from edgelearn_env.agents import imitation
+from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.training_run import Result
 
 COMMAND = [sys.executable, "-m", "edgelearn_env.scripts.main", "train", "--scenario", "tiny"]
 PPO = ("--num-envs", "8", "--steps")
@@ -56,10 +60,17 @@ def test_analytic_gradients_are_a_recipe_too(tmp_path):
     ("recipe", "options"),
     [
         ("sac", ["--steps", "256", "--num-envs", "8"]),
-        ("imitation", ["--demonstrations", "1", "--iterations", "0"]),
+        ("imitation", ["--set", "budgets.max_rounds=6", "--demonstrations", "1", "--iterations", "1"]),
     ],
 )
-def test_other_recipes_train_too(tmp_path, recipe, options):
+def test_other_recipes_train_too(tmp_path, monkeypatch, recipe, options):
+    # What no option shortens.
+    whole, few = imitation.train, {"num_corrections": 1, "updates_each": 4, "validation_tapes": 3}
+
+    def shortened(config: ImitationConfig, *rest: object, **named: object) -> Result:
+        return whole(dataclasses.replace(config, **few), *rest, **named)
+
+    monkeypatch.setattr(imitation, "train", shortened)
     status, _, complaint = ended("--recipe", recipe, *options, folder=tmp_path)
     assert (status, complaint) == (0, "")
     assert load(tmp_path / "runs" / f"{recipe}-tiny" / "checkpoint.zip").recipe == recipe

@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 import numba
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
-from hypothesis import given
+from hypothesis import given, settings
 from random_scenarios import OBJECTIVES, random_allocation, random_scenario, random_tape, seeds
 from two_stage.golden.make_golden import FOLDER
 
@@ -61,6 +61,7 @@ def random_actions(rng, shape: tuple) -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)
+@settings(max_examples=12)
 @given(seed=seeds)
 def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size, seed):
     rng = np.random.default_rng(seed)

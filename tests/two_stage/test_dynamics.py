@@ -3,7 +3,7 @@
 import array_api_strict
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from random_scenarios import random_allocation, random_policy, random_scenario, random_tape, seeds
 
 from edgelearn_env.physics.budgets import BATTERY, DELAY, END_REASONS, ENERGY, LAST_ROUND, RUNNING
@@ -286,6 +286,7 @@ def test_inputs_are_not_written_to_and_outputs_alias_none_of_them(seed):
 
 
 @given(seeds)
+@settings(max_examples=15)
 def test_a_batch_is_bit_for_bit_the_same_as_its_episodes_one_by_one(seed):
     rng = np.random.default_rng(seed)
     scenario, B = random_scenario(rng), 5
@@ -334,11 +335,13 @@ def assert_library_agrees(xp, seed, rtol):
 
 
 @given(seeds)
+@settings(max_examples=12)
 def test_step_under_the_strict_array_standard_equals_numpy(seed):
     assert_library_agrees(array_api_strict, seed, rtol=1e-15)
 
 
 @given(seeds)
+@settings(max_examples=12)
 def test_step_in_torch_equals_numpy(seed):
     pytest.importorskip("torch")
     from array_api_compat import torch as torch_namespace

@@ -1,5 +1,7 @@
 """Actions become allocations, states become observations: ends, scales, ranges, and nothing lost on the way."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from random_scenarios import OBJECTIVES, random_policy, random_scenario, random_
 from two_stage.golden.transcription import bound
 
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import rollout
@@ -290,6 +293,27 @@ def test_a_device_that_never_harvests_is_observed_as_off(tiny):
 
 
 # The range of the bound.
+
+
+def test_a_horizon_of_a_hundred_thousand_rounds_takes_no_more_memory_than_its_rounds(tiny):
+    longer = tiny.replace(budgets={"max_rounds": 100_000})
+    tracemalloc.start()
+    least, largest = bound_value_range(longer)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6
+    shorter = bound_value_range(tiny)
+    assert least <= shorter[0]
+    assert largest >= shorter[1]
+
+
+def test_a_bound_that_falls_to_nothing_is_refused(tiny):
+    without_noise = dict.fromkeys(("distribution_gap", "server_gradient_variance", "device_gradient_variance"), 0.0)
+    steps = {"smoothness": 1.0, "server_step_size": 1.0, "device_step_size": 1.0, "pl_constant": 0.93}
+    fast = tiny.replace(learning=without_noise | steps, budgets={"max_rounds": 300})
+    with pytest.raises(InvalidInputError, match=r"learning\.objective leaves nothing to decide: within 300 rounds"):
+        Codec.of(fast)
+    assert np.all(np.isfinite(Codec.of(fast.replace(budgets={"max_rounds": 100})).log_bound_range))
 
 
 @given(seeds)

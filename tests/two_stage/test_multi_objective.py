@@ -146,7 +146,8 @@ def test_arrays_of_infos_are_not_those_of_rewards(rng):
 def test_gymnasium_finds_no_fault_in_any_one_reward(monkeypatch, index: int):
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    check_env(one_reward(gymnasium.make(ID, scenario="tiny"), index))
+    # What it draws is the same for all three.
+    check_env(one_reward(gymnasium.make(ID, scenario="tiny"), index), skip_render_check=index > 0)
 
 
 def test_make_neither_warns_nor_checks_that_rewards_are_numbers(rng):

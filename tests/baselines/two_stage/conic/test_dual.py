@@ -171,7 +171,7 @@ def test_no_choices_make_the_lagrangian_smaller_than_the_dual_function(seed):
         assert value >= bound - ROUNDING * magnitude
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(12))
 def test_the_dual_function_is_the_least_value_of_the_lagrangian(seed):
     rng = np.random.default_rng(seed)
     episode = random_episode(seed, longest=4)
@@ -191,7 +191,7 @@ def test_without_prices_the_dual_function_is_the_bound_at_the_largest_batches(ti
 # Weak duality.
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(20))
 def test_no_played_episode_is_below_the_dual_function_at_any_multipliers(seed):
     rng = np.random.default_rng(seed)
     scenario, tape = random_system(seed, longest=6)
@@ -205,7 +205,7 @@ def test_no_played_episode_is_below_the_dual_function_at_any_multipliers(seed):
                 assert dual_bound(episode, random_multipliers(rng, episode)) <= least * (1 + ROUNDING)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(15))
 def test_multipliers_off_the_best_ones_only_lower_the_bound(seed):
     rng = np.random.default_rng(seed)
     episode, solution = solved_episode(seed)
@@ -332,8 +332,8 @@ def assert_solved_or_out_of_reach(seed, **sizes):
 
 
 def test_random_pairs_of_random_systems_are_solved_to_full_accuracy_or_proven_out_of_reach():
-    solved = [assert_solved_or_out_of_reach(seed) for seed in range(200)]
-    assert 150 <= sum(solved) < 200
+    solved = [assert_solved_or_out_of_reach(seed) for seed in range(60)]
+    assert 45 <= sum(solved) < 60
 
 
 @pytest.mark.slow

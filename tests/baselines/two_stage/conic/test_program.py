@@ -116,9 +116,19 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize("batteries", ["ample", "binding", "starved"])
-@pytest.mark.parametrize(("sizes", "closeness"), SIZES)
-def test_a_search_through_the_dynamics_never_beats_the_program_and_comes_close(sizes, closeness, batteries):
+# Of each number of rounds and devices, the batteries that matter to it.
+CASES = [
+    ((1, 1, 0), "ample"),
+    ((1, 2, 0), "ample"),
+    ((1, 1, 1), "binding"),
+    ((2, 1, 2), "binding"),
+    *(((1, 0, N), batteries) for N in (1, 2) for batteries in ("ample", "binding", "starved")),
+]
+
+
+@pytest.mark.parametrize(("sizes", "batteries"), CASES, ids=str)
+def test_a_search_through_the_dynamics_never_beats_the_program_and_comes_close(sizes, batteries):
+    closeness = dict(SIZES)[sizes]
     assert_nothing_beats_the_program_and_a_search_comes_close(sizes, batteries, closeness, count=1, seed=0)
 
 
@@ -267,7 +277,7 @@ def test_a_later_pretraining_round_gets_the_larger_batch_where_earlier_noise_is_
 
 def test_the_rest_of_an_optimal_plan_is_the_optimal_plan_of_the_rest():
     checked = 0
-    for seed in range(30):
+    for seed in range(10):
         scenario, tape = random_system(seed, shortest=5)
         reach = within_reach(planned(scenario, tape, 0, scenario.budgets.max_rounds))
         if not reach[2, 3] or (solution := EpisodeProgram(whole := planned(scenario, tape, 2, 3)).solve()) is None:
@@ -289,7 +299,7 @@ def test_the_rest_of_an_optimal_plan_is_the_optimal_plan_of_the_rest():
             assert value == pytest.approx(played.objective[0], rel=3e-5)
             assert dual_bound(rest, from_here.multipliers) == pytest.approx(value, rel=3e-5)
         checked += 1
-    assert checked >= 10
+    assert checked >= 3
 
 
 # Programs without a solution.

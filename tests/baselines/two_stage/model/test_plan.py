@@ -13,7 +13,7 @@ from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.physics.budgets import BATTERY, DELAY, LAST_ROUND
 from edgelearn_env.trajectory import rollout
 
-SEEDS = range(70)
+SEEDS = range(25)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def solved():
         solution = EpisodeProgram(episode).solve()
         if solution is not None:
             found.append((episode, solution))
-    assert len(found) >= 55
+    assert len(found) >= 18
     return found
 
 
@@ -86,7 +86,7 @@ def test_a_plan_in_whole_batches_keeps_within_limits_completes_its_rounds_and_is
 
 def test_whole_batches_are_at_most_one_sample_below_where_no_battery_is_short():
     checked = 0
-    for seed in range(25):
+    for seed in range(10):
         scenario, tape = random_system(seed, batteries="ample")
         episode = planned(scenario, tape, 1, 2)
         solution = EpisodeProgram(episode).solve()
@@ -95,7 +95,7 @@ def test_whole_batches_are_at_most_one_sample_below_where_no_battery_is_short():
             np.testing.assert_array_less(solution.times.batch * (1 - 1e-4) - 1, plan.batch)
             np.testing.assert_array_less(solution.times.server_batch * (1 - 1e-4) - 1, plan.server_batch)
             checked += 1
-    assert checked >= 20
+    assert checked >= 8
 
 
 def test_played_plans_stay_within_budgets_and_batteries(solved):
@@ -134,7 +134,7 @@ def test_a_plan_that_is_done_stops_the_episode_with_budgets_left(solved):
         assert not played.outcomes.counted[0, -1]
         assert played.outcomes.counted.shape[1] == sum(rounds_of(episode)) + 1
         stopped += 1
-    assert stopped >= 20
+    assert stopped >= 7
 
 
 def test_a_plan_of_no_rounds_stops_at_once(tiny, tiny_tape):
@@ -157,7 +157,7 @@ def test_a_plan_plays_every_episode_of_a_batch_alike(solved):
 
 def test_a_device_that_would_be_early_uploads_more_slowly():
     early = 0
-    for seed in range(20):
+    for seed in range(6):
         scenario, tape = random_system(seed, num_devices=3, batteries="ample")
         solution = EpisodeProgram(episode := planned(scenario, tape, 0, 2)).solve()
         if solution is None:

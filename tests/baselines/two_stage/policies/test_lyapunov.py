@@ -1,5 +1,7 @@
 """Drift plus penalty: its queues and prices, its pre-training rounds, whole episodes, and its tuning."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -186,7 +188,7 @@ def test_a_pretraining_round_that_does_not_fit_gives_way_to_fine_tuning(tiny):
 
 def test_no_episode_ends_by_a_round_that_cannot_be_done_while_single_samples_would_lower_the_bound():
     refused, nearly_spent, ways = 0, 0, 2000
-    for seed in range(80):
+    for seed in range(40):
         scenario, tape = random_system(seed, longest=15)
         policy, rng = lyapunov(scenario, num_pretrain=1, num_finetune=5), np.random.default_rng(seed)
         played = rollout(scenario, tape, policy)
@@ -208,15 +210,15 @@ def test_no_episode_ends_by_a_round_that_cannot_be_done_while_single_samples_wou
         best = np.argmin(np.where(in_time, energy_j, np.inf), axis=0)[None]
         thriftiest = DevicesRound(*(np.take_along_axis(array, best, axis=0)[0] for array in tried))
         assert finetune_outcome(policy.constants, last, thriftiest).reward[0] <= 0
-    assert refused > 20
-    assert nearly_spent > 5
+    assert refused > 10
+    assert nearly_spent > 2
 
 
 # Episodes.
 
 
 def test_an_episode_is_played_the_same_alone_and_in_a_batch():
-    for seed in range(20):
+    for seed in range(6):
         scenario, _ = random_system(seed, longest=12)
         tapes = [sample_tape(scenario, i) for i in range(4)]
         rounds, prices = np.array([[0, 1], [2, 3], [1, 9], [5, 2]]), np.geomspace(0.01, 10.0, 4)
@@ -232,7 +234,7 @@ def test_an_episode_is_played_the_same_alone_and_in_a_batch():
 
 def test_it_does_not_see_the_future():
     changed = 0
-    for seed in range(20):
+    for seed in range(8):
         scenario, tape = random_system(seed, longest=12)
         rng = np.random.default_rng(seed)
         t = int(rng.integers(0, scenario.budgets.max_rounds))
@@ -247,7 +249,7 @@ def test_it_does_not_see_the_future():
 
 
 @given(seeds)
-@settings(max_examples=15)
+@settings(max_examples=5)
 def test_every_system_can_be_tuned_for_and_played(seed):
     scenario, tape = random_system(seed, shortest=1, longest=20)
     # The rollout itself refuses what is no number or beyond the scenario's limits.
@@ -267,16 +269,20 @@ def test_channels_without_gain_and_with_any_gain_are_played_without_a_warning(ti
 # Tuning.
 
 
-def test_tuned_it_is_better_than_the_tuned_equal_split_on_fresh_tapes(tiny):
-    tapes = Tape.stack([sample_tape(tiny, VALIDATION + i) for i in range(60)])
-    log = {
-        tune: np.mean(np.log(rollout(tiny, tapes, tune(tiny)).objective))
-        for tune in (tuned_lyapunov, tuned_equal_split)
-    }
-    assert log[tuned_lyapunov] < log[tuned_equal_split] - 0.05
+@pytest.fixture(scope="module")
+def tuned() -> Lyapunov:
+    return tuned_lyapunov(Scenario.from_toml(Path(__file__).parents[3] / "tiny.toml"))
 
 
-def test_tuning_is_deterministic_and_on_tuning_tapes_only(tiny, monkeypatch):
+def test_tuned_it_is_better_than_the_tuned_equal_split_on_fresh_tapes(tiny, tuned):
+    tapes = Tape.stack([sample_tape(tiny, VALIDATION + i) for i in range(30)])
+    log, equal = (
+        np.mean(np.log(rollout(tiny, tapes, policy).objective)) for policy in (tuned, tuned_equal_split(tiny))
+    )
+    assert log < equal - 0.05
+
+
+def test_tuning_is_deterministic_and_on_tuning_tapes_only(tiny, tuned, monkeypatch):
     drawn = []
 
     def recorded(scenario, seed):
@@ -284,15 +290,14 @@ def test_tuning_is_deterministic_and_on_tuning_tapes_only(tiny, monkeypatch):
         return sample_tape(scenario, seed)
 
     monkeypatch.setattr(tuning, "sample_tape", recorded)
-    first, second = tuned_lyapunov(tiny), tuned_lyapunov(tiny)
+    second = tuned_lyapunov(tiny)
     assert set(drawn) <= set(tuning_seeds(1000))
     assert drawn
     for name in ("num_pretrain_rounds", "num_finetune_rounds", "second_price", "joule_price"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+        np.testing.assert_array_equal(getattr(tuned, name), getattr(second, name))
 
 
-def test_the_tuned_numbers_of_rounds_are_no_worse_than_others_at_the_prices_of_the_static_design(tiny):
-    tuned = tuned_lyapunov(tiny)
+def test_the_tuned_numbers_of_rounds_are_no_worse_than_others_at_the_prices_of_the_static_design(tiny, tuned):
     tapes = Tape.stack([sample_tape(tiny, seed) for seed in tuning_seeds(32)])
     pairs = np.array([(m, n) for m in (0, 4, 9, 15, 22) for n in (1, 3, 6, 15) if m + n <= 30])
     best = np.mean(np.log(rollout(tiny, tapes, tuned).objective))

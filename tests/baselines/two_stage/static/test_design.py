@@ -69,7 +69,7 @@ def one_device(objective: str, **budgets) -> Scenario:
 
 
 def brute_force(scenario: Scenario, M: int, N: int, fineness: int = 81) -> float:
-    """Least Phi of one device on a grid of shares of both budgets, and of clocks and powers; alike rounds, M <= 1."""
+    """Least Phi of one device on a grid of shares of both budgets, and of clocks and powers; rounds are alike."""
     share = np.linspace(0.005, 0.995, 199) if M and N else np.array([1.0 if M else 0.0])
     time_s, energy_j = (array.ravel() for array in np.meshgrid(share, share, indexing="ij"))
     time_s, energy_j = time_s * scenario.budgets.delay_s, energy_j * scenario.budgets.energy_j
@@ -95,14 +95,16 @@ def largest_device_batch(scenario, time_s, energy_j, N, fineness):
     devices, radio, cycles = scenario.devices, scenario.radio, scenario.device_cycles_per_sample[0]
     left_s = (scenario.budgets.delay_s - time_s) / N - radio.downlink_s
     left_j = (scenario.budgets.energy_j - energy_j) / N - radio.downlink_j
-    clock = np.geomspace(devices.freq_min_hz[0], devices.freq_max_hz[0], fineness)[:, None]
     batch = np.zeros_like(time_s)
     for power_w in np.geomspace(1e-4, 1, 2 * fineness) * devices.power_max_w[0]:
         rate = uplink_rate_bps(power_w, scenario.mean_channel_gain[0], radio.bandwidth_hz[0], radio.noise_w_per_hz)
         upload_s = upload_time_s(scenario.learning.upload_bit, rate)
-        in_time = (left_s - upload_s) * clock / cycles
-        paid = (left_j - power_w * upload_s) / (devices.capacitance_j_s2[0] * cycles * clock**2)
-        batch = np.maximum(batch, np.max(np.minimum(in_time, paid), axis=0))
+        compute_s, compute_j = left_s - upload_s, left_j - power_w * upload_s
+        # A faster clock does more in the time and less with the energy: best is where neither has anything left.
+        even = np.cbrt(compute_j / np.maximum(compute_s, 1e-12) / devices.capacitance_j_s2[0])
+        clock = np.clip(even, devices.freq_min_hz[0], devices.freq_max_hz[0])
+        paid = compute_j / (devices.capacitance_j_s2[0] * cycles * clock**2)
+        batch = np.maximum(batch, np.minimum(compute_s * clock / cycles, paid))
     return np.minimum(batch, devices.batch_max[0])
 
 
@@ -198,7 +200,7 @@ def test_designs_of_the_presets_are_within_all_limits_and_proven(name, objective
 
 def test_designs_of_random_systems_are_within_all_limits_and_proven():
     losses = {objective: [] for objective in OBJECTIVES}
-    for seed in range(150):
+    for seed in range(50):
         design = static_design(random_system(seed))
         assert_proven_and_affordable(design)
         losses[design.scenario.learning.objective].append(design.integer_loss)
@@ -209,7 +211,7 @@ def test_designs_of_random_systems_are_within_all_limits_and_proven():
 
 def test_prices_of_one_pair_bound_every_other_from_below():
     rng = np.random.default_rng(3)
-    for seed in range(10):
+    for seed in range(4):
         scenario = random_system(seed, max_rounds=6)
         system = StaticConstants.of(scenario)
         values = {(0, 0): system.unit[0, 0] * system.start[0, 0]}
@@ -230,7 +232,7 @@ def test_prices_of_one_pair_bound_every_other_from_below():
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_larger_budget_and_a_smaller_distribution_gap_are_never_worse(objective):
-    for seed in range(12):
+    for seed in range(5):
         scenario = random_system(seed, objective=objective)
         value, budgets = static_design(scenario).value, scenario.budgets
         for looser in (
