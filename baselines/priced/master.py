@@ -8,8 +8,8 @@ from scipy.sparse import coo_array
 
 from edgelearn_env.baselines.priced.records import PretrainPlan, Prices, RoundPlans, Setting
 
-# What overdrawing a constraint by all that there is costs, in units of what pre-training makes of A: more than a plan
-# can gain by it, and little enough to leave the program its digits.
+# What overdrawing a constraint by all that there is costs, in units of A and of phi W of all rounds: more than a plan can
+# gain by it, and little enough to leave the program its digits.
 _OVERDRAFT = 10.0
 
 # Of a budget or a battery, beyond which it makes no difference.
@@ -59,7 +59,8 @@ def combined(
     cost = np.zeros(size)
     cost[:n] = plans.numerator - phi * plans.weight
     cost[n : n + v] = [plan.numerator - phi * plan.weight for plan in pretraining]
-    cost[budgets:] = _OVERDRAFT * max(plan.numerator for plan in pretraining)
+    gained = phi * num_rounds * float(np.max(plans.weight, initial=0.0))
+    cost[budgets:] = _OVERDRAFT * max(gained, *(plan.numerator for plan in pretraining))
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     entries: list[np.ndarray] = []

@@ -20,9 +20,9 @@ _PLANS_KEPT, _PRETRAINING_KEPT, _POINTS_KEPT = 10, 6, 16
 # Budgets are worth at least this share of phi: the closed forms divide by prices.
 _LEAST_WORTH = 1e-9
 
-# Steps at one pair, each with a program and a combination, before it is left as it is; and halvings of what is proven
-# for it then.
-_MOST_STEPS, _NUM_HALVINGS = 12, 3
+# Steps at one pair, each with a program and a combination, before it is left as it is; fewer once one was left. And
+# halvings of what is proven for it then.
+_MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 12, 4, 3
 
 
 class Proven(NamedTuple):
@@ -60,7 +60,7 @@ def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: floa
     search.begin()
     while (pair := search.next_pair()) is not None:
         search.raise_bound(*pair)
-    return Proven(search.best, search.phi, search.num_solved)
+    return Proven(search.best, search.bound(), search.num_solved)
 
 
 class _Search:
@@ -68,16 +68,16 @@ class _Search:
 
     phi is the best value known over 1 + gap. The pair with the least bound gets plans and prices of its own: a program
     for the sets that are cheapest at the best prices so far, whose multipliers are prices too; then those of a linear
-    program over all plans known for its rounds, half way from the best so far. Bounds stay valid when phi falls, since
-    A - phi W only rises: with a better plan, or where nothing proves phi for a pair, for then it is what that pair's
-    prices do prove.
+    program over all plans known for its rounds, half way from the best so far. Bounds stay valid when a better plan
+    lowers phi, since A - phi W only rises. Where nothing proves phi for a pair, it is left; what its prices do prove is
+    found in the end.
     """
 
     def __init__(self, system: PricedSystem, gap: float, allowed: np.ndarray, below: float) -> None:
         self._system, self._gap, self._below = system, gap, below
         self.best = system.nothing()
         self._bounds = np.where(allowed, -np.inf, np.inf)
-        self._most = np.inf
+        self._left: dict[tuple[int, int], Prices] = {}
         self._plans: list[list[RoundPlans]] = [[] for _ in range(system.setting.num_rounds)]
         self._points: list[_Point] = []
         idle = system.idle_rounds()
@@ -90,7 +90,7 @@ class _Search:
     @property
     def phi(self) -> float:
         """What is to be proven."""
-        return min(min(self.best.value, self._below) / (1 + self._gap), self._most)
+        return min(self.best.value, self._below) / (1 + self._gap)
 
     def begin(self) -> None:
         """Bounds from prices that are known beforehand, and from those of the first plan that can be had."""
@@ -113,7 +113,7 @@ class _Search:
         """Find prices that prove the pair (M, e), or a better plan; or leave it as it is."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
         participates = [point.participates]
-        for _ in range(_MOST_STEPS):
+        for _ in range(_FEW_STEPS if self._left else _MOST_STEPS):
             tried = [self._planned(sets, first, last) for sets in participates]
             recombined, heaviest = self._recombined(point, first, last)
             for found in (*tried, recombined):
@@ -122,17 +122,21 @@ class _Search:
             if self._bounds[first, last] >= 0:
                 return
             participates = [point.participates, heaviest]
-        self._most = self._proven_phi(first, last, point.prices)
-        points, self._points = self._points, []
-        for known in points:
-            self._priced(known.prices)
-        self._bounds[first, last] = max(self._bounds[first, last], 0.0)
+        self._left[first, last] = point.prices
+        self._bounds[first, last] = 0.0
 
-    def _proven_phi(self, first: int, last: int, prices: Prices) -> float:
-        """About the largest value that no plan of a pair is below, by these prices or the same less in proportion."""
+    def bound(self) -> float:
+        """What no plan is below: phi, or less where pairs were left."""
+        proven = self.phi
+        for (first, last), prices in self._left.items():
+            proven = self._proven_phi(first, last, prices, proven)
+        return proven
+
+    def _proven_phi(self, first: int, last: int, prices: Prices, most: float) -> float:
+        """About the largest value, `most` at most, that no plan of a pair is below, by these prices or less of them."""
 
         def proves(share: float) -> bool:
-            phi = self.phi * (1 - share)
+            phi = most * (1 - share)
             for scale in (1.0, 1 - share):
                 at = Prices(*(scale * price for price in prices)).lifted(self._system.setting, phi * _LEAST_WORTH)
                 least = self._system.rounds(at, phi, self._tolerance(phi)).least
@@ -140,13 +144,15 @@ class _Search:
                     return True
             return False
 
+        if proves(0.0):
+            return most
         low, high = 0.0, self._gap / 8
         while high < 1 and not proves(high):
             low, high = high, 2 * high
         for _ in range(_NUM_HALVINGS):
             middle = (low + high) / 2
             low, high = (low, middle) if proves(middle) else (middle, high)
-        return self.phi * max(1 - high, 0.0)
+        return most * max(1 - high, 0.0)
 
     def _planned(self, participates: np.ndarray, first: int, last: int) -> _Point | None:
         """The best plan for these sets, (T, K), of which those of the pair count; what its multipliers prove."""
