@@ -172,7 +172,7 @@ class _Run:
 
 
 class Played(NamedTuple):
-    """GradientEpisodes, differentiable in the actor's parameters, (B,) each.
+    """Episodes that were played through, differentiable in the actor's parameters, (B,) each.
 
     Attributes:
         log_bound: log Phi, the round that passes a budget counted by its share.

@@ -3,7 +3,7 @@
     python -m edgelearn_env.agents.cleanrl_ppo --scenario tiny --steps 100000
 
 Written to be read from top to bottom and changed: nothing here is used by other recipes, and nothing of the learning
-comes from elsewhere. EpisodeLog end by themselves and never by a time limit, so no value is bootstrapped at an end.
+comes from elsewhere. Episodes end by themselves and never by a time limit, so no value is bootstrapped at an end.
 Within 100,000 steps on the tests' scenario of three devices, the mean learning bound falls to less than a third.
 """
 

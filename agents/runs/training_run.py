@@ -112,7 +112,7 @@ class TrainingRun:
 
     def judge(self, actor: Actor, share: float, steps: int, mean_return: float) -> float:
         """Play the validation tapes: geometric mean of Phi. Keep the state if it is the best so far."""
-        # The mean of log Phi is what the return measures; that of Phi hangs on the few tapes that end in a deep fade.
+        # The mean of log Phi is what the return measures; that of Phi hangs more on the few tapes that are hard.
         objective = rollout(
             self._scenario, self._tapes, actor.policy(self._scenario, trims=self._config.trims)
         ).objective
