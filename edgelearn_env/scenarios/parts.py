@@ -73,7 +73,9 @@ class Radio(Quantities):
     fading_correlation: float = quantity("correlation of the fading between rounds", "r", at_least=0, at_most=1)
     downlink_s: float = quantity("downlink overhead of a fine-tuning round, time", "t_dl", "s", above=0)
     downlink_j: float = quantity("downlink overhead of a fine-tuning round, energy", "e_dl", "J", at_least=0)
-    idle_s: float = quantity("duration of a fine-tuning round in which nobody takes part", "t_idle", "s", above=0, default=1.0)
+    idle_s: float = quantity(
+        "duration of a fine-tuning round in which nobody takes part", "t_idle", "s", above=0, default=1.0
+    )
 
 
 @part

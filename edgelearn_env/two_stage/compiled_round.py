@@ -195,7 +195,7 @@ def finetune_round(constants, battery_j, decided, log_term, devices, scratch):
             compute_s[k, b] = per_sample * batch[k, b] / freq_hz[k, b]
         for b in range(num_episodes):
             spent_j = compute_j[k, b] + upload_j[k, b]
-            part = (batch[k, b] >= 1) & (spent_j <= battery_j[k, b])
+            part = not ((batch[k, b] < 1) | (spent_j > battery_j[k, b]))
             participates[k, b], device_j[k, b] = part, spent_j if part else 0.0
             longest_s[b] = max(longest_s[b], compute_s[k, b] + upload_s[k, b] if part else 0.0)
             taking_part[b] += part

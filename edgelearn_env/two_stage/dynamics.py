@@ -21,6 +21,7 @@ from edgelearn_env.two_stage.bounds import BoundTerms
 from edgelearn_env.two_stage.constants import Constants
 from edgelearn_env.two_stage.records import Allocation, DeviceRound, Outcome, State
 
+
 class PlannedRound(NamedTuple):
     """What a round would be if no budget applied.
 
@@ -140,37 +141,39 @@ def finetune_round(
     """Who takes part, and their compute and upload, as if no budget applied; arrays (B, K).
 
     A device takes part if it is given a batch of at least one sample, and its battery covers what the round costs it:
-    kappa a b f^2 + p u <= battery. Else it is silent, for which it neither computes nor uploads.
+    kappa a b f^2 + p u <= battery. Else it is silent, for which it neither computes nor uploads. What is not a number
+    is no excuse: such a device makes a round that no budget allows.
     """
     xp, power_w = namespace_of(battery_j), allocation.power_w
     rate_bps = uplink_rate_bps(
         power_w, conditions.channel_gain, constants.bandwidth_hz, constants.scenario.radio.noise_w_per_hz
     )
     upload_s = upload_time_s(constants.upload_bit, rate_bps)
-    upload_j = power_w * upload_s
     compute_j = compute_energy_j(
         constants.capacitance_j_s2, constants.cycles_per_sample, allocation.batch, allocation.freq_hz
     )
     compute_s = compute_time_s(constants.cycles_per_sample, allocation.batch, allocation.freq_hz)
-    participates = (allocation.batch >= 1) & (compute_j + upload_j <= battery_j)
+    participates = ~((allocation.batch < 1) | (compute_j + power_w * upload_s > battery_j))
 
     def of_those(array: Array) -> Array:
         return xp.where(participates, array, 0.0)
 
-    return DeviceRound(participates, of_those(compute_s), of_those(upload_s), of_those(compute_j), of_those(upload_j))
+    # An infinite time is out of the product, whose gradient it would spoil.
+    upload_s = of_those(upload_s)
+    return DeviceRound(participates, of_those(compute_s), upload_s, of_those(compute_j), power_w * upload_s)
 
 
 def _as_far_as_counted(planned: PlannedRound, counted: Array) -> PlannedRound:
     """The round with zeros where it is not counted, and for devices where they had no part in it."""
     xp = namespace_of(counted)
     tuned = (counted & planned.finetuning)[:, None]
-    # A product with 0 or 1 costs a fraction of a choice.
-    share = xp.astype(tuned, planned.duration_s.dtype)
     return planned._replace(
         duration_s=xp.where(counted, planned.duration_s, 0.0),
         energy_j=xp.where(counted, planned.energy_j, 0.0),
         server_j=xp.where(counted, planned.server_j, 0.0),
-        devices=DeviceRound(planned.devices.participates & tuned, *(array * share for array in planned.devices[1:])),
+        devices=DeviceRound(
+            planned.devices.participates & tuned, *(xp.where(tuned, array, 0.0) for array in planned.devices[1:])
+        ),
     )
 
 
@@ -212,8 +215,9 @@ def _bound_terms_after(
     pretrained, finetuned = counted & ~done.finetuning, counted & done.finetuning
     # Only who took part in a round that counts has a share in it.
     share = xp.astype(done.devices.participates, dtype)
+    batch = xp.where(done.devices.participates, allocation.batch, 1.0)
     participation = sum_over_devices(constants.device_weight * share)
-    noise = sum_over_devices(constants.gradient_noise_weight * share / xp.maximum(allocation.batch, 1.0))
+    noise = sum_over_devices(constants.gradient_noise_weight * share / batch)
     pretrain_term = bound.after_pretrain_round(bound_terms.pretrain_term, allocation.server_batch)
     return BoundTerms(
         num_pretrain_rounds=bound_terms.num_pretrain_rounds + xp.astype(pretrained, dtype),

@@ -24,7 +24,10 @@ class Learning(Quantities):
     pl_constant: float = quantity("Polyak-Lojasiewicz constant", "mu", above=0)
     distribution_gap: float = quantity("squared gradient distance between general and task data", "delta^2", at_least=0)
     dissimilarity: float = quantity(
-        "squared gradient distance between a device's data and all task data, at most", "zeta^2", at_least=0, default=0.0
+        "squared gradient distance between a device's data and all task data, at most",
+        "zeta^2",
+        at_least=0,
+        default=0.0,
     )
     server_step_size: float = quantity("step size of pre-training", "eta_0", above=0)
     device_step_size: float = quantity("step size of fine-tuning", "eta", above=0)

@@ -141,7 +141,6 @@ def test_vector_environments_agree_on_everything_over_autoresets(rng, preset, ob
     [
         {"budgets": {"delay_s": 3.0}},
         {"budgets": {"energy_j": 0.3}},
-        {"energy": {"battery_initial_j": 0.0, "harvest_mean_w": 0.0}},
         {"budgets": {"max_rounds": 3}},
     ],
     ids=END_REASONS[1:],
@@ -159,6 +158,45 @@ def test_single_environments_agree_on_everything_whatever_ends_the_episode(reque
             terminated = here[2]
         reasons.add(END_REASONS[here[4]["end_reason"]])
     assert request.node.callspec.id in reasons
+
+
+@pytest.mark.parametrize(
+    ("changes", "silent"),
+    [
+        ({"energy": {"battery_initial_j": 0.0, "harvest_mean_w": 0.0}}, 3),
+        ({"energy": {"battery_initial_j": [0.0, 0.3, 0.3], "harvest_mean_w": 0.0}}, 1),
+        ({"devices": {"batch_max": 1}}, 1),
+    ],
+    ids=["nobody", "a battery", "batches"],
+)
+def test_single_environments_agree_on_everything_whoever_is_silent(rng, changes, silent):
+    ours, theirs = (TwoStageEnv("tiny", kernel=kernel, **changes) for kernel in ("compiled", "numpy"))
+    seen = set()
+    for seed in range(5):
+        assert data_equivalence(ours.reset(seed=seed), theirs.reset(seed=seed), exact=True)
+        terminated = False
+        while not terminated:
+            action = random_actions(rng, ours.action_space.shape)
+            here, there = ours.step(action), theirs.step(action)
+            assert data_equivalence(here, there, exact=True)
+            terminated, info = here[2], here[4]
+            if info["counted"] and info["finetuning"]:
+                seen.add(3 - np.sum(info["participates"]))
+    assert silent in seen
+
+
+def test_a_battery_that_covers_its_round_exactly_and_one_that_lacks_a_whisker_are_told_apart_alike(tiny):
+    conditions = Conditions(np.asfortranarray(np.full((2, 3), 1e-9)), np.asfortranarray(np.zeros((2, 3))))
+    allocation = ArrayModel(tiny).decode(np.full((2, 12), 0.2, dtype=np.float32))
+    state = initial_state(ArrayModel(tiny).constants, 2)
+    rich = state._replace(battery_j=np.full((2, 3), 100.0))
+    _, outcome = ArrayModel(tiny).step(rich, conditions, allocation)
+    cost_j = outcome.devices.compute_j + outcome.devices.upload_j
+    cost_j[1] = np.nextafter(cost_j[1], 0)
+    exact = state._replace(battery_j=np.asfortranarray(cost_j))
+    ours, theirs = (model(tiny).step(exact, conditions, allocation) for model in (CompiledModel, ArrayModel))
+    assert_same_records(ours, theirs)
+    np.testing.assert_array_equal(ours[1].devices.participates, [[True] * 3, [False] * 3])
 
 
 @pytest.mark.parametrize("num_envs", [3, 100])
