@@ -185,20 +185,27 @@ def test_what_is_trained_on_is_what_a_rollout_plays_but_for_parts_of_two_rounds(
         )
 
 
-def test_a_device_that_lacks_charge_is_silent_in_training_too(thrifty):
+@pytest.mark.parametrize("dissimilarity", [0.0, 0.5])
+def test_a_device_that_lacks_charge_is_silent_in_training_too(thrifty, dissimilarity):
     # Little charge; and budgets that do not end an episode, so that there is no part of a round.
     poor = thrifty.replace(
-        energy={"battery_initial_j": 0.05}, budgets={"delay_s": 1e4, "energy_j": 1e4, "max_rounds": 40}
+        energy={"battery_initial_j": 0.02},
+        budgets={"delay_s": 1e4, "energy_j": 1e4, "max_rounds": 40},
+        learning={"dissimilarity": dissimilarity},
     )
     actor = module(poor)
     with torch.no_grad():
         actor.server.layer_3.bias[0] += 5.0  # nor does the switch come within a round, but with the first
-        played = GradientEpisodes(poor, 6, seed=3).play_through(actor)
+    played = GradientEpisodes(poor, 6, seed=3).play_through(actor)
     tapes = Tape.stack([sample_tape(poor, seed) for seed in tape_seeds(3, 6)])
     trajectory = rollout(poor, tapes, together(poor, actor.actor().policy(poor, trims=False)))
-    np.testing.assert_allclose(played.log_bound.numpy(), np.log(trajectory.objective), rtol=1e-6)
+    np.testing.assert_allclose(played.log_bound.detach().numpy(), np.log(trajectory.objective), rtol=1e-6)
     silent = ~trajectory.outcomes.devices.participates
     assert np.any(silent & (trajectory.allocations.batch >= 1))
+    assert np.any(np.all(silent, axis=2))
+    played.log_bound.sum().backward()
+    gradients = [parameter.grad for parameter in actor.device.parameters()]
+    assert all(torch.all(torch.isfinite(gradient)) and torch.any(gradient != 0) for gradient in gradients)
 
 
 def test_gradients_are_those_of_finite_differences(tiny, monkeypatch):

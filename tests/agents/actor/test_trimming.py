@@ -186,7 +186,7 @@ def test_the_devices_of_a_round_are_those_with_which_rounds_alike_would_lead_to_
     assert set((kept & able).sum(axis=1)) == {1, 2, 3}
 
 
-def test_a_device_in_a_deep_fade_sits_out_unless_all_are_in_it(system, conditions, decided):
+def test_a_device_in_a_deep_fade_sits_out_and_one_of_many_does_not(system, conditions, decided):
     # With charge enough, it is not its battery that decides.
     budgets, state = system.scenario.budgets, begun(system, battery_j=np.full((SIZE, 3), 10.0))
     assert np.all(worth_waiting_for(system, budgets, Observed(state, conditions), decided))
@@ -196,7 +196,7 @@ def test_a_device_in_a_deep_fade_sits_out_unless_all_are_in_it(system, condition
     played = trimmed(system, budgets, Observed(state, faded), decided)
     np.testing.assert_array_equal(played.batch, decided.batch * kept)
     faded = conditions._replace(channel_gain=conditions.channel_gain * 1e-5)
-    assert np.any(worth_waiting_for(system, budgets, Observed(state, faded), decided).sum(axis=1) > 1)
+    assert np.mean(worth_waiting_for(system, budgets, Observed(state, faded), decided)) > 0.5
 
 
 def test_tensors_are_ready_together_alike_and_have_finite_gradients(tiny, system, conditions, decided):
