@@ -1,5 +1,6 @@
 """Actions become allocations, states become observations: ends, scales, ranges, and nothing lost on the way."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -16,7 +17,7 @@ from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import initial_state
-from edgelearn_env.two_stage.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec, bound_value_range
+from edgelearn_env.two_stage.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec
 from edgelearn_env.two_stage.limits import checked_allocation
 from edgelearn_env.two_stage.records import Allocation
 
@@ -28,15 +29,14 @@ def action(codec: Codec, value: float, dtype=np.float32) -> np.ndarray:
     return np.full((1, codec.action_size), value, dtype=dtype)
 
 
-def limits(scenario: Scenario) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def limits(scenario: Scenario, least_batch: float = 0.0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     server, devices = scenario.server, scenario.devices
-    ones = np.ones(scenario.num_devices)
     return {
         "server_freq_hz": (np.array(server.freq_min_hz), np.array(server.freq_max_hz)),
         "server_batch": (np.array(1.0), np.array(float(server.batch_max))),
         "freq_hz": (devices.freq_min_hz, devices.freq_max_hz),
         "power_w": (devices.power_min_w, devices.power_max_w),
-        "batch": (ones, devices.batch_max),
+        "batch": (np.full(scenario.num_devices, least_batch), devices.batch_max),
     }
 
 
@@ -61,11 +61,11 @@ def test_the_ends_of_an_action_are_the_limits_exactly(beyond, seed):
 
 
 @pytest.mark.parametrize("preset", Scenario.presets())
-def test_the_middle_of_an_action_is_the_geometric_mean_of_the_limits(preset):
+def test_the_middle_of_an_action_is_the_geometric_mean_of_the_limits_a_quarter_of_a_sample_for_devices(preset):
     scenario = Scenario.preset(preset)
     codec = Codec.of(scenario)
     middle = codec.decode(action(codec, 0.0))
-    for name, (low, high) in limits(scenario).items():
+    for name, (low, high) in limits(scenario, least_batch=0.25).items():
         expected = np.sqrt(low * high)
         if "batch" in name:
             expected = np.round(expected)
@@ -93,6 +93,7 @@ def test_every_action_decodes_to_an_allocation_within_the_limits_with_whole_batc
         value = getattr(allocation, name)
         assert value.dtype == np.float64
         assert np.all((value >= low) & (value <= high))
+    assert np.all(allocation.server_batch >= 1)
     np.testing.assert_array_equal(allocation.batch, np.round(allocation.batch))
     np.testing.assert_array_equal(allocation.server_batch, np.round(allocation.server_batch))
 
@@ -157,12 +158,54 @@ def test_an_allocation_becomes_the_action_that_names_it(seed):
 @given(seeds)
 def test_an_action_comes_back_from_what_it_names_before_batches_are_rounded(seed):
     scenario = random_scenario(np.random.default_rng(seed))
-    codec = Codec.of(scenario)
+    codec, K = Codec.of(scenario), scenario.num_devices
     actions = np.random.default_rng(seed).uniform(-1, 1, (6, codec.action_size))
-    free = np.array(codec.action_log_ratio) > 0
-    again = codec.encode_action(codec.fractional(actions))
-    np.testing.assert_allclose(again[:, 1:][:, free], actions[:, 1:][:, free], atol=1e-6)
+    named = codec.fractional(actions)
+    again = codec.encode_action(named)
+    free = np.tile(np.array(codec.action_log_ratio) > 0, (6, 1))
+    # Below one sample there is one, or none.
+    free[:, -K:] &= named.batch > 1
+    np.testing.assert_allclose(again[:, 1:][free], actions[:, 1:][free], atol=1e-6)
     np.testing.assert_array_equal(again[:, 0] > 0, actions[:, 0] > 0)
+    np.testing.assert_array_equal(codec.decode(again).batch[named.batch <= 1], named.batch[named.batch <= 1])
+
+
+@given(seeds)
+def test_before_rounding_a_batch_is_none_or_at_least_one_sample_and_rounds_to_what_is_decoded(seed):
+    rng = np.random.default_rng(seed)
+    codec = Codec.of(random_scenario(rng))
+    actions = rng.uniform(-1.1, 1.1, (20, codec.action_size))
+    named, decoded = codec.fractional(actions), codec.decode(actions)
+    assert np.all((named.batch == 0) | (named.batch >= 1))
+    np.testing.assert_array_equal(np.round(named.batch), decoded.batch)
+    np.testing.assert_array_equal(np.round(named.server_batch), decoded.server_batch)
+
+
+@pytest.mark.parametrize("batch_max", [1, 2, 30, 128])
+def test_a_batch_entry_is_silence_in_its_lowest_band_and_one_sample_in_the_next(tiny, batch_max):
+    # From a quarter to a half of a sample, and from there to one and a half; half a sample itself rounds to an even 0.
+    codec = Codec.of(tiny.replace(devices={"batch_max": batch_max}))
+
+    def entry(batch):
+        return 2 * np.log(batch / 0.25) / np.log(batch_max / 0.25) - 1
+
+    bands = [(-1.0, 0), (-7.0, 0), (entry(0.26), 0), (entry(0.5) - 1e-9, 0), (entry(0.5) + 1e-9, 1), (entry(1.0), 1)]
+    if batch_max > 1:
+        bands += [(entry(1.5) - 1e-9, 1), (entry(1.5) + 1e-9, 2)]
+    actions = np.zeros((len(bands), codec.action_size))
+    actions[:, -3:] = np.array([where for where, _ in bands])[:, None]
+    expected = np.array([batch for _, batch in bands], dtype=float)[:, None] * np.ones(3)
+    np.testing.assert_array_equal(codec.decode(actions).batch, expected)
+    assert entry(0.5) > -1 + (0.1 if batch_max == 128 else 0.15), "silence can be met with at random"
+
+
+def test_silence_and_one_sample_have_actions_of_their_own(tiny):
+    codec = Codec.of(tiny)
+    decided = codec.decode(action(codec, 0.0))._replace(batch=np.array([[0.0, 1.0, 2.0]]))
+    actions = codec.encode_action(decided)
+    np.testing.assert_array_equal(actions[0, -3], -1.0)
+    np.testing.assert_allclose(actions[0, -2:], 2 * np.log([4, 8]) / np.log(4 * 128) - 1, rtol=1e-6)
+    np.testing.assert_array_equal(codec.decode(actions).batch, [[0, 1, 2]])
 
 
 def test_what_no_action_can_name_becomes_the_nearest_action(tiny):
@@ -191,8 +234,8 @@ def test_an_observation_before_the_first_round_by_hand(tiny):
     log_gain = np.log(tiny.mean_channel_gain)
     low = np.min(log_gain) + np.log(10) * DEEPEST_FADE_DB / 10
     high = np.max(log_gain) + np.log(10) * HIGHEST_FADE_DB / 10
-    least, largest = np.log(bound_value_range(tiny))
-    expected = [0.0, 1.0, 1.0, 1.0, (np.log(2 * 2.3 / 0.1) - least) / (largest - least)]
+    least, largest = np.log(tiny.bound_value_range)
+    expected = [0.0, 1.0, 1.0, 1.0, (np.log(2 * 2.3 / 0.1 / (1 / 3)) - least) / (largest - least)]
     expected += [0.5, 0.5, 0.5, *((log_gain - low) / (high - low)), 0.0, 1.0, 0.5]
     assert observed.dtype == np.float32
     np.testing.assert_allclose(observed, [expected], atol=1e-6)
@@ -298,11 +341,11 @@ def test_a_device_that_never_harvests_is_observed_as_off(tiny):
 def test_a_horizon_of_a_hundred_thousand_rounds_takes_no_more_memory_than_its_rounds(tiny):
     longer = tiny.replace(budgets={"max_rounds": 100_000})
     tracemalloc.start()
-    least, largest = bound_value_range(longer)
+    least, largest = longer.bound_value_range
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100e6
-    shorter = bound_value_range(tiny)
+    shorter = tiny.bound_value_range
     assert least <= shorter[0]
     assert largest >= shorter[1]
 
@@ -310,10 +353,13 @@ def test_a_horizon_of_a_hundred_thousand_rounds_takes_no_more_memory_than_its_ro
 def test_a_bound_that_falls_to_nothing_is_refused(tiny):
     without_noise = dict.fromkeys(("distribution_gap", "server_gradient_variance", "device_gradient_variance"), 0.0)
     steps = {"smoothness": 1.0, "server_step_size": 1.0, "device_step_size": 1.0, "pl_constant": 0.93}
-    fast = tiny.replace(learning=without_noise | steps, budgets={"max_rounds": 300})
-    with pytest.raises(InvalidInputError, match=r"learning\.objective leaves nothing to decide: within 300 rounds"):
-        Codec.of(fast)
-    assert np.all(np.isfinite(Codec.of(fast.replace(budgets={"max_rounds": 100})).log_bound_range))
+    with pytest.raises(
+        InvalidInputError,
+        match=r"learning\.objective leaves nothing to decide: within 300 rounds the bound can fall to",
+    ):
+        tiny.replace(learning=without_noise | steps, budgets={"max_rounds": 300})
+    fast = tiny.replace(learning=without_noise | steps, budgets={"max_rounds": 100})
+    assert np.all(np.isfinite(Codec.of(fast).log_bound_range))
 
 
 @given(seeds)
@@ -329,18 +375,55 @@ def test_every_bound_met_in_random_rollouts_lies_in_its_range(seed):
         assert np.max(met) <= high + 1e-12
 
 
+def values_of_all_rounds(scenario, sets, max_rounds):
+    """Psi of all numbers of rounds with the same set in each, at the least and the largest batches."""
+    table, devices, K = scenario.to_dict(), scenario.devices, scenario.num_devices
+    return [
+        bound(table, [server_batch] * M, [np.where(part, batches, 0).tolist()] * N)
+        for part in sets
+        for server_batch in (1, scenario.server.batch_max)
+        for batches in (np.ones(K), devices.batch_max)
+        for M in range(max_rounds + 1)
+        for N in range(max_rounds + 1 - M)
+    ]
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @given(seeds)
-def test_the_range_of_the_bound_is_that_of_all_numbers_of_rounds_at_the_extreme_batch_sizes(objective, seed):
-    scenario = random_scenario(np.random.default_rng(seed), objective=objective, max_rounds=7)
-    table, devices = scenario.to_dict(), scenario.devices
-    values = [
-        bound(table, [server_batch] * M, [list(batches)] * N)
-        for server_batch, batches in (
-            (1, np.ones(scenario.num_devices)),
-            (scenario.server.batch_max, devices.batch_max),
-        )
-        for M in range(8)
-        for N in range(8 - M)
-    ]
-    np.testing.assert_allclose(bound_value_range(scenario), (min(values), max(values)), rtol=1e-12)
+def test_the_bound_of_all_numbers_of_rounds_at_the_extreme_batch_sizes_lies_in_its_range_whoever_takes_part(
+    objective, seed
+):
+    scenario = random_scenario(np.random.default_rng(seed), objective=objective, max_rounds=6)
+    sets = list(itertools.product([False, True], repeat=scenario.num_devices))
+    values, (low, high) = values_of_all_rounds(scenario, sets, 6), scenario.bound_value_range
+    assert low * (1 - 1e-12) <= min(values)
+    assert max(values) <= high * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@given(seeds)
+def test_the_bound_of_any_sets_and_batches_lies_in_its_range(objective, seed):
+    rng = np.random.default_rng(seed)
+    scenario = random_scenario(rng, objective=objective, max_rounds=6)
+    devices, (low, high) = scenario.devices, scenario.bound_value_range
+    for _ in range(50):
+        M = int(rng.integers(7))
+        shape = (int(rng.integers(7 - M)), scenario.num_devices)
+        part = rng.random(shape) < rng.choice([0.2, 0.5, 0.9])
+        batches = np.where(rng.random(shape) < 0.5, 1, rng.integers(1, devices.batch_max + 1, shape)) * part
+        server_batches = rng.integers(1, scenario.server.batch_max + 1, M).tolist()
+        assert low * (1 - 1e-12) <= bound(scenario.to_dict(), server_batches, batches.tolist()) <= high * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("max_rounds", [1, 7])
+@pytest.mark.parametrize("server", [{}, {"batch_max": 1}])
+def test_the_range_of_the_bound_is_no_wider_than_that_where_devices_are_alike(tiny, objective, max_rounds, server):
+    scenario = tiny.replace(learning={"objective": objective}, budgets={"max_rounds": max_rounds}, server=server)
+    everyone, one = [True] * 3, [True, False, False]
+    values = values_of_all_rounds(scenario, [everyone], max_rounds)
+    # A single device in a single round, if only one after the last.
+    batches = (np.where(one, each, 0).tolist() for each in (np.ones(3), scenario.devices.batch_max))
+    for alone, server_batch in zip(batches, (1, scenario.server.batch_max), strict=True):
+        values += [bound(scenario.to_dict(), [server_batch] * M, [alone]) for M in range(max_rounds + 1)]
+    np.testing.assert_allclose(scenario.bound_value_range, (min(values), max(values)), rtol=1e-12)
