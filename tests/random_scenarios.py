@@ -1,7 +1,7 @@
 """Random small systems, tapes and policies that are valid by construction: raw material of the property tests.
 
-A system is drawn so that what stops an episode varies: the delay budget, the energy budget, a battery, or the last
-round. Everything follows from the generator that is handed in.
+A system is drawn so that what stops an episode varies: the delay budget, the energy budget, or the last round, and
+who is silent. Everything follows from the generator that is handed in.
 """
 
 from collections.abc import Callable

@@ -49,11 +49,25 @@ def test_episodes_end_for_every_reason_and_none_dominates(episodes):
     assert min(reasons.values()) >= 5
 
 
-def test_devices_wait_in_some_episodes_and_harvest_nothing_in_others(episodes):
-    waited = [np.any(trajectory.outcomes.devices.wait_s > 0) for trajectory in episodes]
-    assert sum(waited) >= 12
+def test_devices_are_silent_for_want_of_charge_in_some_episodes_by_choice_in_others_and_all_at_once_in_a_few(episodes):
+    by_need, by_choice, nobody = 0, 0, 0
+    for trajectory in episodes:
+        part, batch = trajectory.outcomes.devices.participates[0], trajectory.allocations.batch[0]
+        tuned = trajectory.outcomes.counted[0] & (
+            trajectory.observed.state.finetuning[0] | trajectory.allocations.switch[0]
+        )
+        by_need += np.any(~part & (batch > 0) & tuned[:, None])
+        by_choice += np.any(~part & (batch == 0) & tuned[:, None])
+        nobody += np.any(~np.any(part, axis=1) & tuned)
+    assert min(by_need, by_choice, nobody) >= 12
+    assert max(by_need, by_choice, nobody) <= 88
     without = [np.any(trajectory.scenario.energy.harvest_mean_w == 0) for trajectory in episodes]
     assert 12 <= sum(without) <= 75
+
+
+def test_the_data_of_devices_differ_in_some_systems_and_are_alike_in_others(episodes):
+    differing = sum(trajectory.scenario.learning.dissimilarity > 0 for trajectory in episodes)
+    assert 20 <= differing <= 80
 
 
 def test_both_stages_are_played_in_some_episodes_and_dropped_in_others(episodes):

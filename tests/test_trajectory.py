@@ -177,7 +177,7 @@ LIMITS = {
         np.array([[9e7, 1e8, 1e8]]),
     ),
     "power_w": ("0", "[0.2, 0.2, 0.2]", np.array([[0.1, 0.25, 0.1]]), np.array([[0.1, 0.1, 0.0]])),
-    "batch": ("1", "[128, 128, 128]", np.array([[1.0, 1.0, 129.0]]), np.array([[0.0, 1.0, 1.0]])),
+    "batch": ("1", "[128, 128, 128] or be 0", np.array([[1.0, 0.0, 129.0]]), np.array([[0.5, 1.0, 1.0]])),
 }
 
 
@@ -189,6 +189,28 @@ def test_a_decision_outside_of_the_limits_is_refused_with_the_limits_and_the_val
         rollout(tiny, tiny_tape, lambda observed: constant(tiny, **{name: value}))
     worst = {2: np.max, 3: np.min}[end](value)
     assert str(caught.value) == f"allocation.{name} must lie between {low} and {high}, got {worst:.9g}"
+
+
+def test_no_batch_is_a_decision_and_part_of_a_sample_is_none(tiny, tiny_tape):
+    batch = np.array([[0.0, 1.0, 2.5]])
+    played = rollout(tiny, tiny_tape, lambda observed: constant(tiny, batch=batch))
+    np.testing.assert_array_equal(played.allocations.batch[0, 0], batch[0])
+    assert not np.any(played.outcomes.devices.participates[0, :, 0])
+    for wrong in (-1.0, 0.1, 0.5, 1 - 1e-6):
+        with pytest.raises(InvalidInputError, match=r"allocation\.batch must lie between 1 and .* or be 0, got"):
+            rollout(tiny, tiny_tape, lambda observed, wrong=wrong: constant(tiny, batch=np.array([[1.0, wrong, 0.0]])))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_device_whose_only_sample_lacks_a_rounding_takes_part_as_with_a_whole_one(tiny, tiny_tape, dtype):
+    whole = rollout(tiny, tiny_tape, lambda observed: constant(tiny))
+    batch = np.nextafter(np.array([[1.0, 1.0, 1.0]], dtype=dtype), dtype(0))
+    assert np.all(batch < 1)
+    played = rollout(tiny, tiny_tape, lambda observed: constant(tiny, batch=batch))
+    np.testing.assert_array_equal(played.outcomes.devices.participates, whole.outcomes.devices.participates)
+    assert np.any(whole.outcomes.devices.participates)
+    assert played.objective == whole.objective
+    assert np.all(batch < 1), "what the policy holds is left as it was"
 
 
 def test_a_decision_at_its_limit_in_another_precision_is_within_it(tiny, tiny_tape):
@@ -243,7 +265,7 @@ def test_a_trajectory_without_rounds_shows_the_start(tiny):
     state = initial_state(constants_of(tiny), 2)
     trajectory = Trajectory.of_rounds(tiny, [], state)
     assert all(array.shape[:2] == (2, 0) for array in leaves((trajectory.observed, trajectory.outcomes)))
-    np.testing.assert_array_equal(trajectory.objective, [2 * 2.3 / 0.1] * 2)
+    np.testing.assert_allclose(trajectory.objective, [2 * 2.3 / 0.1 / (1 / 3)] * 2, rtol=1e-15)
     np.testing.assert_array_equal(trajectory.num_pretrain_rounds + trajectory.num_finetune_rounds, [0, 0])
 
 

@@ -9,14 +9,15 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.physics.budgets import BATTERY, DELAY, ENERGY, LAST_ROUND
+from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 from edgelearn_env.two_stage.env import TwoStageEnv
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
-PER_ROUND = ("duration_s", "energy_j", "server_j", "wait_s", "compute_s", "upload_s", "compute_j", "upload_j")
+PER_DEVICE = ("participates", "compute_s", "upload_s", "compute_j", "upload_j")
+PER_ROUND = ("duration_s", "energy_j", "server_j", *PER_DEVICE)
 
 
 def played(env: TwoStageEnv, actions, **reset):
@@ -138,9 +139,38 @@ def test_the_items_of_a_finetuning_round_add_up():
     assert info["finetuning"]
     assert info["server_j"] == 0
     spent_j = np.sum(info["compute_j"] + info["upload_j"]) + env.scenario.radio.downlink_j
-    finish_s = np.max(info["wait_s"] + info["compute_s"] + info["upload_s"]) + env.scenario.radio.downlink_s
+    finish_s = np.max(info["compute_s"] + info["upload_s"]) + env.scenario.radio.downlink_s
     assert info["energy_j"] == pytest.approx(spent_j, rel=1e-12)
     assert info["duration_s"] == pytest.approx(finish_s, rel=1e-12)
+    np.testing.assert_array_equal(info["participates"], [True] * 3)
+    assert info["participation"] == pytest.approx(1.0, rel=1e-14)
+
+
+def test_info_tells_who_took_part_and_holds_nothing_of_those_who_did_not():
+    env = TwoStageEnv(
+        "tiny", energy={"battery_initial_j": [0.3, 0.3, 1e-3]}, learning={"device_weight": [0.5, 0.2, 0.3]}
+    )
+    _, info = env.reset(seed=0)
+    assert info["participates"].dtype == bool
+    assert not np.any(info["participates"])
+    assert info["participation"] == 0.0
+    action = gentle(env, finetune=True)
+    # No batch for the second; the third cannot pay for its own.
+    action[3 + 2 * 3 + 1] = -1.0
+    for rounds in (1, 2):
+        *_, info = env.step(action)
+        np.testing.assert_array_equal(info["participates"], [True, False, False])
+        assert info["batch"][1] == 0 < info["batch"][2]
+        assert info["participation"] == pytest.approx(rounds * 0.5, rel=1e-14)
+        assert info["num_finetune_rounds"] == rounds
+        for name in PER_DEVICE:
+            np.testing.assert_array_equal(info[name] > 0, [True, False, False])
+    action[9:] = -1.0
+    *_, info = env.step(action)
+    assert not np.any(info["participates"])
+    assert (info["counted"], info["duration_s"], info["num_finetune_rounds"]) == (True, 1.0, 3)
+    assert info["energy_j"] == env.scenario.radio.downlink_j
+    assert info["participation"] == pytest.approx(1.0, rel=1e-14)
 
 
 def test_time_and_energy_used_are_the_sums_over_rounds(rng):
@@ -155,7 +185,8 @@ def test_time_and_energy_used_are_the_sums_over_rounds(rng):
     [
         ({"budgets": {"delay_s": 0.5}}, DELAY),
         ({"budgets": {"energy_j": 0.1}}, ENERGY),
-        ({"energy": {"harvest_mean_w": 0.0, "battery_initial_j": 0.05}}, BATTERY),
+        ({"energy": {"harvest_mean_w": 0.0, "battery_initial_j": 0.05}, "budgets": {"max_rounds": 9}}, LAST_ROUND),
+        ({"energy": {"harvest_mean_w": 0.0, "battery_initial_j": 0.05}}, DELAY),
         ({"budgets": {"max_rounds": 2}}, LAST_ROUND),
     ],
 )
@@ -184,12 +215,15 @@ def test_nothing_leaves_its_bounds_at_extreme_actions(rng, shadowing_std_db: flo
 
 
 @pytest.mark.parametrize("harvest_w", [0.0, 0.01])
-def test_a_dead_channel_ends_the_episode_and_leaves_info_finite(harvest_w: float):
+def test_dead_channels_make_an_idle_round_and_leave_info_finite(harvest_w: float):
     env = TwoStageEnv("tiny")
     tape = Tape(np.zeros((30, 3)), np.full((30, 3), harvest_w))
     env.reset(options={"tape": tape})
     observation, reward, terminated, _, info = env.step(gentle(env, finetune=True))
-    assert (reward, terminated, info["counted"]) == (0.0, True, False)
+    assert (reward, terminated, info["counted"]) == (0.0, False, True)
+    assert (info["duration_s"], info["energy_j"]) == (env.scenario.radio.idle_s, env.scenario.radio.downlink_j)
+    assert not any(np.any(info[name]) for name in PER_DEVICE)
+    np.testing.assert_allclose(info["battery_j"], 0.3 + harvest_w, rtol=1e-14)
     assert observation in env.observation_space
     assert all(np.all(np.isfinite(item)) for item in info.values())
 

@@ -85,9 +85,11 @@ def test_each_agent_is_told_its_own_part_of_a_round(rng):
     *_, infos = env.step(actions)
     *_, info = single.step(by_hand(actions))
     for index, agent in enumerate(AGENTS[1:]):
-        for name in ("battery_j", "wait_s", "compute_s", "upload_j", "freq_hz", "power_w", "batch"):
+        for name in ("battery_j", "compute_s", "upload_j", "freq_hz", "power_w", "batch"):
             assert infos[agent][name] == info[name][index]
             assert type(infos[agent][name]) is float
+        assert infos[agent]["participates"] == info["participates"][index]
+        assert type(infos[agent]["participates"]) is bool
         assert "server_freq_hz" not in infos[agent]
     assert infos["server"]["server_freq_hz"] == info["server_freq_hz"] > 0
     assert "battery_j" not in infos["server"]

@@ -42,7 +42,7 @@ def test_levels_are_equal_steps_from_one_end_to_the_other():
 def test_the_ends_of_the_grid_are_the_physical_limits():
     env = single(3)
     devices = env.unwrapped.scenario.devices
-    for level, frequency, batch in ((0, devices.freq_min_hz, np.ones(3)), (2, devices.freq_max_hz, devices.batch_max)):
+    for level, frequency, batch in ((0, devices.freq_min_hz, np.zeros(3)), (2, devices.freq_max_hz, devices.batch_max)):
         env.reset(seed=0)
         *_, info = env.step(np.full(12, level) // [2 if index == 0 else 1 for index in range(12)])
         np.testing.assert_array_equal(info["freq_hz"], frequency)

@@ -154,7 +154,7 @@ def test_episodes_play_on_beyond_the_nominal_budget_and_end_at_the_hard_one():
 
 
 def test_an_episode_without_costs_is_an_episode_of_the_nominal_scenario(rng):
-    nominal = {"delay_s": 5.0, "energy_j": 2.0, "max_rounds": 5}
+    nominal = {"delay_s": 8.0, "energy_j": 3.0, "max_rounds": 5}
     env, plain = SoftBudgets.relaxing(3.0, "tiny", nominal), TwoStageEnv("tiny", budgets=nominal)
     free, costly = 0, 0
     for seed in range(60):
