@@ -46,6 +46,30 @@ def played(scenario: Scenario, switch_after: int, seeds: tuple[int, ...] = (0,),
     return rollout(scenario, Tape.stack([sample_tape(scenario, seed) for seed in seeds]), policy)
 
 
+def with_silence() -> Trajectory:
+    """Two rounds of pre-training, six of fine-tuning: in the third one of these nobody takes part, in others some.
+
+    The last device cannot pay for a round; the first sits every other one out.
+    """
+    tiny = Scenario.from_toml(Path(__file__).parents[1] / "tiny.toml")
+    scenario = tiny.replace(
+        energy={"battery_initial_j": [0.5, 0.5, 1e-4], "harvest_mean_w": 0.0}, budgets={"max_rounds": 8}
+    )
+
+    def policy(observed):
+        t = observed.state.round_index[0]
+        one, each = np.ones(1), np.ones((1, 3))
+        batch = np.array([[0.0 if t % 2 == 0 else 13.0, 13.0, 13.0]]) * (t != 4)
+        return Allocation(one * t >= 2, 3.2e8 * one, 170 * one, 4e8 * each, 5e-3 * each, batch)
+
+    trajectory = rollout(scenario, sample_tape(scenario, 0), policy)
+    part = trajectory.outcomes.devices.participates[0]
+    expected = [[False] * 3] * 2 + [[bool(t % 2), True, False] for t in range(2, 8)]
+    expected[4] = [False] * 3
+    np.testing.assert_array_equal(part, expected)
+    return trajectory
+
+
 def until(trajectory: Trajectory, num_rounds: int) -> Trajectory:
     """The trajectory as it stood after its first rounds."""
     records = (trajectory.observed, trajectory.allocations, trajectory.outcomes)
@@ -67,6 +91,13 @@ def trajectory(tiny: Scenario) -> Trajectory:
 def drawn() -> tuple[Trajectory, dict[str, Axes]]:
     """The same trajectory, for those who only look at it, and its panels."""
     trajectory = played(Scenario.from_toml(Path(__file__).parents[1] / "tiny.toml"), switch_after=8)
+    return trajectory, panels_of(trajectory)
+
+
+@pytest.fixture(scope="module")
+def silent() -> tuple[Trajectory, dict[str, Axes]]:
+    """One with silent devices, likewise."""
+    trajectory = with_silence()
     return trajectory, panels_of(trajectory)
 
 
@@ -143,27 +174,46 @@ def test_budgets_are_drawn_as_shares_of_their_limits(drawn):
     assert set(limit.get_ydata()) == {100}
 
 
-def test_stacked_times_are_those_of_the_slowest_device_and_add_up_to_the_durations(drawn):
-    trajectory, panels = drawn
-    num_rounds, (wait_s, compute_s, upload_s, *_) = trajectory.outcomes.counted.sum(), trajectory.outcomes.devices
+def parts_of_durations(trajectory, first):
+    """What each round's time went into, by hand; `first` is the first round of fine-tuning."""
+    num_rounds, devices = trajectory.outcomes.counted.sum(), trajectory.outcomes.devices
     rows = np.arange(num_rounds)
-    slowest = np.argmax((wait_s + compute_s + upload_s)[0, :num_rounds], axis=-1)
+    slowest = np.argmax((devices.compute_s + devices.upload_s)[0, :num_rounds], axis=-1)
     durations_s = trajectory.outcomes.duration_s[0, :num_rounds]
-    expected = {
-        "server": np.where(rows < 8, durations_s, 0.0),
-        "wait": wait_s[0, rows, slowest],
-        "compute": compute_s[0, rows, slowest],
-        "upload": upload_s[0, rows, slowest],
-        "downlink": np.where(rows < 8, 0.0, trajectory.scenario.radio.downlink_s),
+    someone = np.any(devices.participates[0, :num_rounds], axis=-1)
+    return {
+        "server": np.where(rows < first, durations_s, 0.0),
+        "idle": np.where(someone | (rows < first), 0.0, trajectory.scenario.radio.idle_s),
+        "compute": devices.compute_s[0, rows, slowest],
+        "upload": devices.upload_s[0, rows, slowest],
+        "downlink": np.where(someone, trajectory.scenario.radio.downlink_s, 0.0),
     }
-    axes = panels["Where a round's time goes"]
+
+
+def assert_stacks_are(axes, expected, durations_s, whole):
     stacks = {patch.get_label(): patch.get_data() for patch in axes.patches}
     assert list(stacks) == list(expected)
-    whole = durations_s < axes.get_ylim()[1] / 1.3
-    assert whole.sum() > 12
     for name, values in expected.items():
         np.testing.assert_allclose((stacks[name].values - stacks[name].baseline)[whole], values[whole], atol=1e-12)
     np.testing.assert_allclose(stacks["downlink"].values[whole], durations_s[whole])
+
+
+def test_stacked_times_are_those_of_the_slowest_device_and_add_up_to_the_durations(drawn):
+    trajectory, panels = drawn
+    durations_s = trajectory.outcomes.duration_s[0, : trajectory.outcomes.counted.sum()]
+    axes = panels["Where a round's time goes"]
+    whole = durations_s < axes.get_ylim()[1] / 1.3
+    assert whole.sum() > 12
+    assert_stacks_are(axes, parts_of_durations(trajectory, 8), durations_s, whole)
+
+
+def test_the_time_of_a_round_of_nobody_is_stacked_as_idle_and_that_of_others_is_their_participants(silent):
+    trajectory, panels = silent
+    expected, axes = parts_of_durations(trajectory, 2), panels["Where a round's time goes"]
+    np.testing.assert_array_equal(np.flatnonzero(expected["idle"]), [4])
+    whole = trajectory.outcomes.duration_s[0] <= axes.get_ylim()[1] / 1.3
+    assert whole[4]
+    assert_stacks_are(axes, expected, trajectory.outcomes.duration_s[0], whole)
 
 
 def test_rounds_far_longer_than_usual_are_cut_and_the_heading_says_so(tiny):
@@ -181,16 +231,34 @@ def test_rounds_far_longer_than_usual_are_cut_and_the_heading_says_so(tiny):
     [
         ("Channel gain", lambda t: 10 * np.log10(t.observed.conditions.channel_gain)),
         ("Harvested power", lambda t: 1e3 * t.observed.conditions.harvest_w),
-        ("Fine-tuning: clock frequency", lambda t: 1e-9 * t.allocations.freq_hz[:, 8:]),
-        ("Fine-tuning: transmit power", lambda t: 1e3 * t.allocations.power_w[:, 8:]),
-        ("Fine-tuning: batch", lambda t: t.allocations.batch[:, 8:]),
+        ("Fine-tuning", lambda t: 1e-9 * t.allocations.freq_hz[:, 8:]),
+        ("Transmit power", lambda t: 1e3 * t.allocations.power_w[:, 8:]),
+        ("Batch", lambda t: t.allocations.batch[:, 8:]),
     ],
 )
 def test_heat_maps_show_one_row_a_device_and_one_column_a_counted_round(drawn, heading, shown):
     trajectory, panels = drawn
     (image,) = panels[heading].images
-    num_rounds = trajectory.outcomes.counted.sum() - (8 if "Fine-tuning" in heading else 0)
-    np.testing.assert_allclose(image.get_array(), shown(trajectory)[0, :num_rounds].T)
+    num_rounds = trajectory.outcomes.counted.sum()
+    if heading not in ("Channel gain", "Harvested power"):
+        num_rounds -= 8
+        # All take part in most of these rounds, so that there is something to see.
+        part = trajectory.outcomes.devices.participates[0, 8:][:num_rounds].T
+        assert np.mean(part) > 0.8
+        np.testing.assert_array_equal(np.ma.getmaskarray(image.get_array()), ~part)
+    expected = shown(trajectory)[0, :num_rounds].T
+    seen = ~np.ma.getmaskarray(image.get_array())
+    assert image.get_array().shape == expected.shape
+    np.testing.assert_allclose(image.get_array()[seen], expected[seen])
+
+
+@pytest.mark.parametrize("heading", ["Fine-tuning", "Transmit power", "Batch"])
+def test_heat_maps_of_decisions_are_blank_where_a_device_is_silent_and_the_heading_says_so(silent, heading):
+    trajectory, panels = silent
+    (image,) = panels[heading].images
+    blank = np.ma.getmaskarray(image.get_array())
+    np.testing.assert_array_equal(blank, ~trajectory.outcomes.devices.participates[0, 2:].T)
+    assert "blank: silent" in panels["Fine-tuning"].get_title(loc="left")
 
 
 def test_batteries_are_shown_after_each_round(drawn):
@@ -258,25 +326,54 @@ def test_the_text_gives_the_state_in_physical_values(trajectory):
     assert f"ended: the next round would pass the {reason}" in text
 
 
+def assert_line_shows(line, trajectory, last, device):
+    """What the text says of a device that took part in round `last`."""
+    conditions, decided, outcomes = trajectory.observed.conditions, trajectory.allocations, trajectory.outcomes
+    cells = line.replace("|", " ").split()
+    shown = [float(cell) for cell in [cells[0], *cells[2:10]]]
+    expected = [
+        device,
+        trajectory.final_state.battery_j[0, device],
+        10 * np.log10(conditions.channel_gain[0, last, device]),
+        1e3 * conditions.harvest_w[0, last, device],
+        1e-9 * decided.freq_hz[0, last, device],
+        1e3 * decided.power_w[0, last, device],
+        decided.batch[0, last, device],
+        outcomes.devices.compute_s[0, last, device],
+        outcomes.devices.upload_s[0, last, device],
+    ]
+    np.testing.assert_allclose(shown, expected, rtol=6e-3, atol=6e-4)
+
+
 def test_the_text_of_a_device_gives_its_battery_channel_decision_and_times(trajectory):
     last = int(trajectory.outcomes.counted.sum()) - 1
-    conditions, decided = trajectory.observed.conditions, trajectory.allocations
-    lines = rendering.ansi(trajectory).splitlines()[-3:]
-    for device, line in enumerate(lines):
-        cells = line.replace("|", " ").split()
-        shown = [float(cell) for cell in [cells[0], *cells[2:11]]]
-        expected = [
-            device,
-            trajectory.final_state.battery_j[0, device],
-            10 * np.log10(conditions.channel_gain[0, last, device]),
-            1e3 * conditions.harvest_w[0, last, device],
-            1e-9 * decided.freq_hz[0, last, device],
-            1e3 * decided.power_w[0, last, device],
-            decided.batch[0, last, device],
-            *(part[0, last, device] for part in trajectory.outcomes.devices[:3]),
-        ]
-        np.testing.assert_allclose(shown, expected, rtol=6e-3, atol=6e-4)
-    assert np.any(conditions.harvest_w[0, last] > 0)
+    assert np.all(trajectory.outcomes.devices.participates[0, last])
+    text = rendering.ansi(trajectory)
+    for device, line in enumerate(text.splitlines()[-3:]):
+        assert_line_shows(line, trajectory, last, device)
+        assert line.count("▒") + line.count("█", line.index("▒")) <= 16
+    assert np.any(trajectory.observed.conditions.harvest_w[0, last] > 0)
+    assert "3 of 3 devices; ▒ compute █ upload" in text
+
+
+def test_the_text_of_a_silent_device_says_so_and_gives_its_battery_and_channel_all_the_same(silent):
+    trajectory, _ = silent
+    text = rendering.ansi(trajectory)
+    lines = text.splitlines()[-3:]
+    assert "2 of 3 devices; ▒ compute █ upload" in text
+    for device in (0, 1):
+        assert_line_shows(lines[device], trajectory, 7, device)
+    assert lines[2].endswith(" | silent")
+    cells = lines[2].split()
+    gain_db = 10 * np.log10(trajectory.observed.conditions.channel_gain[0, 7, 2])
+    np.testing.assert_allclose([float(cells[2]), float(cells[3])], [1e-4, gain_db], rtol=6e-3, atol=6e-4)
+    assert "silent" not in rendering.ansi(until(trajectory, 2)), "while pre-training nobody is"
+
+
+def test_the_text_of_a_round_of_nobody_gives_its_cost(silent):
+    text = rendering.ansi(until(silent[0], 5))
+    assert "last round: 1.00 s, 0.010 J, 0 of 3 devices" in text
+    assert text.count("| silent\n") == 3
 
 
 def test_the_text_tells_the_stage_and_what_the_server_did(trajectory):
@@ -287,7 +384,7 @@ def test_the_text_tells_the_stage_and_what_the_server_did(trajectory):
     assert "upload" not in text
 
 
-@pytest.mark.parametrize("reason", ["delay budget", "energy budget", "battery", "last round"])
+@pytest.mark.parametrize("reason", END_REASONS[1:])
 def test_every_end_is_told_in_words_of_its_own(trajectory, reason):
     index = END_REASONS.index(reason)
     trajectory.outcomes.end_reason[trajectory.outcomes.end_reason > 0] = index
@@ -315,7 +412,7 @@ def test_the_text_of_many_devices_stays_short_and_lists_the_slowest():
     lines = rendering.ansi(whole).splitlines()
     last = int(whole.outcomes.counted.sum()) - 1
     devices = whole.outcomes.devices
-    finish_s = (devices.wait_s + devices.compute_s + devices.upload_s)[0, last]
+    finish_s = (devices.compute_s + devices.upload_s)[0, last]
     listed = [int(line[:6]) for line in lines if line[:6].strip().isdigit()]
     assert listed == sorted(np.argsort(-finish_s)[:16])
     assert "the 16 slowest of 50 devices" in lines[-1]
