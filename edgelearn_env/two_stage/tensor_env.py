@@ -19,8 +19,8 @@ class TwoStageTorch(TensorEnv):
 
     **Gradients** flow from everything that `step` and `play_round` return to the actions of this and of earlier rounds:
 
-    * *Batch sizes* are rounded, but their derivatives are those of batches that are not: straight through.
-      `play_round` takes fractional batches as they are.
+    * *Batch sizes* are rounded, but their derivatives are those of batches that are not: straight through. Below a
+      whole sample there is no less of it, and the derivative is 0. `play_round` takes fractional batches as they are.
     * *Ends of an action*: beyond -1 and 1 the derivative is 0, at them it is the one from within.
     * *The switch, who takes part, and what ends an episode* (budgets, the last round) are steps, with derivative 0. So
       the gradient is that of an episode whose numbers of rounds and participants stay as they are: it says nothing of a

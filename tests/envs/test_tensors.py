@@ -15,7 +15,6 @@ pytest.importorskip("torch")
 
 import torch
 
-from edgelearn_env.baselines.two_stage.conic.dual import made_valid
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
@@ -79,6 +78,7 @@ def assert_state_is_that_of(state, info: dict, rows=slice(None)):
         "battery_j": state.battery_j,
         "num_pretrain_rounds": progress.num_pretrain_rounds.to(torch.int64),
         "num_finetune_rounds": progress.num_finetune_rounds.to(torch.int64),
+        "participation": progress.participation,
     }
     for name, tensor in pairs.items():
         assert_close(tensor[rows], info[name][rows])
@@ -110,7 +110,7 @@ def test_whole_episodes_agree_with_the_vector_environment_over_autoresets(rng, k
             assert_state_is_that_of(played.state, last, expected_end)
             for name in ("counted", "end_reason", "objective", "duration_s", "energy_j", "server_j"):
                 assert_close(getattr(played.outcome, name)[expected_end], last[name][expected_end])
-            for name in ("wait_s", "upload_j"):
+            for name in ("participates", "compute_s", "upload_s", "upload_j"):
                 assert_close(getattr(played.outcome.devices, name)[expected_end], last[name][expected_end])
             for name in ("server_batch", "freq_hz", "power_w", "batch"):
                 assert_close(getattr(played.allocation, name)[expected_end], last[name][expected_end])
@@ -172,18 +172,28 @@ def test_tapes_handed_in_are_played_for_one_episode(rng, tiny, batched, autorese
     assert not autoreset or ours.tape_seed.min() >= 0
 
 
-def test_a_channel_without_gain_ends_the_episode_as_it_does_in_arrays(rng, tiny):
-    tape = sample_tape(tiny, 3)
-    tape.channel_gain[0, 1] = 0.0
-    ours, theirs = both(scenario="tiny")
+@pytest.mark.parametrize("why", ["no channel", "no battery", "no batch"])
+@pytest.mark.parametrize("devices", [[1], [0, 1, 2]])
+def test_a_device_is_silent_where_it_is_in_arrays(devices, why):
+    charge_j = np.full(3, 0.3)
+    charge_j[devices] *= why != "no battery"
+    ours, theirs = both(scenario="tiny", energy={"battery_initial_j": charge_j.tolist()})
+    tape = sample_tape(ours.scenario, 3)
+    tape.channel_gain[0, devices] *= why != "no channel"
     observation, _ = ours.reset(tape=tape)
     assert_close(observation, theirs.reset(options={"tape": tape})[0], 2**-23)
     actions = torch.zeros(B, ours.codec.action_size)
     actions[:, 0] = 1.0
+    actions[:, 9 + np.array(devices)] = 0.0 if why != "no batch" else -1.0
     *_, played = ours.step(actions)
-    info = theirs.step(actions.numpy())[-1]["final_info"]
-    assert_close(played.outcome.end_reason, info["end_reason"])
-    assert not played.outcome.counted.any()
+    info = theirs.step(actions.numpy())[-1]
+    assert played.outcome.counted.all()
+    expected = ~np.isin(np.arange(3), devices)
+    np.testing.assert_array_equal(played.outcome.devices.participates, np.tile(expected, (B, 1)))
+    np.testing.assert_array_equal(info["participates"], np.tile(expected, (B, 1)))
+    for name in ("duration_s", "energy_j", "objective"):
+        assert_close(getattr(played.outcome, name), info[name])
+    assert_state_is_that_of(played.state, info)
 
 
 def test_without_autoreset_an_episode_that_has_ended_stays_as_it_is(rng):
@@ -218,19 +228,31 @@ def test_nothing_handed_in_is_written_to_and_nothing_handed_out_is_the_environme
                 assert torch.equal(ours, theirs)
 
 
-def test_an_action_that_is_not_a_number_ends_its_episode_and_no_other(rng):
+@pytest.mark.parametrize(
+    ("switch", "entries"),
+    [(None, slice(1, None)), (1.0, [4]), (1.0, [7]), (1.0, [10]), (1.0, slice(3, None)), (-1.0, [2])],
+)
+def test_an_action_that_is_not_a_number_ends_its_episode_and_no_other(rng, switch, entries):
     envs, untouched = (TwoStageTorch(B, "tiny") for _ in range(2))
     for one in (envs, untouched):
         one.reset(seed=4)
     actions = random_actions(rng, envs)
+    if switch is not None:
+        actions[:, 0] = switch
     poisoned = actions.clone()
-    poisoned[2, 1:] = torch.nan
-    observation, _, terminated, *_ = envs.step(poisoned)
+    poisoned[2, entries] = torch.nan
+    before = untouched.observed.state
+    observation, reward, terminated, _, played = envs.step(poisoned)
     expected, *_ = untouched.step(actions)
     others = [0, 1, 3, 4]
     assert torch.equal(observation[others], expected[others])
     assert terminated[2]
-    assert torch.isfinite(observation).all()
+    assert not played.outcome.counted[2]
+    assert reward[2] == 0
+    # It is left as it was.
+    for old, new in zip(tensors_of(before._replace(ended=~before.ended)), tensors_of(played.state), strict=True):
+        assert torch.equal(old[2], new[2])
+    assert all(torch.isfinite(tensor).all() for tensor in tensors_of((observation, played.outcome)))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +319,7 @@ def whole_batches(codec: Codec, actions: np.ndarray) -> np.ndarray:
     columns = np.r_[2, size - num_devices : size]
     low, span = codec.action_low[columns - 1], codec.action_log_ratio[columns - 1]
     named = codec.decode(actions)
-    batch = np.concatenate([named.server_batch[:, None], named.batch], axis=1)
+    batch = np.maximum(np.concatenate([named.server_batch[:, None], named.batch], axis=1), low)
     changed = actions.copy()
     changed[:, columns] = np.clip(2 * np.log(batch / low) / np.where(span > 0, span, 1.0) - 1, -1, 1)
     return changed
@@ -320,8 +342,8 @@ def played_in_numpy(scenario, tape, actions, weight):
     for action in actions:
         state, outcome = step(system, state, tape.conditions(state.round_index), codec.fractional(action))
         devices = outcome.devices
-        last = np.argmax(devices.wait_s + devices.compute_s + devices.upload_s, axis=1)
-        each = (devices.wait_s > 0) * 2 + (state.battery_j == system.battery_capacity_j)
+        last = np.argmax(devices.compute_s + devices.upload_s, axis=1)
+        each = devices.participates * 2 + (state.battery_j == system.battery_capacity_j)
         events.append(np.column_stack([outcome.counted, outcome.end_reason, state.finetuning, last, each]))
     return worth(scenario, state, weight), np.stack(events)
 
@@ -337,8 +359,10 @@ def test_gradients_are_central_differences_wherever_no_discrete_event_changes(de
         actions = rng.uniform(-0.9, 0.3, (ROUNDS, B, codec.action_size))
         actions[:, :, 0] = np.where(np.arange(ROUNDS)[:, None] < rng.integers(0, ROUNDS, B), -0.5, 0.5)
         actions = np.stack([whole_batches(codec, action) for action in actions])
-        # A batch at an end of its range can be moved to one side only.
+        # A batch at an end of its range can be moved to one side only; one sample is such an end too, beyond which
+        # there is none.
         direction = rng.normal(size=actions.shape) * (np.abs(actions) < 1 - 1e-3)
+        direction[..., -scenario.num_devices :] *= np.stack([codec.decode(action).batch for action in actions]) > 1
 
         envs = TwoStageTorch(B, scenario, autoreset=False, device=device)
         envs.reset(tape=tape)
@@ -399,26 +423,56 @@ def one_round(actions: torch.Tensor, **kwargs):
     return leaf.grad, played
 
 
+PLENTY = {
+    "energy": {"battery_initial_j": 1e3, "battery_capacity_j": 1e3},
+    "budgets": {"delay_s": 1e6, "energy_j": 1e6},
+}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("switch", [-1.0, 1.0])
 def test_at_the_ends_of_an_action_the_gradient_is_the_one_from_within_and_beyond_them_it_is_zero(switch, dtype):
     rows = torch.full((6, 12), switch, dtype=dtype)
     rows[:, 1:] = torch.tensor([-1.0, -1.0 + 1e-6, -1.0 - 1e-6, 1.0, 1.0 - 1e-6, 1.0 + 1e-6])[:, None]
-    plenty = {
-        "energy": {"battery_initial_j": 1e3, "battery_capacity_j": 1e3},
-        "budgets": {"delay_s": 1e6, "energy_j": 1e6},
-    }
-    gradient, played = one_round(rows, **plenty)
+    # At its lower end a batch is none, and whoever is silent has no gradient: the next test.
+    rows[:3, 9:] = 0.5
+    gradient, played = one_round(rows, **PLENTY)
     assert played.outcome.counted.all()
-    for end in (0, 3):
+    active = ([1, 2], [1, 2]) if switch < 0 else ([3, 4, 5, 6, 7, 8], [9, 10, 11])
+    for end, beyond_it in ((0, active[0]), (3, [*active[0], *active[1]])):
         at, within, beyond = gradient[end : end + 3]
         np.testing.assert_allclose(at, within, rtol=1e-4)
-        assert not beyond.any()
-    active = slice(1, 3) if switch < 0 else slice(9, 12)
-    assert (gradient[[0, 3]][:, active] != 0).all()
+        assert not beyond[beyond_it].any()
+    assert (gradient[0, active[0]] != 0).all()
+    assert (gradient[3, active[1]] != 0).all()
     idle = slice(3, None) if switch < 0 else slice(1, 3)
     assert not gradient[:, idle].any()
     assert not gradient[:, 0].any()
+
+
+def test_a_silent_device_has_no_gradient_and_of_a_single_sample_it_is_the_one_of_more(tiny):
+    codec = Codec.of(tiny)
+    low, span = codec.action_low[-1], codec.action_log_ratio[-1]
+    rows = torch.full((5, 12), 0.5, dtype=torch.float64)
+    batches = torch.tensor([0.25, 0.4, 0.9, 1.0 + 1e-6, 1.3], dtype=torch.float64)
+    rows[:, 10] = 2 * torch.log(batches / low) / span - 1
+    gradient, played = one_round(rows, **PLENTY)
+    assert played.allocation.batch[:, 1].tolist() == [0, 0, 1, 1, 1]
+    assert not gradient[:2, [4, 7, 10]].any()
+    assert (gradient[2:, [4, 7]] != 0).all()
+    # Below one sample there is no more of it to take away.
+    assert gradient[2, 10] == 0
+    envs = TwoStageTorch(2, tiny, autoreset=False, **PLENTY)
+    envs.reset(seed=[0, 0])
+    decided = codec.decode(rows[:2].numpy())
+    batch = torch.tensor(decided.batch)
+    batch[:, 1] = torch.tensor([1.0, 1.0 + 1e-6])
+    batch.requires_grad_()
+    values = (torch.tensor(value) for value in decided)
+    *_, played = envs.play_round(Allocation(*values)._replace(batch=batch))
+    exact, beside = torch.autograd.grad(played.outcome.objective.sum(), batch)[0][:, 1].tolist()
+    assert exact == pytest.approx(beside, rel=1e-5)
+    assert exact < 0
 
 
 def test_the_bound_has_a_gradient_in_batches_alone_and_what_rounds_cost_in_the_rest(tiny):
@@ -457,7 +511,7 @@ def codec_fraction(codec: Codec, actions: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_round_that_is_not_counted_and_one_before_an_autoreset_have_no_gradient(tiny):
-    envs = TwoStageTorch(1, tiny, budgets={"energy_j": 0.3})
+    envs = TwoStageTorch(1, tiny, energy=PLENTY["energy"], budgets={"energy_j": 0.3})
     envs.reset(seed=0)
     dear = torch.ones(1, 12, dtype=torch.float64, requires_grad=True)
     *_, terminated, _, played = envs.step(dear)
@@ -492,9 +546,40 @@ def test_nothing_is_remembered_where_no_action_needs_a_gradient(rng):
     assert not any(tensor.requires_grad for tensor in tensors_of((results, envs.observed)))
 
 
-@pytest.mark.parametrize(("batteries", "seed"), [("ample", 10), ("ample", 15), ("binding", 1), ("binding", 8)])
-def test_at_the_optimum_the_gradients_of_the_bound_and_of_what_is_used_at_the_certificate_s_prices_cancel(
-    batteries, seed
+def finish_prices(episode, times, multipliers):
+    """What a second less would be worth to each device that takes part, from its own first-order condition, (N, K).
+
+    In t the price of a second is 2 kappa a^3 b^3 / t^3 times that of a joule, and where a clock is at an end of its
+    range it is what a second of upload saves; where nothing is free, it is what others leave of the price of the round.
+    """
+    (f_low, p_low, _), (f_high, p_high, _) = (ends[2:] for ends in limits_of(episode.scenario))
+    devices, uplink, rounds = episode.devices, episode.uplink, episode.num_finetune_rounds
+    carried = np.concatenate([multipliers.carry[1:], np.zeros((1, episode.scenario.num_devices))])
+    joule = multipliers.energy + multipliers.pay + carried
+    freq_hz = devices.cycles_per_sample * times.batch / times.compute_s
+    compute_j = episode.scenario.devices.capacitance_j_s2 * freq_hz**2 * devices.cycles_per_sample * times.batch
+    of_clock = 2 * compute_j / times.compute_s * joule
+    ratio = uplink.nats_s / times.upload_s
+    power_w = uplink.noise_w * np.expm1(ratio)
+    of_upload = joule * uplink.noise_w * (ratio * np.exp(ratio) - np.expm1(ratio))
+    free_clock = (freq_hz > f_low * (1 + 1e-4)) & (freq_hz < f_high * (1 - 1e-4))
+    free_power = (power_w > p_low * (1 + 1e-4)) & (power_w < p_high * (1 - 1e-4))
+    price = np.where(free_clock, of_clock, np.where(free_power, of_upload, np.nan))
+    price[~episode.participates] = 0.0
+    of_round = multipliers.time - np.sum(carried * episode.finetune_harvest_w, axis=1)
+    for n in range(rounds):
+        unknown = np.isnan(price[n])
+        assert np.sum(unknown) <= 1, "choose another system"
+        price[n, unknown] = of_round[n] - np.nansum(price[n])
+    return price, carried
+
+
+@pytest.mark.parametrize(
+    ("batteries", "seed"), [("ample", 0), ("ample", 10), ("binding", 9), ("binding", 15), ("binding", 29)]
+)
+@pytest.mark.parametrize("silent", [False, True])
+def test_at_the_optimum_the_gradients_of_the_bound_and_of_what_is_used_at_the_program_s_prices_cancel(
+    batteries, seed, silent
 ):
     # All that is decided is a function of the actions: where the Lagrangian is stationary in its own variables, it is
     # so in the actions, whichever device sets the pace and whatever a battery has become by then.
@@ -502,30 +587,40 @@ def test_at_the_optimum_the_gradients_of_the_bound_and_of_what_is_used_at_the_ce
     scenario = random_scenario(rng, max_rounds=int(rng.integers(3, 9)), batteries=batteries)
     tape = random_tape(rng, scenario)
     num_pretrain, num_finetune = (2, 3) if scenario.budgets.max_rounds >= 5 else (2, 1)
+    participates = np.ones((num_finetune, scenario.num_devices), dtype=bool)
+    participates[0, 0] = not silent
     episode = PlannedEpisode(
-        scenario=scenario, tape=tape, num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune
+        scenario=scenario,
+        tape=tape,
+        num_pretrain_rounds=num_pretrain,
+        num_finetune_rounds=num_finetune,
+        given_participates=participates,
     )
     solution = EpisodeProgram(episode).solve()
-    prices = made_valid(solution.multipliers, episode.finetune_harvest_w)
-    switch, *values = plan_from_times(episode, solution.times).allocations
+    prices = solution.multipliers
+    finish, carried = finish_prices(episode, solution.times, prices)
+    switch, *values = plan_from_times(episode, solution.times, shrink=1e-9).allocations
     logs = [torch.log(torch.tensor(value)).requires_grad_() for value in values]
 
     envs = TwoStageTorch(1, scenario, autoreset=False)
     envs.reset(tape=tape)
     seconds, joules = torch.zeros(()), torch.zeros(())
     for index in range(num_pretrain + num_finetune):
-        before = envs.observed
+        harvest_w = envs.observed.conditions.harvest_w
         rows = [torch.exp(log[index : index + 1]) for log in logs]
         *_, played = envs.play_round(Allocation(torch.tensor(switch[index : index + 1]), *rows))
         assert played.outcome.counted.all()
-        if index >= num_pretrain:
-            devices, (n, state, conditions) = played.outcome.devices, (index - num_pretrain, *before)
-            finish, pay, hold = (torch.tensor(price[n]) for price in (prices.finish, prices.pay, prices.hold))
-            late_s = devices.wait_s + devices.compute_s + devices.upload_s - played.outcome.duration_s[:, None]
+        duration_s = played.outcome.duration_s[:, None]
+        if index < num_pretrain:
+            seconds = seconds - (torch.tensor(prices.carry[0]) * harvest_w * duration_s).sum()
+        else:
+            devices, n = played.outcome.devices, index - num_pretrain
+            np.testing.assert_array_equal(devices.participates[0], participates[n])
+            late_s = devices.compute_s + devices.upload_s - duration_s
+            seconds = seconds + (torch.tensor(finish[n]) * late_s).sum()
+            seconds = seconds - (torch.tensor(carried[n]) * harvest_w * duration_s).sum()
             energy_j = devices.compute_j + devices.upload_j
-            missing_j = energy_j - state.battery_j - conditions.harvest_w * devices.wait_s
-            seconds = seconds + (finish * late_s).sum()
-            joules = joules + (pay * missing_j + hold * energy_j).sum()
+            joules = joules + (torch.tensor(prices.pay[n] + carried[n]) * energy_j).sum()
     seconds = seconds + prices.time * played.state.elapsed_s.sum()
     joules = joules + prices.energy * played.state.spent_j.sum()
 
