@@ -440,18 +440,37 @@ def test_a_third_each_sums_to_one_and_equal_ends_of_a_range_are_a_range(tiny):
     tiny.replace(devices={"freq_min_hz": tiny.devices.freq_max_hz}, energy={"battery_initial_j": 0.6})
 
 
+def test_files_of_before_silence_mean_idle_rounds_of_a_second_and_data_that_are_alike(tiny):
+    table = tiny.to_dict()
+    assert (table["radio"].pop("idle_s"), table["learning"].pop("dissimilarity")) == (1.0, 0.0)
+    assert Scenario.from_dict(table) == tiny
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "limit"),
+    [
+        ("radio", "idle_s", 0.0, "above 0"),
+        ("radio", "idle_s", -1.0, "above 0"),
+        ("learning", "dissimilarity", -0.1, "at least 0"),
+    ],
+)
+def test_an_idle_round_takes_time_and_dissimilarity_is_a_square(tiny, part, field, value, limit):
+    with pytest.raises(InvalidInputError, match=rf"{part}\.{field} must be .*{limit}"):
+        with_value(tiny, part, field, value)
+
+
 @pytest.mark.parametrize(("field", "unit"), [("delay_s", "s"), ("energy_j", "J")])
-def test_a_budget_that_cannot_pay_one_round_of_one_sample_is_called_infeasible(tiny, field, unit):
+def test_a_budget_that_cannot_pay_one_round_of_one_sample_of_one_device_is_called_infeasible(tiny, field, unit):
     cycles, devices = 3e7 / 4, tiny.devices
     least = {
-        "delay_s": 0.02 + max(cycles / devices.freq_max_hz),
-        "energy_j": 0.01 + sum(devices.capacitance_j_s2 * cycles * devices.freq_min_hz**2),
+        "delay_s": 0.02 + min(cycles / devices.freq_max_hz),
+        "energy_j": 0.01 + min(devices.capacitance_j_s2 * cycles * devices.freq_min_hz**2),
     }[field]
     with pytest.raises(InvalidInputError) as caught:
         with_value(tiny, "budgets", field, 0.75 * least)
     assert str(caught.value) == (
         f"budgets.{field} is infeasible, too small by {0.25 * least:.3g} {unit}: one fine-tuning round of one sample "
-        f"a device takes {least:.3g} {unit} before any upload, got {0.75 * least:g}"
+        f"takes {least:.3g} {unit} before any upload, got {0.75 * least:g}"
     )
     with pytest.raises(InvalidInputError, match="infeasible"):
         with_value(tiny, "budgets", field, least)
