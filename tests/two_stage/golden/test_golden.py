@@ -100,8 +100,10 @@ def test_stored_episodes_show_what_their_names_say():
         name: [played["counted"] and played["finetuning"] and not all(played["participates"]) for played in episode]
         for name, episode in rounds.items()
     }
-    assert sum(silent["short_batteries"]) >= 3 and min(asked["short_batteries"]) >= 1
-    assert sum(silent["silent_by_choice"]) >= 5 and min(asked["silent_by_choice"]) == 0
+    assert sum(silent["short_batteries"]) >= 3
+    assert min(asked["short_batteries"]) >= 1
+    assert sum(silent["silent_by_choice"]) >= 5
+    assert min(asked["silent_by_choice"]) == 0
     assert [i for i, some in enumerate(silent["above_capacity"]) if some] == [4]
     assert [played["duration_s"] for played in rounds["nobody"]].count(0.7) == 1
     assert last["delay_end"]["end_reason"] == "delay budget"
