@@ -125,7 +125,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome, Scratch]:
     round_index, end_reason = np.empty((2, num_episodes), dtype=np.int64)
     elapsed_s, spent_j, duration_s, energy_j, server_j = np.empty((5, num_episodes))
     battery_j, device_j, noise, weight, *devices = np.empty((3 + len(DeviceRound._fields), num_devices, num_episodes))
-    rounds = np.empty((2, num_episodes))
+    pretrain_rounds, finetune_rounds, pretrain_term = np.empty((3, num_episodes))
     after = State(
         round_index=round_index,
         finetuning=finetuning,
@@ -133,7 +133,7 @@ def _unwritten(gain: np.ndarray) -> tuple[State, Outcome, Scratch]:
         elapsed_s=elapsed_s,
         spent_j=spent_j,
         battery_j=battery_j,
-        bound_terms=BoundTerms(*rounds, np.empty(num_episodes), nothing, nothing),
+        bound_terms=BoundTerms(pretrain_rounds, finetune_rounds, pretrain_term, nothing, nothing),
     )
     outcome = Outcome(
         counted=counted,
