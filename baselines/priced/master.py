@@ -72,7 +72,7 @@ def combined(
 
     def share(used: np.ndarray | float, limit: np.ndarray | float) -> np.ndarray:
         """Of a limit; what no plan could ever have is no more than that."""
-        return np.clip(np.asarray(used) / limit, -_IMPOSSIBLE, _IMPOSSIBLE)
+        return np.asarray(np.clip(np.asarray(used) / limit, -_IMPOSSIBLE, _IMPOSSIBLE))
 
     each, devices = np.arange(n), np.arange(num_devices)
     # Budgets, in budgets: rows 0 and 1, of pre-training alone in rows 2 and 3.
