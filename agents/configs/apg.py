@@ -19,8 +19,8 @@ class APGConfig(RunConfig):
     trims: ClassVar[bool] = True
 
     begin_with: str | None = None
-    total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=800)
-    num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=128)
+    total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=250)
+    num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=64)
     learning_rate: float = quantity("of Adam at the start; falls linearly to 0", "alpha", above=0, default=1e-3)
     averaging: float = quantity("decay of the running average of weights", "beta", at_least=0, below=1, default=0.98)
     hidden: int = quantity("units a layer of the actor", "H", at_least=1, integer=True, default=64)

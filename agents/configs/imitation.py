@@ -14,7 +14,7 @@ class ImitationConfig(RunConfig):
     trims: ClassVar[bool] = True
 
     num_demonstrations: int = quantity("tapes that plans are made for", "n", at_least=1, integer=True, default=64)
-    num_corrections: int = quantity("tapes played each time and corrected", "n", at_least=1, integer=True, default=32)
+    num_corrections: int = quantity("tapes played each time and corrected", "n", at_least=1, integer=True, default=8)
     num_iterations: int = quantity("times that play is corrected", "n", at_least=0, integer=True, default=3)
     updates_each: int = quantity(
         "gradient steps before and after each time", "n", at_least=1, integer=True, default=3000
