@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "load_policy", "shipped_checkpoints"]
 
-__getattr__ = lazy_face(__name__, dict.fromkeys(__all__, ".runs.checkpoint"))
+__getattr__, __dir__ = lazy_face(__name__, dict.fromkeys(__all__, ".runs.checkpoint"))

@@ -42,7 +42,7 @@ __all__ = [
     "static_design",
 ]
 
-__getattr__ = lazy_face(
+__getattr__, __dir__ = lazy_face(
     __name__,
     {
         "ABLATIONS": ".two_stage.ablations.problems",

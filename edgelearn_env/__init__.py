@@ -52,7 +52,7 @@ __all__ = [
     "sample_tape",
 ]
 
-__getattr__ = lazy_face(
+__getattr__, __dir__ = lazy_face(
     __name__,
     {
         "TwoStageEnv": ".two_stage.env",

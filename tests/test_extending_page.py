@@ -56,3 +56,12 @@ def test_its_forms_play_the_same_over_several_autoresets(page):
             np.testing.assert_array_equal(env.reset()[0] if over else observation, observations[index])
         resets += np.sum(ended)
     assert resets > B
+
+
+def test_its_policy_does_what_it_says_and_its_system_plays_its_round(page, capsys):
+    played = page.rollout(page.scenario, page.tapes, page.unhurried)
+    assert np.all(played.num_pretrain_rounds == 10)
+    assert np.all(played.num_finetune_rounds > 0)
+    env = page.env
+    env.reset(seed=0)
+    assert env.step(env.action_space.low)[1] > 0

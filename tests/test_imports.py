@@ -1,6 +1,8 @@
 """Imports point one way: from floor to floor, never between siblings, and agents and solvers only where they may."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +128,10 @@ def test_nothing_imports_itself_in_a_circle():
 
     for module in at_once:
         visit(module, ())
+
+
+@pytest.mark.parametrize("face", ["edgelearn_env", "edgelearn_env.baselines", "edgelearn_env.agents"])
+def test_a_face_lists_all_that_it_hands_on_before_any_of_it_has_loaded(face):
+    code = f"import {face} as face; print(sorted(set(face.__all__) - set(dir(face))))"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert listed.stdout.strip() == "[]"

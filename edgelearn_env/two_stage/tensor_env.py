@@ -33,7 +33,7 @@ class TwoStageTorch(TensorEnv):
 
     As long as an action needs a gradient, each step is remembered for it: call `detach` to forget.
 
-    On a GPU a step takes about as long for a hundred environments as for a hundred thousand: make many.
+    On a GPU a step takes about as long for four thousand environments as for a quarter of a million: make many.
 
     Args:
         num_envs: B.

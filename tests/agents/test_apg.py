@@ -16,6 +16,7 @@ from edgelearn_env.agents.actor.trimming import ready_together, worth_waiting_fo
 from edgelearn_env.agents.apg import GradientEpisodes, share_before_switch, tape_seeds, train
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result
 from edgelearn_env.arrays import torch_names
 from edgelearn_env.arrays.records import mapped
@@ -34,10 +35,8 @@ TINY = Path(__file__).parents[1] / "tiny.toml"
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield
 
 
 def small(**changes) -> APGConfig:

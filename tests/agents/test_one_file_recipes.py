@@ -18,6 +18,7 @@ pytest.importorskip("torch")
 import torch
 
 from edgelearn_env.agents.runs.one_file import Choices, CurvePoint, Result
+from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.env import TwoStageEnv
@@ -29,10 +30,8 @@ LIBRARIES = {"cleanrl_ppo": "torch", "torchrl_ppo": "torchrl"}
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module", params=LIBRARIES)

@@ -1,6 +1,5 @@
 """Control that plans ahead on forecasts."""
 
-import joblib
 import numpy as np
 import pytest
 
@@ -81,17 +80,6 @@ def test_planning_ahead_closes_half_of_the_gap_of_an_equal_split(tapes, played):
 def test_an_episode_is_played_the_same_alone_and_in_a_batch(tapes, played):
     alone = rollout(SCENARIO, Tape(*(array[1] for array in tapes)), MPC(SCENARIO))
     assert alone.objective[0] == played.objective[1]
-
-
-def test_processes_of_their_own_play_episodes_as_one_does(tapes):
-    few = SCENARIO.replace(budgets={"delay_s": 3.0, "energy_j": 1.5, "max_rounds": 2})
-    first = Tape(*(array[:, :2] for array in tapes))
-    with joblib.parallel_config(backend="multiprocessing", n_jobs=2):
-        shared = rollout(few, first, MPC(few))
-    together = rollout(few, first, MPC(few))
-    assert np.all(shared.num_finetune_rounds > 0)
-    for one, other in zip(shared.allocations, together.allocations, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_what_comes_later_changes_no_decision(tapes, played):
