@@ -3,7 +3,6 @@
 import numpy as np
 from random_scenarios import random_allocation, random_scenario, random_tape
 
-from edgelearn_env.baselines.two_stage.conic.program import Multipliers
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
@@ -18,11 +17,24 @@ def random_system(seed: int, *, shortest: int = 3, longest: int = 8, **choices) 
     return scenario, random_tape(rng, scenario)
 
 
-def planned(scenario: Scenario, tape: Tape, num_pretrain: int, num_finetune: int) -> PlannedEpisode:
-    """M pre-training and N fine-tuning rounds on a tape."""
+def planned(
+    scenario: Scenario, tape: Tape, num_pretrain: int, num_finetune: int, participates: np.ndarray | None = None
+) -> PlannedEpisode:
+    """M pre-training and N fine-tuning rounds on a tape, in which all devices take part or those of (N, K) do."""
     return PlannedEpisode(
-        scenario=scenario, tape=tape, num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune
+        scenario=scenario,
+        tape=tape,
+        num_pretrain_rounds=num_pretrain,
+        num_finetune_rounds=num_finetune,
+        given_participates=participates,
     )
+
+
+def random_participants(rng: np.random.Generator, shape: tuple[int, int], silent: float) -> np.ndarray:
+    """Who takes part in each of N fine-tuning rounds, (N, K); somebody does in the last one, maybe nobody in others."""
+    participates = rng.random(shape) >= silent
+    participates[-1:, int(rng.integers(shape[1]))] = True
+    return participates
 
 
 def pairs_of(num_rounds: int) -> list[tuple[int, int]]:
@@ -60,25 +72,5 @@ def _fractional(rng, scenario, allocation):
     devices = devices * np.exp(rng.uniform(-0.5, 0.5, devices.shape))
     return allocation._replace(
         server_batch=np.clip(server, 1, scenario.server.batch_max),
-        batch=np.clip(devices, 1, scenario.devices.batch_max),
-    )
-
-
-def random_multipliers(rng: np.random.Generator, episode: PlannedEpisode) -> Multipliers:
-    """Prices of any size around what they might be, some of them 0."""
-    budgets, shape = episode.scenario.budgets, episode.finetune_harvest_w.shape
-    round_s = budgets.delay_s / max(episode.num_pretrain_rounds + episode.num_finetune_rounds, 1)
-    capacity_j = episode.scenario.energy.battery_capacity_j
-
-    def price(worth, size):
-        drawn = np.exp(rng.uniform(np.log(1e-4), np.log(1e1), size)) * episode.form.constant / worth
-        return np.where(rng.random(size) < 0.15, 0.0, drawn)
-
-    return Multipliers(
-        time=float(price(budgets.delay_s, ())),
-        energy=float(price(budgets.energy_j, ())),
-        finish=price(round_s, shape),
-        pay=price(capacity_j, shape),
-        carry=price(capacity_j, shape),
-        hold=price(capacity_j, shape),
+        batch=np.where(devices > 0, np.clip(devices, 1, scenario.devices.batch_max), 0.0),
     )

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
+from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.two_stage.model.hardware import uplinks
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 
@@ -147,8 +147,11 @@ def _uploading(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     s is half the logarithm of the best SNR, which keeps both sides of order one; without this the solver needs twice
     the iterations and may end inaccurate.
     """
-    uplink = episode.uplink
-    uplink = uplink._replace(noise_w=np.where(episode.participates, uplink.noise_w, _silent_noise_w(episode)))
+    uplink, silent, part = episode.uplink, _silent_uplink(episode), episode.participates
+    uplink = uplink._replace(
+        noise_w=np.where(part, uplink.noise_w, silent.noise_w),
+        power_max_w=np.where(part, uplink.power_max_w, silent.power_max_w),
+    )
     if episode.restriction.power_w is not None:
         joules = uplink.power_max_w * uplink.least_s
         return {"fixed_upload_s": uplink.least_s / scales.second, "fixed_upload_j": joules / scales.device_joule}
@@ -178,14 +181,13 @@ def _coupling(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
     }
 
 
-def _silent_noise_w(episode: PlannedEpisode) -> np.ndarray:
-    """Noise over gain that silent devices have in the program, that of the mean channel, W, (K,)."""
-    uplink = uplinks(episode.scenario, episode.scenario.mean_channel_gain)
-    return uplink.noise_w
+def _silent_uplink(episode: PlannedEpisode) -> Uplink:
+    """What silent devices have in the program: the mean channel and all powers, whatever the plan must keep to."""
+    return uplinks(episode.scenario, episode.scenario.mean_channel_gain)
 
 
 def _silent_finish_s(episode: PlannedEpisode) -> np.ndarray:
     """More than enough time for a silent device's variables, s, (K,)."""
-    uplink, devices = uplinks(episode.scenario, episode.scenario.mean_channel_gain), episode.devices
+    devices = episode.devices
     slowest_s: np.ndarray = devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz
-    return slowest_s + 10 * uplink.least_s
+    return slowest_s + 10 * _silent_uplink(episode).least_s
