@@ -1,4 +1,4 @@
-"""Closed forms of the dual function against brute force: never above the least cost of a grid, and as low as it."""
+"""Closed forms of a round's parts against brute force: never above the least cost of a grid, and as low as it."""
 
 import numpy as np
 import pytest
@@ -193,6 +193,17 @@ def test_the_cheapest_power_is_stationary():
     assert 0 < x < np.log1p(0.2 / 1e-5)
     noise_price = 100.0 * 1e-5
     assert noise_price * np.exp(x) * x == pytest.approx(0.4 + noise_price * np.expm1(x), rel=1e-12)
+
+
+@given(seeds)
+def test_a_power_with_a_lower_limit_uploads_for_no_less_than_any_within_its_limits(seed):
+    rng = np.random.default_rng(seed)
+    uplink = random_uplink(rng, 6)
+    uplink = uplink._replace(power_min_w=uplink.power_max_w * rng.choice([1e-3, 0.3, 1.0], 6))
+    time_price, energy_price = 10 ** rng.uniform(-4, 3, (2, 6))
+    costs = cost_of_upload(time_price, energy_price, uplink, log_grid(uplink.power_min_w, uplink.power_max_w, 2001))
+    least = cheapest_upload(time_price, energy_price, uplink)
+    assert_least(least.cost, costs.min(axis=0), 1e-5, costs.min(axis=0))
 
 
 @pytest.mark.parametrize("energy_price", [0.0, 1e-12, 1.0])
