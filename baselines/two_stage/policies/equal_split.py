@@ -26,7 +26,7 @@ class EqualSplit:
     """Play M pre-training and N fine-tuning rounds, each with (what is left) / (rounds left) of both budgets.
 
     In a fine-tuning round the energy is split equally among the devices, and none spends more than the same share of
-    its battery, plus what it harvests in the round on average.
+    its battery, plus what it harvests in the round on average, as far as its battery holds that now.
 
     Attributes:
         constants: the scenario as arrays.

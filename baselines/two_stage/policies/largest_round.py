@@ -16,8 +16,8 @@ Number = float | np.ndarray
 # Transmit powers that are compared, from this share of full power up to it.
 _LEAST_POWER_SHARE, _NUM_POWERS = 1e-4, 33
 
-# Batches are whole numbers; one that is a rounding error short of the next counts as that.
-_NUDGE = 1e-9
+# Batches are whole numbers; one that is a rounding error short of the next counts as that, and a battery has to cover it.
+_NUDGE, _COVERED = 1e-9, 1 - 1e-8
 
 
 class ServerRound(NamedTuple):
@@ -53,7 +53,7 @@ def largest_pretrain_round(constants: Constants, duration_s: np.ndarray, energy_
 def largest_finetune_round(
     constants: Constants, observed: Observed, duration_s: np.ndarray, energy_j: np.ndarray
 ) -> DevicesRound:
-    """argmax of b_k over f_k and p_k subject to compute + upload <= duration and their energy <= energy_k.
+    """argmax of b_k over f_k and p_k subject to compute + upload <= duration and their energy <= energy_k, battery_k.
 
     Powers are compared on a logarithmic grid; for each, frequency and batch follow in closed form. A device for which
     not even one sample fits is silent.
@@ -72,7 +72,8 @@ def largest_finetune_round(
     rate = uplink_rate_bps(power_w, gain, constants.bandwidth_hz, radio.noise_w_per_hz)
     upload_s = upload_time_s(constants.upload_bit, rate)
     time_s = np.maximum(duration_s[:, None] - upload_s, 0.0)
-    left_j = np.maximum(energy_j - power_w * upload_s, 0.0)
+    most_j = np.minimum(energy_j, observed.state.battery_j * _COVERED)
+    left_j = np.maximum(most_j - power_w * upload_s, 0.0)
     freq_hz = _balanced_freq_hz(time_s, left_j, kappa, devices.freq_min_hz, devices.freq_max_hz)
     batch = _batch(time_s, left_j, kappa, cycles, freq_hz, devices.batch_max)
     best = np.argmax(batch, axis=0)[None]
