@@ -16,7 +16,7 @@ Number = float | np.ndarray
 # Transmit powers that are compared, from this share of full power up to it.
 _LEAST_POWER_SHARE, _NUM_POWERS = 1e-4, 33
 
-# Batches are whole numbers; one that is a rounding error short of the next counts as that, and a battery has to cover it.
+# Batches are whole numbers; one that is a rounding error short of the next counts as that. Batteries have to cover it.
 _NUDGE, _COVERED = 1e-9, 1 - 1e-8
 
 

@@ -21,8 +21,8 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRoun
 from edgelearn_env.model import Observed
 from edgelearn_env.two_stage.constants import Constants
 
-# How often prices of joules rise where a battery or the energy budget is short, and by which power of what is lacking.
-_NUM_STEPS, _STEP = 4, 1.5
+# How often prices rise by what is lacking where time, a battery or the energy budget is short, and what is near enough.
+_NUM_STEPS, _NEAR = 4, 1.01
 
 # What is short counts at most as this many times the limit: where nothing fits, prices stay numbers.
 _MOST_BEYOND = 1e3
@@ -106,34 +106,55 @@ def priced_finetune_round(constants: Constants, observed: Observed, prices: Roun
 
 
 def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices) -> Parts:
-    """The same with real-valued batches, by what joules cost: their prices rise where the round would pass a limit."""
+    """The same with real-valued batches: prices of seconds and joules rise where the round would pass a limit."""
     limits = RoundLimits.of(constants, observed)
     parts = _cheapest_parts(constants, observed, prices, limits)
     rows, now, at, within = np.arange(len(prices.second)), observed, prices, limits
     for _ in range(_NUM_STEPS):
-        beyond = _beyond(*mapped(lambda array, rows=rows: array[rows], (parts, limits)))
-        short = np.any(beyond > 1, axis=1)
+        late, dear = _beyond(*mapped(lambda array, rows=rows: array[rows], (parts, limits)))
+        short = (late > _NEAR) | np.any(dear > _NEAR, axis=1)
         if not short.any():
             break
-        rows, beyond = rows[short], beyond[short]
+        rows, late, dear = rows[short], late[short], dear[short]
         now, within = mapped(lambda array, short=short: array[short], (now, within))
-        joule = at.joule[short] * np.maximum(beyond, 1.0) ** _STEP
-        at = at._replace(second=at.second[short], joule=joule, gain=at.gain[short])
+        second = at.second[short] * np.maximum(late, 1.0)
+        joule = at.joule[short] * np.maximum(dear, 1.0)
+        at = at._replace(second=second, joule=joule, gain=at.gain[short])
         write_rows(parts, rows, _cheapest_parts(constants, now, at, within))
-    return parts._replace(participates=parts.participates & (parts.energy_j <= limits.charge_j))
+    return _trimmed(constants, parts, prices, limits)
 
 
-def _beyond(parts: Parts, limits: RoundLimits) -> np.ndarray:
-    """How many times its battery, or all together the energy budget, each device would spend, (B, K)."""
-    spent_j = np.where(parts.participates, parts.energy_j, 0.0)
+def _beyond(parts: Parts, limits: RoundLimits) -> tuple[np.ndarray, np.ndarray]:
+    """How many times the time left the round would take, (B,).
+
+    And how many times its battery, or all together the energy budget, each device would spend, (B, K).
+    """
+    finish_s, spent_j = (np.where(parts.participates, each, 0.0) for each in (parts.finish_s, parts.energy_j))
     of_budget = np.sum(spent_j, axis=1, keepdims=True) / limits.joules[:, None]
-    beyond: np.ndarray = np.minimum(np.maximum(spent_j / limits.charge_j, of_budget), _MOST_BEYOND)
-    return beyond
+    late, dear = np.max(finish_s, axis=1) / limits.seconds, np.maximum(spent_j / limits.charge_j, of_budget)
+    return np.minimum(late, _MOST_BEYOND), np.minimum(dear, _MOST_BEYOND)
 
 
-def _cheapest_parts(
-    constants: Constants, observed: Observed, prices: RoundPrices, limits: RoundLimits
-) -> Parts:
+def _trimmed(constants: Constants, parts: Parts, prices: RoundPrices, limits: RoundLimits) -> Parts:
+    """The same with batches cut to what is left at these clocks and powers; who is not worth it then is silent."""
+    second = constants.cycles_per_sample / parts.freq_hz
+    joule = constants.capacitance_j_s2 * constants.cycles_per_sample * parts.freq_hz**2
+    upload_s, upload_j = parts.finish_s - second * parts.batch, parts.energy_j - joule * parts.batch
+    most = np.minimum((limits.seconds[:, None] - upload_s) / second, (limits.charge_j - upload_j) / joule)
+    participates = parts.participates & (most >= 1)
+    batch = np.clip(np.minimum(parts.batch, most), 1.0, None)
+    spent_j, sent_j = (np.sum(each, axis=1, where=participates) for each in (joule * batch, upload_j))
+    share = (limits.joules - sent_j) / np.maximum(spent_j, _NOTHING)
+    batch = batch * np.minimum(share, 1.0)[:, None]
+    participates &= batch >= 1
+    batch = np.maximum(batch, 1.0)
+    energy_j = joule * batch + upload_j
+    is_worth_it = prices.noise / batch + prices.joule * energy_j <= prices.gain
+    participates &= is_worth_it | (batch >= parts.batch)
+    return parts._replace(participates=participates, batch=batch, energy_j=energy_j, finish_s=second * batch + upload_s)
+
+
+def _cheapest_parts(constants: Constants, observed: Observed, prices: RoundPrices, limits: RoundLimits) -> Parts:
     """The cheapest round at those prices, whatever joules it takes."""
     devices, scenario, joule = device_processors(constants.scenario), constants.scenario, prices.joule
     costs = RoundCosts(
