@@ -22,6 +22,8 @@ from edgelearn_env.baselines.two_stage.static.search import best_rounds
 from edgelearn_env.model import Observed
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.bounds import BoundTerms
+from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.two_stage.dynamics import planned_round as planned_round_of
 from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -41,6 +43,9 @@ _TOLERANCE = 1e-3
 
 # Rounds that cost so much more than the cheapest, in what the heaviest device is worth, are nearly as good.
 _NEARLY = 1.5
+
+# Of what a round leaves, how much more it may take for batches that are rounded up.
+_SAVED = 0.1
 
 # Of a round, for a single sample.
 _COMPUTE_SHARE = 0.2
@@ -145,9 +150,7 @@ class MPC:
         return Remembered(None, PlanPrices(second, joule, charge, best.value))
 
 
-def planned_round(
-    scenario: TwoStageScenario, observed: Observed, known: Remembered
-) -> tuple[Allocation, Remembered]:
+def planned_round(scenario: TwoStageScenario, observed: Observed, known: Remembered) -> tuple[Allocation, Remembered]:
     """What to do in this round of one episode, and what to remember of its plan.
 
     Args:
@@ -218,14 +221,23 @@ class _Outlooks:
         solution = EpisodeProgram(episode, recurring=True).solve()
         if solution is None:
             return None
-        # What is rounded up is saved in later rounds, as long as there are any.
-        last = sum(pair) == 1
-        batches = None if last else nearest_batches(episode, solution.times)
-        played = dataclasses.replace(episode, given_batches=batches)
-        plan = plan_from_times(played, solution.times, whole_batches=True)
         value = episode.learning_bound(solution.times.server_batch, solution.times.batch)
-        first_round = mapped(lambda rows: rows[0], plan.allocations)
+        first_round = self._first_round(episode, solution.times)
         return _Outlook(pair, value, first_round, self._prices_of(episode, solution.multipliers, value))
+
+    def _first_round(self, episode: BlockEpisode, times: RoundTimes) -> Allocation:
+        """The first round in the nearest whole batches; rounded down where later rounds could not save what is more."""
+        near = dataclasses.replace(episode, given_batches=nearest_batches(episode, times))
+        rounds = [plan_from_times(planned, times, whole_batches=True).allocations for planned in (near, episode)]
+        nearest, below = (mapped(lambda rows: rows[0], each) for each in rounds)
+        used, least, left = self._used(nearest), self._used(below), np.array(episode.start[:2])
+        return nearest if np.all(used - least <= _SAVED * (left - least)) else below
+
+    def _used(self, allocation: Allocation) -> np.ndarray:
+        """Seconds and joules that the round would take, (2,)."""
+        state, conditions, batch_of_one = mapped(lambda array: np.asarray(array)[None], (*self._observed, allocation))
+        used = planned_round_of(constants_of(self._scenario), state, conditions, batch_of_one)
+        return np.array([used.duration_s[0], used.energy_j[0]])
 
     def _prices_of(self, episode: BlockEpisode, multipliers: Multipliers, value: float) -> PlanPrices:
         """What the plan's constraints are worth; charge as before the second block of rounds."""

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from small_systems import random_system
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.two_stage.policies import mpc
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
@@ -96,11 +98,45 @@ def test_both_stages_are_played_in_whole_batches(played):
     assert np.array_equal(played.allocations.batch, np.round(played.allocations.batch))
 
 
-def test_a_switch_into_a_round_that_no_battery_can_pay_for_is_put_off(tapes, played):
-    # The same weather, but for one fade too deep in the round in which the switch was made.
-    first = int(played.num_pretrain_rounds[0])
-    gain, harvest_w = (array[0].copy() for array in tapes)
-    gain[first, 0] *= 1e-9
-    delayed = rollout(SCENARIO, Tape(gain, harvest_w), MPC(SCENARIO))
-    assert delayed.num_pretrain_rounds[0] > first
-    assert delayed.num_finetune_rounds[0] > 1
+def faded(tapes: Tape, rounds: slice) -> Tape:
+    """The same weather, but for a fade of the first device that is too deep in these rounds to be played in."""
+    gain = tapes.channel_gain.copy()
+    gain[:, rounds, 0] *= 1e-6
+    return Tape(gain, tapes.harvest_w)
+
+
+def test_a_device_in_a_deep_fade_is_silent_while_it_lasts_and_the_others_fine_tune(tapes, played):
+    first = int(np.max(played.num_pretrain_rounds))
+    after = rollout(SCENARIO, faded(tapes, slice(first, first + 3)), MPC(SCENARIO))
+    assert np.all(after.num_pretrain_rounds <= first)
+    batch = after.allocations.batch
+    np.testing.assert_array_equal(batch[:, first : first + 3, 0], 0)
+    assert np.all(batch[:, first : first + 3, 1:] >= 1)
+    assert np.all(batch[:, first + 3, 0] >= 1)
+
+
+def test_choosing_who_takes_part_is_no_worse_than_everyone_and_better_in_fades(tapes, played, monkeypatch):
+    tapes = Tape(*(array[:1] for array in tapes))
+    fades = faded(tapes, slice(17, 22))
+    chosen = rollout(SCENARIO, fades, MPC(SCENARIO)).objective
+    monkeypatch.setattr(
+        mpc._Outlooks, "_participates", lambda outlooks, tape, count: np.ones((len(tape.harvest_w) - count, 3), bool)
+    )
+    everyone = rollout(SCENARIO, tapes, MPC(SCENARIO)).objective
+    assert played.objective[0] <= everyone[0] * (1 + 1e-3)
+    assert np.all(chosen < rollout(SCENARIO, fades, MPC(SCENARIO)).objective)
+
+
+def test_no_round_is_refused_but_one_that_stops_and_who_is_given_a_batch_takes_part():
+    silent = 0
+    # Some hold so little that rounding a batch up would take what the rest needs.
+    for seed in (0, 5, 7, 8, 9):
+        scenario, tape = random_system(seed, longest=8)
+        alone = rollout(scenario, tape, MPC(scenario))
+        counted, tuned = alone.outcomes.counted[0], alone.allocations.switch[0]
+        stops = np.all(alone.allocations.power_w[0] < 1e-12 * scenario.devices.power_max_w, axis=1)
+        np.testing.assert_array_equal(counted, ~stops)
+        asked = alone.allocations.batch[0, counted & tuned] >= 1
+        np.testing.assert_array_equal(alone.outcomes.devices.participates[0, counted & tuned], asked)
+        silent += np.sum(~asked)
+    assert silent >= 3
