@@ -107,15 +107,46 @@ class RoundPlans(NamedTuple):
         return cls(nothing.astype(int), nothing, nothing, nothing, nothing, nobody, nobody > 0)
 
 
+class AllowedSets(NamedTuple):
+    """Which sets of devices may take part in each round: those that hold all who must and none who may not.
+
+    Attributes:
+        must, may: (T, K) booleans.
+    """
+
+    must: np.ndarray
+    may: np.ndarray
+
+    @classmethod
+    def all_of(cls, num_rounds: int, num_devices: int) -> "AllowedSets":
+        """Every set, nobody included."""
+        nobody = np.zeros((num_rounds, num_devices), dtype=bool)
+        return cls(nobody, ~nobody)
+
+    def allow(self, plans: RoundPlans) -> np.ndarray:
+        """Which plans of rounds have such a set, (n,)."""
+        must, may = self.must[plans.round_index], self.may[plans.round_index]
+        kept: np.ndarray = np.all((plans.participates | ~must) & (may | ~plans.participates), axis=1)
+        return kept
+
+    def decided(self, round_index: int, device: int, *, takes_part: bool) -> "AllowedSets":
+        """The same with one device's part in one round decided."""
+        changed = AllowedSets(self.must.copy(), self.may.copy())
+        changed[0 if takes_part else 1][round_index, device] = takes_part
+        return changed
+
+
 class PricedRounds(NamedTuple):
     """Least costs of all rounds of the tape at some prices.
 
     Attributes:
         least: no way to play round t costs less, terms of its batteries included, (T,).
+        least_active: none in which somebody takes part does, (T,).
         plans: ways that come near to it, at least one for each round, the cheapest first.
     """
 
     least: np.ndarray
+    least_active: np.ndarray
     plans: RoundPlans
 
 
@@ -166,8 +197,15 @@ class PricedSystem(Protocol):
     def setting(self) -> Setting:
         """What couples the rounds."""
 
-    def rounds(self, prices: Prices, phi: float, tolerance: float) -> PricedRounds:
-        """Least cost of A - phi W at those prices in each fine-tuning round; plans cheaper than that plus tolerance."""
+    @property
+    def sets(self) -> AllowedSets:
+        """Who may take part."""
+
+    def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:
+        """Least cost of A - phi W at those prices in each fine-tuning round; plans cheaper than that plus tolerance.
+
+        `sets` are some of those that may take part.
+        """
 
     def idle_rounds(self) -> RoundPlans:
         """Each round as it is when nobody takes part; none at all where somebody has to."""
@@ -193,3 +231,6 @@ class PricedSystem(Protocol):
 
     def planned(self, num_pretrain: int, participates: np.ndarray) -> Planned | None:
         """The best plan with M pre-training rounds and these devices in the rounds that follow, (N, K), if any."""
+
+    def overdrawn(self, num_pretrain: int, participates: np.ndarray) -> Prices | None:
+        """Where there is no such plan: prices at which overdrawing budgets and batteries for one costs too much."""

@@ -1,12 +1,13 @@
 """The search for a plan with a proof that none is better by more than a gap."""
 
+import heapq
 from typing import NamedTuple
 
 import numpy as np
 
 from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
 from edgelearn_env.baselines.priced.master import combined
-from edgelearn_env.baselines.priced.records import Planned, PretrainPlan, PricedSystem, Prices, RoundPlans
+from edgelearn_env.baselines.priced.records import AllowedSets, Planned, PretrainPlan, PricedSystem, Prices, RoundPlans
 
 # Of a round's fair share of the gap, how much its bound may be loose.
 _LOOSE = 0.05
@@ -20,10 +21,12 @@ _PLANS_KEPT, _PRETRAINING_KEPT, _POINTS_KEPT = 10, 6, 16
 # Budgets are worth at least this share of phi: the closed forms divide by prices.
 _LEAST_WORTH = 1e-9
 
-# Steps at one pair, each with a program and a combination, before it is left as it is; fewer once one was left. And
-# halvings of what is proven for it then.
+# Steps at one pair, each with a program and a combination, before it is left for later; fewer once one was left, and in
+# one part of what a pair leaves open. And halvings of what is proven for it in the end.
 _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 12, 4, 3
 
+# Splits of what was left, times the decisions about devices that an episode has, before the rest stays as it is.
+_MOST_DECISIONS = 3000
 
 class Proven(NamedTuple):
     """What the search found.
@@ -47,6 +50,28 @@ class _Point(NamedTuple):
     participates: np.ndarray
 
 
+class _Node(NamedTuple):
+    """The plans of a pair (M, e) in which some devices' part is decided, and the prices that prove most for them.
+
+    `shares` tells how much of each device takes part in each round in the best combination of known plans, (T, K).
+    """
+
+    first: int
+    last: int
+    sets: AllowedSets
+    point: _Point
+    shares: np.ndarray
+
+    @property
+    def bound(self) -> float:
+        """None of them has A - phi W below it."""
+        return float(self.point.bounds[self.first, self.last])
+
+    def at(self, point: _Point | None) -> "_Node":
+        """The same with those prices, if they prove more."""
+        return self if point is None or point.bounds[self.first, self.last] <= self.bound else self._replace(point=point)
+
+
 def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: float = np.inf) -> Proven:
     """The best plan of a system, and a bound that is no further from it than a gap, where that can be had.
 
@@ -60,6 +85,7 @@ def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: floa
     search.begin()
     while (pair := search.next_pair()) is not None:
         search.raise_bound(*pair)
+    search.branch()
     return Proven(search.best, search.bound(), search.num_solved)
 
 
@@ -69,22 +95,26 @@ class _Search:
     phi is the best value known over 1 + gap. The pair with the least bound gets plans and prices of its own: a program
     for the sets that are cheapest at the best prices so far, whose multipliers are prices too; then those of a linear
     program over all plans known for its rounds, half way from the best so far. Bounds stay valid when a better plan
-    lowers phi, since A - phi W only rises. Where nothing proves phi for a pair, it is left; what its prices do prove is
-    found in the end.
+    lowers phi, since A - phi W only rises.
+
+    A pair for which no prices prove phi is left at first, since that devices take part wholly or not at all leaves a
+    gap. In the end it is split by branch and bound: a device takes part in a round, or it does not. What that leaves
+    too is proven as far as its prices go.
     """
 
     def __init__(self, system: PricedSystem, gap: float, allowed: np.ndarray, below: float) -> None:
         self._system, self._gap, self._below = system, gap, below
         self.best = system.nothing()
         self._bounds = np.where(allowed, -np.inf, np.inf)
-        self._left: dict[tuple[int, int], Prices] = {}
+        self._left: list[_Node] = []
+        self._sets = system.sets
         self._plans: list[list[RoundPlans]] = [[] for _ in range(system.setting.num_rounds)]
         self._points: list[_Point] = []
         idle = system.idle_rounds()
         self._num_idle = int(len(idle.round_index) > 0)
         self._keep(idle)
         self._pretraining: dict[int, list[PretrainPlan]] = {}
-        self._tried: set[tuple[int, int, bytes]] = set()
+        self._solved: dict[tuple[int, int, bytes], Prices | None] = {}
         self.num_solved = 0
 
     @property
@@ -95,52 +125,87 @@ class _Search:
     def begin(self) -> None:
         """Bounds from prices that are known beforehand, and from those of the first plan that can be had."""
         guess = self._system.first_guess()
-        point = self._priced(guess.prices, guess.phi)
+        point = self._priced(guess.prices, self._sets, guess.phi)
         first, last = guess.num_pretrain, guess.num_pretrain + guess.num_finetune
-        found = self._planned(point.participates, first, last)
+        found = self._planned(point.participates, first, last, self._sets)
         while found is None and first + last:
             first, last = first // 2, first // 2 + (last - first) // 2
-            found = self._planned(point.participates, first, last)
+            found = self._planned(point.participates, first, last, self._sets)
         for scale in _SCALES:
-            self._priced(Prices(*(scale * price for price in (found or point).prices)))
+            self._priced(Prices(*(scale * price for price in (found or point).prices)), self._sets)
 
     def next_pair(self) -> tuple[int, int] | None:
-        """The pair with the least bound, if that is below 0."""
-        first, last = divmod(int(np.argmin(self._bounds)), self._bounds.shape[1])
-        return (first, last) if self._bounds[first, last] < 0 else None
+        """The pair with the least bound, if that is below 0, of those that were not left."""
+        open_bounds = self._bounds.copy()
+        for node in self._left:
+            open_bounds[node.first, node.last] = np.inf
+        first, last = divmod(int(np.argmin(open_bounds)), open_bounds.shape[1])
+        return (first, last) if open_bounds[first, last] < 0 else None
 
     def raise_bound(self, first: int, last: int) -> None:
-        """Find prices that prove the pair (M, e), or a better plan; or leave it as it is."""
+        """Find prices that prove the pair (M, e), or a better plan; or leave it."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
-        participates = [point.participates]
-        for _ in range(_FEW_STEPS if self._left else _MOST_STEPS):
-            tried = [self._planned(sets, first, last) for sets in participates]
-            recombined, heaviest = self._recombined(point, first, last)
-            for found in (*tried, recombined):
-                if found is not None and found.bounds[first, last] > point.bounds[first, last]:
-                    point = found
-            if self._bounds[first, last] >= 0:
-                return
-            participates = [point.participates, heaviest]
-        self._left[first, last] = point.prices
-        self._bounds[first, last] = 0.0
+        node = _Node(first, last, self._sets, point, point.participates)
+        node = self._raised(node, _FEW_STEPS if self._left else _MOST_STEPS)
+        if not self._is_proven(node):
+            self._left.append(node)
+
+    def branch(self) -> None:
+        """Split what was left, what proves least first, by who takes part, until phi is proven for all or it gets long."""
+        count = 0
+        most = _MOST_DECISIONS // self._sets.may.size
+        heap = [(node.bound, count := count + 1, node) for node in self._left]
+        heapq.heapify(heap)
+        self._left = []
+        while heap and count < most:
+            *_, node = heapq.heappop(heap)
+            if self._is_proven(node):
+                continue
+            cell = _least_decided(node)
+            if cell is None:
+                self._left.append(node)
+                continue
+            for takes_part in (True, False):
+                sets = node.sets.decided(*cell, takes_part=takes_part)
+                part = node._replace(sets=sets, point=self._priced(node.point.prices, sets))
+                part = self._raised(part, _FEW_STEPS)
+                if not self._is_proven(part):
+                    heapq.heappush(heap, (part.bound, count := count + 1, part))
+        self._left += [node for *_, node in heap]
 
     def bound(self) -> float:
-        """What no plan is below: phi, or less where pairs were left."""
+        """What no plan is below: phi, or less where something was left."""
         proven = self.phi
-        for (first, last), prices in self._left.items():
-            proven = self._proven_phi(first, last, prices, proven)
+        for node in self._left:
+            proven = self._proven_phi(node, proven)
         return proven
 
-    def _proven_phi(self, first: int, last: int, prices: Prices, most: float) -> float:
-        """About the largest value, `most` at most, that no plan of a pair is below, by these prices or less of them."""
+    def _is_proven(self, node: _Node) -> bool:
+        """Whether none of its plans is below phi."""
+        return max(node.bound, self._bounds[node.first, node.last]) >= 0
+
+    def _raised(self, node: _Node, most_steps: int) -> _Node:
+        """The node with the best prices that so many steps find."""
+        candidates = [node.point.participates]
+        for _ in range(most_steps):
+            if self._is_proven(node):
+                break
+            for participates in candidates:
+                node = node.at(self._planned(participates, node.first, node.last, node.sets))
+            node, heaviest = self._recombined(node)
+            candidates = [node.point.participates, heaviest]
+        return node
+
+    def _proven_phi(self, node: _Node, most: float) -> float:
+        """About the largest value, `most` at most, that no plan of a node is below, by its prices or less of them."""
 
         def proves(share: float) -> bool:
             phi = most * (1 - share)
             for scale in (1.0, 1 - share):
-                at = Prices(*(scale * price for price in prices)).lifted(self._system.setting, phi * _LEAST_WORTH)
-                least = self._system.rounds(at, phi, self._tolerance(phi)).least
-                if bounds_of_all_pairs(self._system, at, phi, least)[first, last] >= 0:
+                prices = Prices(*(scale * price for price in node.point.prices))
+                prices = prices.lifted(self._system.setting, phi * _LEAST_WORTH)
+                rounds = self._system.rounds(prices, phi, self._tolerance(phi), node.sets)
+                if bounds_of_all_pairs(self._system, prices, phi, rounds)[node.first, node.last] >= 0:
                     return True
             return False
 
@@ -154,7 +219,7 @@ class _Search:
             low, high = (low, middle) if proves(middle) else (middle, high)
         return most * max(1 - high, 0.0)
 
-    def _planned(self, participates: np.ndarray, first: int, last: int) -> _Point | None:
+    def _planned(self, participates: np.ndarray, first: int, last: int, sets: AllowedSets) -> _Point | None:
         """The best plan for these sets, (T, K), of which those of the pair count; what its multipliers prove."""
         played = np.flatnonzero(participates[first:last].any(axis=1))
         # Nobody has to be waited for after the last round with participants.
@@ -163,9 +228,18 @@ class _Search:
         if not last or self._bounds[first, last] == np.inf:
             return None
         key = (first, last, participates.tobytes())
-        if key in self._tried:
+        splits = sets is not self._sets
+        if key not in self._solved:
+            self._solved[key] = self._solved_for(first, participates)
+        elif not splits:
             return None
-        self._tried.add(key)
+        if splits and self._solved[key] is None:
+            self._solved[key] = self._system.overdrawn(first, participates)
+        prices = self._solved[key]
+        return None if prices is None else self._priced(prices, sets)
+
+    def _solved_for(self, first: int, participates: np.ndarray) -> Prices | None:
+        """The prices of the best plan for these sets, which is remembered, if there is one."""
         found = self._system.planned(first, participates)
         self.num_solved += 1
         if found is None:
@@ -174,37 +248,44 @@ class _Search:
         self._pretraining.setdefault(first, []).append(found.pretraining)
         if found.value < self.best.value:
             self.best = found
-        return None if found.prices is None else self._priced(found.prices)
+        return found.prices
 
-    def _recombined(self, point: _Point, first: int, last: int) -> tuple[_Point | None, np.ndarray]:
-        """What prices prove that are half way to those of the best combination of all plans known for the pair.
+    def _recombined(self, node: _Node) -> tuple[_Node, np.ndarray]:
+        """The node at prices half way to those of the best combination of all plans known for it.
 
         And the sets that have the largest shares in that combination, (T, K).
         """
+        first, last, heaviest = node.first, node.last, node.point.participates.copy()
         known = [plans for kept in self._plans[first:last] for plans in kept]
         plans = RoundPlans(*(np.concatenate(arrays) for arrays in zip(*known, strict=True))) if known else None
+        if plans is not None:
+            chosen = node.sets.allow(plans) & ((plans.round_index < last - 1) | plans.participates.any(axis=1))
+            plans = RoundPlans(*(array[chosen] for array in plans))
         made = [self._system.pretraining_plan(other.prices, first) for other in self._points[-_PRETRAINING_KEPT:]]
         pretraining = [*self._pretraining.get(first, [])[-_PRETRAINING_KEPT:], *made]
         found = combined(self._system.setting, self.phi, pretraining, plans, first, last)
         if found is None:
-            return None, point.participates
-        heaviest = point.participates.copy()
+            return node, heaviest
         if plans is not None:
             order = np.argsort(found.shares)
             heaviest[plans.round_index[order]] = plans.participates[order]
-        return self._priced(point.prices.mixed(found.prices, 0.5)), heaviest
+            shares = np.zeros(heaviest.shape)
+            np.add.at(shares, plans.round_index, found.shares[:, None] * plans.participates)
+            node = node._replace(shares=shares)
+        return node.at(self._priced(node.point.prices.mixed(found.prices, 0.5), node.sets)), heaviest
 
-    def _priced(self, prices: Prices, phi: float | None = None) -> _Point:
+    def _priced(self, prices: Prices, sets: AllowedSets, phi: float | None = None) -> _Point:
         """Bounds and cheapest plans at some prices."""
         prices, phi = prices.lifted(self._system.setting, self.phi * _LEAST_WORTH), phi or self.phi
-        rounds = self._system.rounds(prices, phi, self._tolerance(phi))
+        rounds = self._system.rounds(prices, phi, self._tolerance(phi), sets)
         self._keep(rounds.plans)
-        bounds = bounds_of_all_pairs(self._system, prices, phi, rounds.least)
+        bounds = bounds_of_all_pairs(self._system, prices, phi, rounds)
         participates = np.zeros(prices.pay.shape, dtype=bool)
         # The cheapest plan of a round comes first: written last.
         participates[rounds.plans.round_index[::-1]] = rounds.plans.participates[::-1]
+        participates[rounds.least < rounds.least_active] = False
         point = _Point(prices, bounds, participates)
-        if phi >= self.phi:
+        if sets is self._sets and phi >= self.phi:
             self._bounds = np.maximum(self._bounds, bounds)
             self._points = [*self._points[1 - _POINTS_KEPT :], point]
         return point
@@ -220,3 +301,14 @@ class _Search:
             kept.append(RoundPlans(*(array[row : row + 1] for array in plans)))
             if len(kept) > _PLANS_KEPT:
                 del kept[self._num_idle]
+
+
+def _least_decided(node: _Node) -> tuple[int, int] | None:
+    """The round and device whose part a node's combination leaves most open; None if all are decided."""
+    is_open = node.sets.may & ~node.sets.must
+    is_open[: node.first], is_open[node.last :] = False, False
+    if not is_open.any():
+        return None
+    distance = np.where(is_open, np.abs(node.shares - 0.5), np.inf)
+    round_index, device = divmod(int(np.argmin(distance)), distance.shape[1])
+    return round_index, device

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from edgelearn_env.baselines.priced.records import (
+    AllowedSets,
     FirstGuess,
     Planned,
     PretrainPlan,
@@ -31,8 +32,11 @@ from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.bounds import dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
-# Prices of time and energy below this share of what a whole budget is worth are lifted to it: the closed forms divide.
-_LEAST_SHARE = 1e-9
+# Decisions about devices up to which a program that is compiled for its shape is soon worth it.
+_RECURRING = 60
+
+# In units in which budgets, batteries and the bound are of order one.
+_OVERDRAFT_PRICE = 1e3
 
 
 class PricedEpisode:
@@ -64,7 +68,13 @@ class PricedEpisode:
         self._form = scenario.bound.quotient_form(np.arange(len(tape.harvest_w) + 1))
         self._weight = np.broadcast_to(np.asarray(scenario.learning.device_weight), (scenario.num_devices,))
 
-    def rounds(self, prices: Prices, phi: float, tolerance: float) -> PricedRounds:
+    @property
+    def sets(self) -> AllowedSets:
+        """As `PricedSystem.sets`."""
+        every = AllowedSets.all_of(*self.setting.harvest_w.shape)
+        return every._replace(must=every.may) if self._restriction.everyone else every
+
+    def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:
         """As `PricedSystem.rounds`."""
         setting, radio = self.setting, self._scenario.radio
         before, after, capacity_j = prices.carry[:-1], prices.carry[1:], setting.battery_capacity_j
@@ -81,14 +91,14 @@ class PricedEpisode:
             devices=self._devices,
             uplink=self._uplink,
             longest_s=setting.delay_s,
-            everyone=self._restriction.everyone,
+            sets=sets,
         )
         cheapest = cheapest_rounds(costs, tolerance, self._spread * tolerance)
-        active = cheapest.least + second * radio.downlink_s
-        idle = np.inf if self._restriction.everyone else second * radio.idle_s
-        least = np.minimum(active, idle) + np.sum(silent, axis=1) + prices.energy * radio.downlink_j
+        always = np.sum(silent, axis=1) + prices.energy * radio.downlink_j
+        active = cheapest.least + second * radio.downlink_s + always
+        idle = np.where(np.any(sets.must, axis=1), np.inf, second * radio.idle_s + always)
         plans = self._plans(costs, cheapest.round_index, cheapest.finish, cheapest.participates)
-        return PricedRounds(least, plans)
+        return PricedRounds(np.minimum(active, idle), active, plans)
 
     # Plans within so many tolerances of the least cost of their round are told.
     _spread = 50.0
@@ -149,11 +159,20 @@ class PricedEpisode:
     def planned(self, num_pretrain: int, participates: np.ndarray) -> Planned | None:
         """As `PricedSystem.planned`; `plan` is the episode and its times."""
         episode = self.episode(num_pretrain, participates)
-        solution = EpisodeProgram(episode, thrifty=episode.fixed_batches is not None).solve(self._solver)
+        thrifty = episode.fixed_batches is not None
+        recurring = participates.size <= _RECURRING and not thrifty
+        solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self._solver)
         if solution is None or solution.share > 1:
             return None
-        prices = None if episode.fixed_batches is not None else self._along_tape(episode, solution.multipliers)
+        prices = None if thrifty else self._along_tape(episode, solution.multipliers)
         return self._planned(episode, solution.times, prices)
+
+    def overdrawn(self, num_pretrain: int, participates: np.ndarray) -> Prices | None:
+        """As `PricedSystem.overdrawn`."""
+        episode = self.episode(num_pretrain, participates)
+        recurring = participates.size <= _RECURRING
+        solution = EpisodeProgram(episode, overdraft_price=_OVERDRAFT_PRICE, recurring=recurring).solve(self._solver)
+        return None if solution is None else self._along_tape(episode, solution.multipliers)
 
     def nothing(self) -> Planned:
         """As `PricedSystem.nothing`."""

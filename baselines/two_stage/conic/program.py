@@ -296,7 +296,7 @@ class _Form:
         if "longest_idle" in p:
             self._constraints.append(duration <= compute_s + self.upload_s + p["longest_idle"])
         if "idle" in p:
-            self._constraints.append(cp.multiply(p["idle"], self.duration_s) == p["idle"] * p["idle_s"])
+            self._constraints.append(cp.multiply(p["idle"], self.duration_s) == p["idle_s"])
 
 
 @functools.lru_cache(maxsize=256)

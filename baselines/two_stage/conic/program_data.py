@@ -82,7 +82,8 @@ def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarra
         data["start"] = episode.start.battery_j / scales.device_joule
         if episode.is_idle.any():
             radio = episode.scenario.radio
-            data |= {"idle": episode.is_idle.astype(float), "idle_s": (radio.idle_s - radio.downlink_s) / scales.second}
+            idle = episode.is_idle.astype(float)
+            data |= {"idle": idle, "idle_s": idle * (radio.idle_s - radio.downlink_s) / scales.second}
     return {name: np.asarray(value) for name, value in data.items()}
 
 

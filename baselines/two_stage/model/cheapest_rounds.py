@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgelearn_env.baselines.priced.records import AllowedSets
 from edgelearn_env.baselines.two_stage.model.closed_forms import (
     Least,
     Processor,
@@ -50,7 +51,7 @@ class RoundCosts(NamedTuple):
         dissimilarity: what each number of participants, 1 to K, costs besides, (K,).
         devices, uplink: the hardware; `uplink.noise_w` is (T, K).
         longest_s: no round lasts longer, s, a number or (T,).
-        everyone: whether all have to take part.
+        sets: who may take part.
     """
 
     second: np.ndarray
@@ -61,14 +62,14 @@ class RoundCosts(NamedTuple):
     devices: Processor
     uplink: Uplink
     longest_s: np.ndarray | float
-    everyone: bool
+    sets: AllowedSets
 
 
 class CheapestRounds(NamedTuple):
     """Least costs of the rounds, and ways to play them, best first within each round.
 
     Attributes:
-        least: proven lower bound, (T,).
+        least: proven lower bound, (T,); infinity where nobody may take part.
         round_index: of each way, (n,).
         finish: finish prices at which it is cheapest, (n, K).
         participates: who takes part, (n, K).
@@ -130,7 +131,7 @@ def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> Cheap
 
 def _ways(intervals: _Intervals, least: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Round, finish prices and participants of the best way for each set of participants that comes near the least."""
-    near = np.flatnonzero(intervals.middle <= least[intervals.round_index] + spread)
+    near = np.flatnonzero(intervals.middle < np.nextafter(least[intervals.round_index] + spread, np.inf))
     near = near[np.lexsort((intervals.middle[near], intervals.round_index[near]))]
     key = np.column_stack([intervals.round_index[near], intervals.participates[near]])
     _, first = np.unique(key, axis=0, return_index=True)
@@ -147,11 +148,11 @@ def _bounded(
     joined = device_costs(costs, rounds, finish).cost - costs.gain[rounds]
 
     def cost(duration_s: np.ndarray) -> np.ndarray:
-        return costs.second[rounds] * duration_s + _least_sum(costs, joined - finish * duration_s[:, None])
+        return costs.second[rounds] * duration_s + _least_sum(costs, rounds, joined - finish * duration_s[:, None])
 
     at_middle = joined - finish * middle_s[:, None]
     bound = np.minimum(cost(low_s), cost(high_s))
-    return _Intervals(rounds, low_s, high_s, finish, bound, cost(middle_s), _participants(costs, at_middle))
+    return _Intervals(rounds, low_s, high_s, finish, bound, cost(middle_s), _participants(costs, rounds, at_middle))
 
 
 def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:
@@ -164,30 +165,37 @@ def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> L
     return Least(compute.cost + upload.cost, compute.seconds + upload.seconds)
 
 
-def _least_sum(costs: RoundCosts, joined: np.ndarray) -> np.ndarray:
-    """min over nonempty S of sum_{k in S} x_k + dissimilarity of |S|, (n,)."""
-    if costs.everyone:
-        total: np.ndarray = np.sum(joined, axis=1) + costs.dissimilarity[-1]
-        return total
-    if not costs.dissimilarity.any():
-        least: np.ndarray = np.sum(np.minimum(joined, 0.0), axis=1) + np.maximum(np.min(joined, axis=1), 0.0)
-        return least
-    sums = np.cumsum(np.sort(joined, axis=1), axis=1) + costs.dissimilarity
-    smallest: np.ndarray = np.min(sums, axis=1)
-    return smallest
+def _least_sum(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:
+    """min over sets S that may be, but none, of sum_{k in S} x_k + dissimilarity of |S|, (n,)."""
+    if costs.dissimilarity.any():
+        smallest: np.ndarray = np.min(_sums_by_count(costs, rounds, joined)[1], axis=1)
+        return smallest
+    must, may = costs.sets.must[rounds], costs.sets.may[rounds]
+    chosen = np.where(must, joined, np.where(may, np.minimum(joined, 0.0), 0.0))
+    # If nobody is worth it and nobody has to, the one who costs least.
+    dearest = np.where(may, np.where(np.any(must, axis=1, keepdims=True), 0.0, joined), np.inf)
+    least: np.ndarray = np.sum(chosen, axis=1) + np.maximum(np.min(dearest, axis=1), 0.0)
+    return least
 
 
-def _participants(costs: RoundCosts, joined: np.ndarray) -> np.ndarray:
+def _participants(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:
     """A set with that least sum, (n, K)."""
-    if costs.everyone:
-        return np.ones(joined.shape, dtype=bool)
-    order = np.argsort(joined, axis=1)
-    sums = np.cumsum(np.take_along_axis(joined, order, axis=1), axis=1) + costs.dissimilarity
+    order, sums = _sums_by_count(costs, rounds, joined)
     count = np.argmin(sums, axis=1) + 1
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.broadcast_to(np.arange(joined.shape[1]), order.shape), axis=1)
     participants: np.ndarray = place < count[:, None]
     return participants
+
+
+def _sums_by_count(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those who have to take part first and then the cheapest, and the sum over the first 1 to K of them, (n, K)."""
+    must, may = costs.sets.must[rounds], costs.sets.may[rounds]
+    possible = np.where(may, joined, np.inf)
+    order = np.argsort(np.where(must, -np.inf, possible), axis=1)
+    sums = np.cumsum(np.take_along_axis(possible, order, axis=1), axis=1) + costs.dissimilarity
+    too_few = np.arange(1, joined.shape[1] + 1) < np.sum(must, axis=1)[:, None]
+    return order, np.where(too_few, np.inf, sums)
 
 
 class _FinishTimes:
@@ -217,5 +225,5 @@ class _FinishTimes:
         log_price = np.clip(first + slope * (log_s - low), second, first)
         # What the table leaves open between its rows.
         late = np.log(device_costs(self._costs, rounds, np.exp(log_price)).seconds) - log_s
-        prices: np.ndarray = np.exp(np.minimum(log_price - slope * late, price[..., 0]))
+        prices: np.ndarray = np.exp(np.clip(log_price - slope * late, second, first))
         return prices

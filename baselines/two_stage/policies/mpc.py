@@ -10,6 +10,7 @@ from joblib import delayed
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
+from edgelearn_env.baselines.priced.records import AllowedSets
 from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, dissimilarity_of_counts, uplinks
@@ -265,7 +266,7 @@ class _Outlooks:
             devices=devices,
             uplink=uplink,
             longest_s=float(scenario.budgets.delay_s - state.elapsed_s),
-            everyone=False,
+            sets=AllowedSets.all_of(*harvest_w.shape),
         )
         worth = float(np.max(costs.gain))
         found = cheapest_rounds(costs, _TOLERANCE * worth, _NEARLY * worth)

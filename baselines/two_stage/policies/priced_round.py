@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.arrays.records import mapped, write_rows
+from edgelearn_env.baselines.priced.records import AllowedSets
 from edgelearn_env.baselines.two_stage.model.cheapest_rounds import (
     CheapestRounds,
     RoundCosts,
@@ -166,7 +167,7 @@ def _cheapest_parts(constants: Constants, observed: Observed, prices: RoundPrice
         devices=devices,
         uplink=uplinks(scenario, observed.conditions.channel_gain),
         longest_s=limits.seconds,
-        everyone=False,
+        sets=AllowedSets.all_of(*joule.shape),
     )
     cheapest = cheapest_rounds(costs, _TOLERANCE * float(np.max(prices.gain)), 0.0)
     found = _best_ways(cheapest, len(joule))

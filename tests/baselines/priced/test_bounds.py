@@ -34,7 +34,7 @@ def random_prices(rng: np.random.Generator, system: PricedSystem, worth: float) 
 
 
 def lagrangian_parts(scenario: Scenario, trajectory) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A and W of played episodes, floors apart; M and e."""
+    """A and W of played episodes, floors apart; M, and e: the first round after which nobody took part any more."""
     terms = trajectory.final_state.bound_terms
     done = scenario.bound.quotient_form(0, type(terms)(*(np.asarray(term) for term in terms)))
     return done.constant, done.total_weight(0.0), terms.num_pretrain_rounds, trajectory.final_state.round_index
@@ -50,7 +50,7 @@ def test_no_episode_is_below_the_bounds_at_any_prices(seed):
     for _ in range(3):
         phi = float(np.median(played.objective) * rng.uniform(0.3, 1.5))
         prices = random_prices(rng, system, float(np.median(numerator)))
-        bounds = bounds_of_all_pairs(system, prices, phi, system.rounds(prices, phi, TOLERANCE).least)
+        bounds = bounds_of_all_pairs(system, prices, phi, system.rounds(prices, phi, TOLERANCE, system.sets))
         least = bounds[num_pretrain.astype(int), end]
         took_part = np.asarray(played.final_state.bound_terms.participation) > 0
         value = numerator - phi * weight
@@ -71,7 +71,7 @@ def test_a_plan_s_own_multipliers_prove_that_no_plan_with_its_participants_is_be
         if found is None or found.prices is None:
             continue
         free = PricedEpisode(scenario, tape, Restriction(everyone=everyone))
-        bounds = bounds_of_all_pairs(free, found.prices, found.value, free.rounds(found.prices, found.value, 1e-9).least)
+        bounds = bounds_of_all_pairs(free, found.prices, found.value, free.rounds(found.prices, found.value, 1e-9, free.sets))
         size = found.value * found.pretraining.weight + found.value * float(np.sum(found.rounds.weight)) + 1e-12
         if everyone:
             assert bounds[1, 3] == pytest.approx(0.0, abs=2e-5 * size)
@@ -122,12 +122,12 @@ def test_prices_of_a_combination_prove_no_more_than_its_value():
         guess = system.first_guess()
         prices, phi, plans = guess.prices.lifted(system.setting, 1e-9), guess.phi, [system.idle_rounds()]
         for _ in range(4):
-            plans.append(system.rounds(prices, phi, TOLERANCE).plans)
+            plans.append(system.rounds(prices, phi, TOLERANCE, system.sets).plans)
             every = RoundPlans(*(np.concatenate(arrays) for arrays in zip(*plans, strict=True)))
             master = combined(system.setting, phi, [system.pretraining_plan(prices, 0)], every, 0, len(tape.harvest_w))
             assert master is not None
             prices = prices.mixed(master.prices, 0.5).lifted(system.setting, 1e-9)
-            bounds = bounds_of_all_pairs(system, prices, phi, system.rounds(prices, phi, TOLERANCE).least)
+            bounds = bounds_of_all_pairs(system, prices, phi, system.rounds(prices, phi, TOLERANCE, system.sets))
             assert bounds[0, -1] <= master.value + 1e-6 * (abs(master.value) + 1)
             compared += 1
     assert compared == 32
