@@ -1,6 +1,7 @@
 """Ablations: equal to the best of all pairs of a program written anew, playable, keeping to what they say, proven."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 
@@ -26,9 +27,15 @@ from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
+from edgelearn_env.two_stage.bounds import dissimilarity_share
 
 # What the solver's tolerances and the program's margins may make of an equality.
 SAME = 3e-5
+
+# Asked of every optimum.
+GAP = 1e-3
+
+LONGEST = 5
 
 NAMES = tuple(ABLATIONS)
 
@@ -43,30 +50,31 @@ def random_places(name: str, seed: int) -> Places:
 
 Solved = tuple[Scenario, Tape, Places, TwoStageOptimum]
 
-SEEDS = range(100, 106)
+# Systems whose optima fine-tune; each freedom is of use to one of them.
+SEEDS = (104, 111, 114)
 
 
 @functools.cache
-def solved_ablation(name: str, seed: int, longest: int = 8) -> Solved | None:
+def solved_ablation(name: str, seed: int) -> Solved | None:
     """A random system, places, and the optimum; nothing where the system cannot pay for a round."""
-    scenario, tape = random_system(seed, longest=longest)
+    scenario, tape = random_system(seed, longest=LONGEST)
     places = random_places(name, seed)
     try:
         problem = ABLATIONS[name].restricted(scenario, *places)
     except InvalidInputError:
         return None
-    return scenario, tape, places, restricted_optimum(problem, tape)
+    return scenario, tape, places, restricted_optimum(problem, tape, gap=GAP)
 
 
-def solved_ablations(name: str, seeds: range = SEEDS, longest: int = 8) -> list[Solved]:
-    found = (solved_ablation(name, seed, longest) for seed in seeds)
+def solved_ablations(name: str) -> list[Solved]:
+    found = (solved_ablation(name, seed) for seed in SEEDS)
     return [solved for solved in found if solved is not None]
 
 
 @functools.cache
 def joint_optimum(seed: int) -> TwoStageOptimum:
     """Of the same system, with nothing fixed."""
-    return clairvoyant(*random_system(seed, longest=8))
+    return clairvoyant(*random_system(seed, longest=LONGEST), gap=GAP)
 
 
 # What is fixed, from its definition and not from the package's.
@@ -96,13 +104,15 @@ def share_of(name: str, places: Places) -> float | None:
 
 
 class DirectProgram:
-    """The program of (M, N) under a restriction, in seconds, joules and samples, as the model page states it."""
+    """The program of M pre-training rounds and participants (N, K) under a restriction, as docs/model.md states it."""
 
-    def __init__(self, scenario, tape, pair, fixed, share):
-        self.scenario, self.fixed = scenario, fixed
-        (M, N), K, radio, budgets = pair, scenario.num_devices, scenario.radio, scenario.budgets
+    def __init__(self, scenario, tape, num_pretrain, participates, fixed, share):
+        self.scenario, self.fixed, self.part = scenario, fixed, participates
+        M, (N, K), radio, budgets = num_pretrain, participates.shape, scenario.radio, scenario.budgets
         self.gain, self.harvest_w = tape.channel_gain[M : M + N], tape.harvest_w[M : M + N]
-        self.constraints, self.form = [], scenario.bound.batch_size_form(M, N)
+        omega = participates @ scenario.learning.device_weight
+        self.constraints = []
+        self.form = scenario.bound.quotient_form(M).at(np.sum(omega), np.sum(dissimilarity_share(omega)))
         server_s, server_j, noise = self.pretraining(M)
         D, device_j, device_noise = self.finetuning(M, N, K, tape.harvest_w[:M].T @ server_s if M else np.zeros(K))
         tuning_s, tuning_j = cp.sum(D) + N * radio.downlink_s, cp.sum(device_j) + N * radio.downlink_j
@@ -147,18 +157,22 @@ class DirectProgram:
         cycles, kappa = scenario.device_cycles_per_sample, devices.capacitance_j_s2
         b, t, e = self.computing((N, K), devices, cycles, kappa, "batch", "freq_hz")
         u, upload_j = self.uploading(N, K)
-        w, D, battery = cp.Variable((N, K), nonneg=True), cp.Variable(N), cp.Variable((N, K), nonneg=True)
-        spent, capacity_j = e + upload_j, energy.battery_capacity_j
+        D, battery = cp.Variable(N), cp.Variable((N, K), nonneg=True)
+        spent, capacity_j = cp.multiply(self.part, e + upload_j), energy.battery_capacity_j
         for n in range(N):
             left = energy.battery_initial_j + harvested_j
             if n:
                 gained = self.harvest_w[n - 1] * (D[n - 1] + scenario.radio.downlink_s)
                 left = battery[n - 1] - spent[n - 1] + gained
-            self.constraints += [battery[n] <= left, battery[n] <= capacity_j, spent[n] <= capacity_j]
-            self.constraints += [spent[n] <= battery[n] + cp.multiply(self.harvest_w[n], w[n])]
-            self.constraints += [w[n] + t[n] + u[n] <= D[n]]
+            self.constraints += [battery[n] <= left, battery[n] <= capacity_j, spent[n] <= battery[n]]
+            active = np.flatnonzero(self.part[n])
+            self.constraints += [(t + u)[n, active] <= D[n]] if len(active) else [D[n] == self.idle_s]
         weight = float(self.form.finetune_weight) * scenario.gradient_noise_weight
-        return D, spent, cp.sum(cp.inv_pos(b) @ weight)
+        return D, spent, cp.sum(cp.multiply(self.part * weight, cp.inv_pos(b)))
+
+    @property
+    def idle_s(self):
+        return self.scenario.radio.idle_s - self.scenario.radio.downlink_s
 
     def uploading(self, N, K):
         scenario, radio = self.scenario, self.scenario.radio
@@ -188,31 +202,46 @@ class DirectProgram:
         return float(self.form.constant) + self.problem.value if solved else np.inf
 
 
-def brute_force(name: str, scenario: Scenario, tape: Tape, places: Places) -> float:
-    """The least Phi of all pairs that the ablation allows."""
-    fixed, share = fixed_values(name, scenario, places), share_of(name, places)
-    values = [float(scenario.bound.batch_size_form(0, 0).constant)]
-    for M, N in pairs_of(scenario.budgets.max_rounds):
+def choices_of(name: str, num_rounds: int, num_devices: int):
+    """All M and participants (N, K), somebody in the last round, that the ablation allows; but no rounds at all."""
+    for M, N in pairs_of(num_rounds):
         if (name == "pre-training only" and N) or (name == "fine-tuning only" and M):
             continue
-        values.append(DirectProgram(scenario, tape, (M, N), fixed, share).value())
+        for chosen in itertools.product((False, True), repeat=N * num_devices):
+            participates = np.reshape(np.array(chosen, dtype=bool), (N, num_devices))
+            if N and not participates[-1].any():
+                continue
+            if name != "everyone takes part" or participates.all():
+                yield M, participates
+
+
+def brute_force(name: str, scenario: Scenario, tape: Tape, places: Places) -> float:
+    """The least Phi of all that the ablation allows."""
+    fixed, share = fixed_values(name, scenario, places), share_of(name, places)
+    values = [float(scenario.bound.quotient_form(0).at(0.0).constant)]
+    for M, participates in choices_of(name, scenario.budgets.max_rounds, scenario.num_devices):
+        values.append(DirectProgram(scenario, tape, M, participates, fixed, share).value())
     return min(values)
 
 
 @pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 @pytest.mark.parametrize("name", NAMES)
-def test_the_bound_of_an_ablation_is_the_best_of_all_pairs_of_a_program_written_anew(name):
-    for scenario, tape, places, optimum in solved_ablations(name, range(2), longest=4):
-        best = brute_force(name, scenario, tape, places)
-        assert optimum.bound == pytest.approx(best, rel=SAME)
-        assert optimum.value >= best * (1 - SAME)
+def test_an_ablation_is_the_best_of_all_numbers_of_rounds_and_participants_of_a_program_written_anew(name):
+    for seed, (num_rounds, num_devices) in {2: (2, 2), 3: (3, 1)}.items():
+        scenario, tape = random_system(seed, shortest=num_rounds, longest=num_rounds, num_devices=num_devices)
+        places = random_places(name, seed)
+        problem = ABLATIONS[name].restricted(scenario, *places)
+        optimum, best = restricted_optimum(problem, tape, gap=GAP), brute_force(name, scenario, tape, places)
+        assert optimum.bound <= best * (1 + SAME)
+        assert best * (1 - SAME) <= optimum.value <= best * (1 + GAP + SAME)
 
 
 @pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 def test_the_program_written_anew_is_the_joint_optimum_where_nothing_is_fixed():
-    for seed in range(2):
-        scenario, tape = random_system(seed, longest=3)
-        assert clairvoyant(scenario, tape).value == pytest.approx(brute_force("none", scenario, tape, ()), rel=SAME)
+    for seed in (2, 5):
+        scenario, tape = random_system(seed, shortest=2, longest=2, num_devices=2)
+        value, best = clairvoyant(scenario, tape, gap=GAP).value, brute_force("none", scenario, tape, ())
+        assert best * (1 - SAME) <= value <= best * (1 + GAP + SAME)
 
 
 # Certificates, replays, and what was promised.
@@ -222,12 +251,16 @@ def assert_keeps_to(name: str, places: Places, played: Trajectory) -> None:
     scenario, budgets = played.scenario, played.scenario.budgets
     counted, M = played.outcomes.counted[0], int(played.num_pretrain_rounds[0])
     tuning = counted & (np.arange(len(counted)) >= M)
+    part = played.outcomes.devices.participates[0]
     for decision, value in fixed_values(name, scenario, places).items():
-        rounds = counted & ~tuning if decision.startswith("server") else tuning
-        chosen = getattr(played.allocations, decision)[0, rounds]
-        np.testing.assert_allclose(chosen, np.broadcast_to(value, chosen.shape), rtol=1e-9)
+        rounds = counted & ~tuning if decision.startswith("server") else part
+        chosen = getattr(played.allocations, decision)[0]
+        np.testing.assert_allclose(chosen[rounds], np.broadcast_to(value, chosen.shape)[rounds], rtol=1e-9)
+    if name == "everyone takes part":
+        # But in rounds of nobody after the plan's last.
+        np.testing.assert_array_equal(part.any(axis=1), part.all(axis=1))
     if name == "pre-training only":
-        assert not tuning.any()
+        assert not part.any()
     if name == "fine-tuning only":
         assert M == 0
     if (share := share_of(name, places)) is not None:
@@ -247,14 +280,16 @@ def test_every_ablation_is_certified_replayed_and_keeps_to_its_restriction(name)
         played = rollout(scenario, tape, optimum.plan)
         assert played.objective[0] == pytest.approx(optimum.value, rel=1e-6)
         assert played.num_pretrain_rounds[0] == optimum.num_pretrain_rounds
-        assert played.num_finetune_rounds[0] == optimum.num_finetune_rounds
+        M, N = optimum.num_pretrain_rounds, optimum.num_finetune_rounds
+        part = played.outcomes.devices.participates[0]
+        np.testing.assert_array_equal(part[M : M + N], optimum.plan.batch > 0)
+        assert not part[M + N :].any()
         assert_keeps_to(name, places, played)
         whole = rollout(scenario, tape, optimum.whole_plan)
         assert whole.objective[0] >= optimum.bound * (1 - 1e-9)
         assert_keeps_to(name, places, whole)
-    # At a fixed power the bound may be out of reach: no upload can be slowed to make a round last.
-    allowed = 0.1 if name == "fixed power" else 0.0
-    assert np.mean(np.array(gaps) > 1e-4) <= allowed
+    assert max(gaps) <= GAP * (1 + 1e-2)
+    assert len(gaps) >= 2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -264,9 +299,11 @@ def test_less_freedom_is_never_better(name):
         if (solved := solved_ablation(name, seed)) is None:
             continue
         optimum, joint = solved[-1], joint_optimum(seed)
-        assert optimum.bound >= joint.bound * (1 - SAME)
-        worse += optimum.bound > joint.value * (1 + SAME)
-    assert worse >= 2
+        assert optimum.value >= joint.bound
+        # To within the gap that was asked for.
+        assert joint.value <= optimum.value * (1 + GAP)
+        worse += optimum.bound > joint.value
+    assert worse >= 1
 
 
 @pytest.mark.parametrize("name", ["separate budgets", "fixed batch", "fixed frequency", "fixed power"])
@@ -278,9 +315,11 @@ def test_no_policy_that_keeps_to_the_restriction_is_below_its_bound(name):
 
         def decide(observed, free=free, fixed=fixed):
             allocation = free(observed)
-            return allocation._replace(
+            silent = allocation.batch < 1
+            allocation = allocation._replace(
                 **{key: np.broadcast_to(value, getattr(allocation, key).shape) for key, value in fixed.items()}
             )
+            return allocation._replace(batch=np.where(silent, 0.0, allocation.batch))
 
         played = rollout(scenario, copies(tape, 100), decide)
         kept = np.ones(100, dtype=bool)
@@ -303,10 +342,12 @@ def within_own_budgets(played: Trajectory, share: float) -> np.ndarray:
 # The search for the best value.
 
 
-@pytest.mark.parametrize("name", ["separate budgets", "fixed frequency", "fixed power"])
+@pytest.mark.parametrize(
+    "name", ["fixed power", *(pytest.param(n, marks=pytest.mark.slow) for n in ("separate budgets", "fixed frequency"))]
+)
 def test_a_search_is_no_worse_than_anything_next_to_the_best_of_the_mean_channel(name, tiny):
     make, num_places = ABLATIONS[name]
-    scenario = tiny.replace(budgets={"max_rounds": 8, "delay_s": 4.0, "energy_j": 1.3})
+    scenario = tiny.replace(budgets={"max_rounds": 6, "delay_s": 4.0, "energy_j": 1.3})
     tape, designs = sample_tape(scenario, 3), {}
     for indices in itertools.product(range(17), repeat=num_places):
         with contextlib.suppress(InvalidInputError):
@@ -321,16 +362,14 @@ def test_a_search_is_no_worse_than_anything_next_to_the_best_of_the_mean_channel
             assert best.value <= neighbour.value * (1 + SAME)
 
 
-def test_a_search_from_elsewhere_or_for_less_than_is_known_ends_at_the_same():
+def test_a_search_for_less_than_is_known_ends_at_the_same_or_as_soon_as_there_is_none():
     for seed in range(2):
-        scenario, tape = random_system(seed, longest=6)
-        optimum = clairvoyant(scenario, tape)
-        for first in ((1, 1), (2, 1), (0, 0), (100, 100)):
-            assert clairvoyant(scenario, tape, first=first).value == pytest.approx(optimum.value, rel=SAME)
-        reached = clairvoyant(scenario, tape, below=1.01 * optimum.value)
-        assert reached.value == pytest.approx(optimum.value, rel=SAME)
-        in_vain = clairvoyant(scenario, tape, below=0.9 * optimum.value)
-        assert 0.9 * optimum.value * (1 - SAME) <= in_vain.bound <= optimum.value
+        scenario, tape = random_system(seed, longest=4)
+        optimum = clairvoyant(scenario, tape, gap=GAP)
+        reached = clairvoyant(scenario, tape, gap=GAP, below=1.01 * optimum.value)
+        assert reached.value == pytest.approx(optimum.value, rel=GAP)
+        in_vain = clairvoyant(scenario, tape, gap=GAP, below=0.9 * optimum.value)
+        assert 0.9 * optimum.value * (1 - 2 * GAP) <= in_vain.bound <= optimum.value
         assert in_vain.value >= optimum.bound
         assert in_vain.certificate.num_solved <= optimum.certificate.num_solved
 
@@ -339,9 +378,9 @@ def test_a_search_from_elsewhere_or_for_less_than_is_known_ends_at_the_same():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_static_ablation_is_the_clairvoyant_one_on_a_constant_tape(name):
+def test_a_static_ablation_is_the_clairvoyant_one_on_a_constant_tape_if_everyone_takes_part(name):
     compared = 0
-    for seed in range(500, 508):
+    for seed in range(500, 504):
         scenario, _ = random_system(seed, longest=5)
         scenario = with_ample_batteries(scenario)
         gain = average_tape(scenario).channel_gain
@@ -350,8 +389,10 @@ def test_a_static_ablation_is_the_clairvoyant_one_on_a_constant_tape(name):
             design = restricted_design(problem)
         except InvalidInputError:
             continue
-        best = restricted_optimum(problem, Tape(gain, np.zeros_like(gain)))
-        assert design.value == pytest.approx(best.value, rel=SAME)
+        everyone = dataclasses.replace(problem.restriction, everyone=True)
+        together = dataclasses.replace(problem, restriction=everyone)
+        best = restricted_optimum(together, Tape(gain, np.zeros_like(gain)), gap=1e-4)
+        assert best.bound * (1 - SAME) <= design.value <= best.value * (1 + SAME)
         assert design.bound <= best.value * (1 + 1e-9)
         played = rollout(problem.scenario, average_tape(scenario), design.plan)
         assert played.num_pretrain_rounds[0] == design.num_pretrain_rounds
@@ -359,7 +400,7 @@ def test_a_static_ablation_is_the_clairvoyant_one_on_a_constant_tape(name):
         if name in ("fixed power", "separate budgets"):
             assert_keeps_to(name, random_places(name, seed), played)
         compared += 1
-    assert compared >= 4
+    assert compared >= 2
 
 
 def test_static_ablations_of_random_systems_are_proven():

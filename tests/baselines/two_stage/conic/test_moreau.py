@@ -6,21 +6,20 @@ import pytest
 from small_systems import planned, random_system
 
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
+from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
+from edgelearn_env.baselines.two_stage.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.conic.dual import dual_bound
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.two_stage.model.restriction import Restriction
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
 pytest.importorskip("moreau")
 
-# Relative, between the two solvers.
-SAME = 1e-5
-
-# Each certificate's own.
-GAP = 1.1e-5
+# Relative, asked of each certificate.
+GAP = 1e-3
 
 
 @pytest.fixture
@@ -37,30 +36,32 @@ def solvers_used(monkeypatch) -> list[str]:
 
 
 def assert_the_same_and_certified(ours: TwoStageOptimum, reference: TwoStageOptimum):
-    assert ours.value == pytest.approx(reference.value, rel=SAME)
-    assert ours.bound == pytest.approx(reference.bound, rel=SAME)
-    assert 0 < ours.bound <= ours.value
-    assert ours.certificate.gap <= GAP
-    assert ours.certificate.residual <= 1e-9
+    for one, other in ((ours, reference), (reference, ours)):
+        assert 0 < one.bound <= other.value
+        assert other.value <= one.bound * (1 + GAP) * (1 + GAP)
+    assert ours.certificate.gap <= GAP * (1 + 1e-3)
+    assert ours.certificate.residual <= 1e-6
 
 
-@pytest.mark.parametrize("batteries", ["ample", "binding", "starved", "mixed"])
+@pytest.mark.parametrize("batteries", ["ample", "binding"])
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_it_agrees_with_clarabel_on_small_systems(objective, batteries):
     for seed in range(2):
-        scenario, tape = random_system(seed, longest=6, objective=objective, batteries=batteries)
-        assert_the_same_and_certified(clairvoyant(scenario, tape, solver="moreau"), clairvoyant(scenario, tape))
+        scenario, tape = random_system(seed, longest=5, objective=objective, batteries=batteries)
+        ours, reference = (clairvoyant(scenario, tape, gap=GAP, solver=name) for name in ("moreau", "clarabel"))
+        assert_the_same_and_certified(ours, reference)
 
 
 @pytest.mark.parametrize("stages", ["both", "pretrain", "finetune"])
 def test_it_agrees_with_clarabel_on_a_longer_tape(tiny, tiny_tape, stages):
-    ours = clairvoyant(tiny, tiny_tape, stages=stages, solver="moreau")
-    assert_the_same_and_certified(ours, clairvoyant(tiny, tiny_tape, stages=stages))
+    tiny, tiny_tape = tiny.replace(budgets={"max_rounds": 12}), Tape(*(array[:12] for array in tiny_tape))
+    ours = clairvoyant(tiny, tiny_tape, gap=GAP, stages=stages, solver="moreau")
+    assert_the_same_and_certified(ours, clairvoyant(tiny, tiny_tape, gap=GAP, stages=stages))
     assert rollout(tiny, tiny_tape, ours.plan).objective[0] == pytest.approx(ours.value, rel=1e-9)
 
 
 def test_it_alone_is_used_where_it_is_asked_for(solvers_used, tiny):
-    tiny = tiny.replace(budgets={"max_rounds": 8})
+    tiny = tiny.replace(budgets={"max_rounds": 6})
     tapes = Tape.stack([sample_tape(tiny, seed) for seed in range(2)])
     optima = list(clairvoyant_batch(tiny, tapes, solver="moreau", num_workers=1))
     assert set(solvers_used) == {"MOREAU"}
@@ -69,18 +70,18 @@ def test_it_alone_is_used_where_it_is_asked_for(solvers_used, tiny):
 
 
 def test_its_multipliers_prove_its_solution(tiny, tiny_tape):
-    episode = planned(tiny, tiny_tape, 10, 5)
-    solution = EpisodeProgram(episode).solve("moreau")
-    value = episode.learning_bound(solution.times.server_batch, solution.times.batch)
-    assert dual_bound(episode, solution.multipliers) == pytest.approx(value, rel=SAME)
+    system = PricedEpisode(tiny, tiny_tape, Restriction(everyone=True), solver="moreau")
+    found = system.planned(10, np.ones((5, 3), dtype=bool))
+    rounds = system.rounds(found.prices, found.value, 1e-9, system.sets)
+    bound = bounds_of_all_pairs(system, found.prices, found.value, rounds)[10, 15]
+    assert bound == pytest.approx(0.0, abs=2e-5 * found.value * np.sum(found.rounds.weight))
 
 
-def test_more_rounds_than_the_budgets_allow_have_no_solution_and_a_bound_that_proves_it(tiny, tiny_tape):
+def test_more_rounds_than_the_budgets_allow_have_no_solution_and_a_least_share_above_one(tiny, tiny_tape):
     # The downlinks of 13 rounds take 0.26 s.
     episode = planned(tiny.replace(budgets={"delay_s": 0.3}), tiny_tape, 0, 13)
     assert EpisodeProgram(episode).solve("moreau") is None
-    overdrawn = EpisodeProgram(episode, overdraft_price=1e4).solve("moreau")
-    assert dual_bound(episode, overdrawn.multipliers) > episode.learning_bound(np.zeros(0), np.ones((13, 3)))
+    assert EpisodeProgram(episode, thrifty=True).solve("moreau").share > 1
 
 
 @pytest.mark.slow
