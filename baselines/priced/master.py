@@ -8,8 +8,8 @@ from scipy.sparse import coo_array
 
 from edgelearn_env.baselines.priced.records import PretrainPlan, Prices, RoundPlans, Setting
 
-# What overdrawing a constraint by all that there is costs, in units of A and of phi W of all rounds: more than a plan can
-# gain by it, and little enough to leave the program its digits.
+# What overdrawing a constraint by all that there is costs, in units of A and of phi W of all rounds: more than a plan
+# can gain by it, and little enough to leave the program its digits.
 _OVERDRAFT = 10.0
 
 # Of a budget or a battery, beyond which it makes no difference.
@@ -74,7 +74,7 @@ def combined(
         """Of a limit; what no plan could ever have is no more than that."""
         return np.asarray(np.clip(np.asarray(used) / limit, -_IMPOSSIBLE, _IMPOSSIBLE))
 
-    each, devices = np.arange(n), np.arange(num_devices)
+    each = np.arange(n)
     # Budgets, in budgets: rows 0 and 1, of pre-training alone in rows 2 and 3.
     put(np.array(0), each, share(plans.duration_s, setting.delay_s))
     put(np.array(1), each, share(np.sum(plans.device_j, axis=1) + plans.shared_j, setting.energy_j))
@@ -112,9 +112,7 @@ def combined(
     constraints = coo_array((np.concatenate(entries), index), shape=(len(upper), size)).tocsr()
     where = np.concatenate([row, np.full(v, num_rounds)])
     chosen = coo_array((np.ones(n + v), (where, np.arange(n + v))), shape=(num_rounds + (v > 0), size)).tocsr()
-    found = linprog(
-        cost, A_ub=constraints, b_ub=upper, A_eq=chosen, b_eq=np.ones(chosen.shape[0]), method="highs-ds"
-    )
+    found = linprog(cost, A_ub=constraints, b_ub=upper, A_eq=chosen, b_eq=np.ones(chosen.shape[0]), method="highs-ds")
     if found.status != 0:
         return None
     duals = np.maximum(-found.ineqlin.marginals, 0.0)

@@ -73,6 +73,10 @@ class Prices(NamedTuple):
             pretrain_energy=max(self.pretrain_energy, worth / joules),
         )
 
+    def scaled(self, scale: float) -> "Prices":
+        """All of them times a number."""
+        return Prices(*(scale * price for price in self))
+
     def mixed(self, other: "Prices", share: float) -> "Prices":
         """These prices moved by a share of the way to others."""
         return Prices(*((1 - share) * mine + share * its for mine, its in zip(self, other, strict=True)))

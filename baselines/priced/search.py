@@ -1,6 +1,7 @@
 """The search for a plan with a proof that none is better by more than a gap."""
 
 import heapq
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,12 @@ _LEAST_WORTH = 1e-9
 # one part of what a pair leaves open. And halvings of what is proven for it in the end.
 _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 12, 4, 3
 
+# Pairs that are left before the search is given up.
+_MOST_LEFT = 24
+
 # Splits of what was left, times the decisions about devices that an episode has, before the rest stays as it is.
 _MOST_DECISIONS = 3000
+
 
 class Proven(NamedTuple):
     """What the search found.
@@ -43,7 +48,7 @@ class Proven(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Prices, the bounds of all pairs that they prove, and who takes part in the cheapest plan of each round, (T, K)."""
+    """Prices, the bounds of all pairs that they prove, and who takes part in the cheapest plans of rounds, (T, K)."""
 
     prices: Prices
     bounds: np.ndarray
@@ -69,7 +74,8 @@ class _Node(NamedTuple):
 
     def at(self, point: _Point | None) -> "_Node":
         """The same with those prices, if they prove more."""
-        return self if point is None or point.bounds[self.first, self.last] <= self.bound else self._replace(point=point)
+        proves_more = point is not None and point.bounds[self.first, self.last] > self.bound
+        return self._replace(point=point) if proves_more else self
 
 
 def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: float = np.inf) -> Proven:
@@ -99,7 +105,7 @@ class _Search:
 
     A pair for which no prices prove phi is left at first, since that devices take part wholly or not at all leaves a
     gap. In the end it is split by branch and bound: a device takes part in a round, or it does not. What that leaves
-    too is proven as far as its prices go.
+    too is proven as far as its prices go, and so is everything once many pairs were left.
     """
 
     def __init__(self, system: PricedSystem, gap: float, allowed: np.ndarray, below: float) -> None:
@@ -107,6 +113,7 @@ class _Search:
         self.best = system.nothing()
         self._bounds = np.where(allowed, -np.inf, np.inf)
         self._left: list[_Node] = []
+        self._given_up = np.zeros_like(self._bounds, dtype=bool)
         self._sets = system.sets
         self._plans: list[list[RoundPlans]] = [[] for _ in range(system.setting.num_rounds)]
         self._points: list[_Point] = []
@@ -132,15 +139,22 @@ class _Search:
             first, last = first // 2, first // 2 + (last - first) // 2
             found = self._planned(point.participates, first, last, self._sets)
         for scale in _SCALES:
-            self._priced(Prices(*(scale * price for price in (found or point).prices)), self._sets)
+            self._priced((found or point).prices.scaled(scale), self._sets)
 
     def next_pair(self) -> tuple[int, int] | None:
-        """The pair with the least bound, if that is below 0, of those that were not left."""
-        open_bounds = self._bounds.copy()
+        """The pair with the least bound, if that is below 0, of those that were not left; none once many were."""
+        if len(self._left) >= _MOST_LEFT:
+            return None
+        bounds = np.where(self._is_open(), self._bounds, np.inf)
+        first, last = divmod(int(np.argmin(bounds)), bounds.shape[1])
+        return (first, last) if bounds[first, last] < 0 else None
+
+    def _is_open(self) -> np.ndarray:
+        """The pairs for which nothing is proven yet and that were not left, (T + 1, T + 1)."""
+        is_open: np.ndarray = self._bounds < 0
         for node in self._left:
-            open_bounds[node.first, node.last] = np.inf
-        first, last = divmod(int(np.argmin(open_bounds)), open_bounds.shape[1])
-        return (first, last) if open_bounds[first, last] < 0 else None
+            is_open[node.first, node.last] = False
+        return is_open
 
     def raise_bound(self, first: int, last: int) -> None:
         """Find prices that prove the pair (M, e), or a better plan; or leave it."""
@@ -151,7 +165,10 @@ class _Search:
             self._left.append(node)
 
     def branch(self) -> None:
-        """Split what was left, what proves least first, by who takes part, until phi is proven for all or it gets long."""
+        """Split what was left by who takes part, until phi is proven for all or it gets long."""
+        self._given_up = self._is_open()
+        if self._given_up.any():
+            return
         count = 0
         most = _MOST_DECISIONS // self._sets.may.size
         heap = [(node.bound, count := count + 1, node) for node in self._left]
@@ -163,7 +180,8 @@ class _Search:
                 continue
             cell = _least_decided(node)
             if cell is None:
-                self._left.append(node)
+                node = node.at(self._planned(node.sets.must, node.first, node.last, node.sets))
+                self._left += [] if self._is_proven(node) else [node]
                 continue
             for takes_part in (True, False):
                 sets = node.sets.decided(*cell, takes_part=takes_part)
@@ -177,12 +195,16 @@ class _Search:
         """What no plan is below: phi, or less where something was left."""
         proven = self.phi
         for node in self._left:
-            proven = self._proven_phi(node, proven)
+            pair = np.zeros_like(self._bounds, dtype=bool)
+            pair[node.first, node.last] = True
+            proven = self._proven_phi([node.point.prices], node.sets, pair, proven)
+        if self._given_up.any():
+            proven = self._proven_phi([point.prices for point in self._points], self._sets, self._given_up, proven)
         return proven
 
     def _is_proven(self, node: _Node) -> bool:
         """Whether none of its plans is below phi."""
-        return max(node.bound, self._bounds[node.first, node.last]) >= 0
+        return max(node.bound, float(self._bounds[node.first, node.last])) >= 0
 
     def _raised(self, node: _Node, most_steps: int) -> _Node:
         """The node with the best prices that so many steps find."""
@@ -196,28 +218,20 @@ class _Search:
             candidates = [node.point.participates, heaviest]
         return node
 
-    def _proven_phi(self, node: _Node, most: float) -> float:
-        """About the largest value, `most` at most, that no plan of a node is below, by its prices or less of them."""
+    def _proven_phi(self, prices: list[Prices], sets: AllowedSets, pairs: np.ndarray, most: float) -> float:
+        """About the largest value, `most` at most, that no plan of some pairs is below, by shares of such prices."""
 
         def proves(share: float) -> bool:
-            phi = most * (1 - share)
-            for scale in (1.0, 1 - share):
-                prices = Prices(*(scale * price for price in node.point.prices))
-                prices = prices.lifted(self._system.setting, phi * _LEAST_WORTH)
-                rounds = self._system.rounds(prices, phi, self._tolerance(phi), node.sets)
-                if bounds_of_all_pairs(self._system, prices, phi, rounds)[node.first, node.last] >= 0:
+            phi, proven = most * (1 - share), ~pairs
+            for scaled in (known.scaled(scale) for known in prices for scale in (1.0, 1 - share)):
+                at = scaled.lifted(self._system.setting, phi * _LEAST_WORTH)
+                rounds = self._system.rounds(at, phi, self._tolerance(phi), sets)
+                proven |= bounds_of_all_pairs(self._system, at, phi, rounds) >= 0
+                if proven.all():
                     return True
             return False
 
-        if proves(0.0):
-            return most
-        low, high = 0.0, self._gap / 8
-        while high < 1 and not proves(high):
-            low, high = high, 2 * high
-        for _ in range(_NUM_HALVINGS):
-            middle = (low + high) / 2
-            low, high = (low, middle) if proves(middle) else (middle, high)
-        return most * max(1 - high, 0.0)
+        return most * (1 - _least_share(proves, self._gap / 8))
 
     def _planned(self, participates: np.ndarray, first: int, last: int, sets: AllowedSets) -> _Point | None:
         """The best plan for these sets, (T, K), of which those of the pair count; what its multipliers prove."""
@@ -228,7 +242,7 @@ class _Search:
         if not last or self._bounds[first, last] == np.inf:
             return None
         key = (first, last, participates.tobytes())
-        splits = sets is not self._sets
+        splits = sets is not self._sets or not np.any(sets.may & ~sets.must)
         if key not in self._solved:
             self._solved[key] = self._solved_for(first, participates)
         elif not splits:
@@ -312,3 +326,17 @@ def _least_decided(node: _Node) -> tuple[int, int] | None:
     distance = np.where(is_open, np.abs(node.shares - 0.5), np.inf)
     round_index, device = divmod(int(np.argmin(distance)), distance.shape[1])
     return round_index, device
+
+
+def _least_share(proves: Callable[[float], bool], first: float) -> float:
+    """About the least share, from 0 on, that proves something; 1 proves it anyway."""
+    if proves(0.0):
+        return 0.0
+    low, high = 0.0, first
+    while high < 1 and not proves(high):
+        low, high = high, 2 * high
+    high = min(high, 1.0)
+    for _ in range(_NUM_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if proves(middle) else (middle, high)
+    return high

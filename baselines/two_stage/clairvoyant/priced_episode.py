@@ -14,18 +14,19 @@ from edgelearn_env.baselines.priced.records import (
     RoundPlans,
     Setting,
 )
-from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
+from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_batch, cheapest_compute, cheapest_sample
 from edgelearn_env.baselines.two_stage.model.hardware import (
     device_processors,
-    dissimilarity_of_counts,
+    least_dissimilarity,
     server_processor,
     uplinks,
 )
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.restriction import Restriction, Stages
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.two_stage.model.within_reach import within_reach
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.static.search import best_rounds
 from edgelearn_env.tapes.tape import Tape
@@ -51,17 +52,20 @@ class PricedEpisode:
         stages: Stages = "both",
         solver: str = "clarabel",
     ) -> None:
-        self._scenario, self._tape, self._restriction = scenario, tape, restriction
+        # Of the delay budget only the plans' part is cut: bounds are for all of it.
+        share = restriction.pretrain_share
+        reachable = within_reach(scenario, tape, 1.0 if share is None else min(share, 1 - share))
+        self._scenario, self._tape, self._restriction = reachable, tape, restriction
         self._stages, self._solver = stages, solver
-        budgets, share = scenario.budgets, restriction.pretrain_share
+        delay_s, energy_j = scenario.budgets.delay_s, reachable.budgets.energy_j
         self.setting = Setting(
-            delay_s=budgets.delay_s * (1 - (share or 0.0)),
-            energy_j=budgets.energy_j * (1 - (share or 0.0)),
-            pretrain_delay_s=None if share is None else share * budgets.delay_s,
-            pretrain_energy_j=None if share is None else share * budgets.energy_j,
+            delay_s=delay_s * (1 - (share or 0.0)),
+            energy_j=energy_j * (1 - (share or 0.0)),
+            pretrain_delay_s=None if share is None else share * delay_s,
+            pretrain_energy_j=None if share is None else share * energy_j,
             harvest_w=tape.harvest_w,
-            battery_initial_j=np.asarray(scenario.energy.battery_initial_j),
-            battery_capacity_j=np.asarray(scenario.energy.battery_capacity_j),
+            battery_initial_j=np.asarray(reachable.energy.battery_initial_j),
+            battery_capacity_j=np.asarray(reachable.energy.battery_capacity_j),
         )
         self._server, self._devices = server_processor(scenario), device_processors(scenario)
         self._uplink = restriction.of_uplink(uplinks(scenario, tape.channel_gain))
@@ -87,7 +91,7 @@ class PricedEpisode:
             joule=prices.joule,
             gain=phi * self._form.participation_weight * self._weight + released,
             noise=self._noise,
-            dissimilarity=self._form.dissimilarity_weight * dissimilarity_of_counts(self._scenario),
+            dissimilarity=self._form.dissimilarity_weight * least_dissimilarity(self._scenario, sets),
             devices=self._devices,
             uplink=self._uplink,
             longest_s=setting.delay_s,
@@ -164,8 +168,9 @@ class PricedEpisode:
         solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self._solver)
         if solution is None or solution.share > 1:
             return None
-        prices = None if thrifty else self._along_tape(episode, solution.multipliers)
-        return self._planned(episode, solution.times, prices)
+        # Where batches are given, so is the bound: it is proven without prices.
+        prices = self._along_tape(episode, solution.multipliers)
+        return self._planned(episode, solution.times, prices.scaled(0.0) if thrifty else prices)
 
     def overdrawn(self, num_pretrain: int, participates: np.ndarray) -> Prices | None:
         """As `PricedSystem.overdrawn`."""
@@ -251,9 +256,7 @@ class PricedEpisode:
         prices = (multipliers.time, multipliers.energy, *before, carry, pay)
         return Prices(*(np.maximum(price, 0.0) * unit for price in prices))
 
-    def _plans(
-        self, costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray, participates: np.ndarray
-    ) -> RoundPlans:
+    def _plans(self, costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray, participates: np.ndarray) -> RoundPlans:
         """What devices do at those finish prices, and what their rounds come to."""
         joule, part = costs.joule[rounds], participates.astype(float)
         sample = cheapest_sample(finish, joule, self._devices)

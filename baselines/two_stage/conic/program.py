@@ -13,7 +13,7 @@ import cvxpy as cp
 import numpy as np
 
 from edgelearn_env.baselines.solvers import SOLVERS, checked_solver
-from edgelearn_env.baselines.two_stage.conic.program_data import MARGIN, Scales, program_data
+from edgelearn_env.baselines.two_stage.conic.program_data import Scales, program_data
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 
@@ -64,7 +64,8 @@ class EpisodeProgram:
                f_min t <= a b <= f_max t, e_upload <= p_max u, 1 <= b <= b_max.
 
     Silent devices have variables too, on a channel of their own that costs nothing: their sums leave them out, and
-    their constraints are loose. So programs of one shape differ in numbers alone. An idle round lasts as long as it does.
+    their constraints are loose. So programs of one shape differ in numbers alone. How long an idle round lasts is
+    given.
 
     With a restriction, u = Q / rate(p) and e_upload = p u take the place of the upload's cone and limit, or sum t_m and
     its energy have budgets of their own. Where clocks or batches have no range, computing is linear in the batch, or

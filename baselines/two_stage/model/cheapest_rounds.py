@@ -48,7 +48,7 @@ class RoundCosts(NamedTuple):
         joule: of a joule of each device, (T, K).
         gain: g, what taking part is worth, (T, K).
         noise: price of 1/b of each device, (K,).
-        dissimilarity: what each number of participants, 1 to K, costs besides, (K,).
+        dissimilarity: what each number of participants, 1 to K, costs besides, (T, K).
         devices, uplink: the hardware; `uplink.noise_w` is (T, K).
         longest_s: no round lasts longer, s, a number or (T,).
         sets: who may take part.
@@ -193,7 +193,7 @@ def _sums_by_count(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) ->
     must, may = costs.sets.must[rounds], costs.sets.may[rounds]
     possible = np.where(may, joined, np.inf)
     order = np.argsort(np.where(must, -np.inf, possible), axis=1)
-    sums = np.cumsum(np.take_along_axis(possible, order, axis=1), axis=1) + costs.dissimilarity
+    sums = np.cumsum(np.take_along_axis(possible, order, axis=1), axis=1) + costs.dissimilarity[rounds]
     too_few = np.arange(1, joined.shape[1] + 1) < np.sum(must, axis=1)[:, None]
     return order, np.where(too_few, np.inf, sums)
 

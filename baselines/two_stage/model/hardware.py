@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from edgelearn_env.baselines.priced.records import AllowedSets
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
 from edgelearn_env.two_stage.bounds import dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
@@ -41,19 +42,21 @@ def uplinks(scenario: TwoStageScenario, channel_gain: np.ndarray) -> Uplink:
     )
 
 
-def dissimilarity_of_counts(scenario: TwoStageScenario) -> np.ndarray:
-    """The least that beta(Omega) can be with each number of participants, 1 to K, (K,).
+def least_dissimilarity(scenario: TwoStageScenario, sets: AllowedSets) -> np.ndarray:
+    """The least that beta(Omega) can be with each number of participants, 1 to K, in each round, (T, K).
 
-    Exact where all weights are the same; else 0, a lower bound.
+    beta rises to Omega = 1/2 and falls from there, so it is least with the lightest or with the heaviest devices. Exact
+    where all weights are the same, or all devices are decided.
     """
-    weight, count = np.asarray(scenario.learning.device_weight), np.arange(1, scenario.num_devices + 1)
-    alike = np.ptp(weight) <= _ALIKE
-    least: np.ndarray = dissimilarity_share(count / len(count)) if alike else np.zeros(len(count))
+    weight = np.broadcast_to(np.asarray(scenario.learning.device_weight), sets.may.shape)
+    ends = []
+    for sign in (1, -1):
+        # Who must take part comes first, who may not last.
+        order = np.argsort(np.where(sets.must, -np.inf, np.where(sets.may, sign * weight, np.inf)), axis=1)
+        ends.append(dissimilarity_share(np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)))
+    least: np.ndarray = np.minimum(*ends)
     return least
 
-
-# Weights that differ by rounding.
-_ALIKE = 1e-12
 
 # Stands for no gain at all: an upload at full power takes longer than anything, in numbers that do not overflow.
 _LEAST_GAIN = 1e-200

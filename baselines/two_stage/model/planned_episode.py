@@ -129,7 +129,8 @@ class PlannedEpisode:
             return self.given_batches
         if self.scenario.server.batch_max > 1 or np.any(self.scenario.devices.batch_max > 1):
             return None
-        return Batches(np.ones(self.num_pretrain_rounds), np.ones((self.num_finetune_rounds, self.scenario.num_devices)))
+        shape = (self.num_finetune_rounds, self.scenario.num_devices)
+        return Batches(np.ones(self.num_pretrain_rounds), np.ones(shape))
 
     @property
     def has_fixed_clocks(self) -> bool:

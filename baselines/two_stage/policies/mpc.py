@@ -9,11 +9,11 @@ from joblib import delayed
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.parallel import shared_out
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
 from edgelearn_env.baselines.priced.records import AllowedSets
+from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
 from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, dissimilarity_of_counts, uplinks
+from edgelearn_env.baselines.two_stage.model.hardware import device_processors, least_dissimilarity, uplinks
 from edgelearn_env.baselines.two_stage.model.plan import nearest_batches, plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
@@ -90,7 +90,7 @@ class PlanPrices(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """What is taken along from round to round: numbers of rounds to come, None at first, and prices of the last plan."""
+    """What is taken along from round to round: numbers of rounds to come, None at first; prices of the last plan."""
 
     pair: Counts | None
     prices: PlanPrices
@@ -257,16 +257,17 @@ class _Outlooks:
         form, weight = scenario.bound.quotient_form(0), np.asarray(scenario.learning.device_weight)
         harvest_w, uplink = tape.harvest_w[num_pretrain:], uplinks(scenario, tape.channel_gain[num_pretrain:])
         devices = device_processors(scenario)
+        sets = AllowedSets.all_of(*harvest_w.shape)
         costs = RoundCosts(
             second=np.maximum(prices.second - harvest_w @ prices.charge, _LEAST_PRICE),
             joule=np.broadcast_to(prices.joule + prices.charge, harvest_w.shape),
             gain=np.broadcast_to(prices.value * form.participation_weight * weight, harvest_w.shape),
             noise=form.finetune_weight * scenario.gradient_noise_weight,
-            dissimilarity=form.dissimilarity_weight * dissimilarity_of_counts(scenario),
+            dissimilarity=form.dissimilarity_weight * least_dissimilarity(scenario, sets),
             devices=devices,
             uplink=uplink,
             longest_s=float(scenario.budgets.delay_s - state.elapsed_s),
-            sets=AllowedSets.all_of(*harvest_w.shape),
+            sets=sets,
         )
         worth = float(np.max(costs.gain))
         found = cheapest_rounds(costs, _TOLERANCE * worth, _NEARLY * worth)

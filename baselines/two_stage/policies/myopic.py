@@ -92,9 +92,7 @@ class Myopic:
             after.append((progress, np.maximum(share, 0.0)))
         return rounds, after
 
-    def _bound_ahead(
-        self, progress: BoundTerms, pace: np.ndarray, added: BoundTerms, share: np.ndarray
-    ) -> np.ndarray:
+    def _bound_ahead(self, progress: BoundTerms, pace: np.ndarray, added: BoundTerms, share: np.ndarray) -> np.ndarray:
         """Phi if `share` of `pace` such rounds followed, (paces, B)."""
         num_rounds = pace * share
         ahead: np.ndarray = self.constants.bound.value(

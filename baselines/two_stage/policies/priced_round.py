@@ -17,7 +17,7 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import (
     cheapest_frequency_hz,
     cheapest_sample,
 )
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, dissimilarity_of_counts, uplinks
+from edgelearn_env.baselines.two_stage.model.hardware import device_processors, least_dissimilarity, uplinks
 from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound
 from edgelearn_env.model import Observed
 from edgelearn_env.two_stage.constants import Constants
@@ -158,16 +158,17 @@ def _trimmed(constants: Constants, parts: Parts, prices: RoundPrices, limits: Ro
 def _cheapest_parts(constants: Constants, observed: Observed, prices: RoundPrices, limits: RoundLimits) -> Parts:
     """The cheapest round at those prices, whatever joules it takes."""
     devices, scenario, joule = device_processors(constants.scenario), constants.scenario, prices.joule
+    sets = AllowedSets.all_of(*joule.shape)
     costs = RoundCosts(
         second=prices.second,
         joule=joule,
         gain=prices.gain,
         noise=prices.noise,
-        dissimilarity=prices.dissimilarity * dissimilarity_of_counts(scenario),
+        dissimilarity=prices.dissimilarity * least_dissimilarity(scenario, sets),
         devices=devices,
         uplink=uplinks(scenario, observed.conditions.channel_gain),
         longest_s=limits.seconds,
-        sets=AllowedSets.all_of(*joule.shape),
+        sets=sets,
     )
     cheapest = cheapest_rounds(costs, _TOLERANCE * float(np.max(prices.gain)), 0.0)
     found = _best_ways(cheapest, len(joule))

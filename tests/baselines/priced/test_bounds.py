@@ -28,9 +28,8 @@ def random_prices(rng: np.random.Generator, system: PricedSystem, worth: float) 
     time, energy = (float(some((), limit)) for limit in (setting.delay_s, setting.energy_j))
     num_rounds, num_devices = setting.harvest_w.shape
     capacity_j = 10 * setting.battery_capacity_j
-    return Prices(
-        time, energy, time, energy, some((num_rounds + 1, num_devices), capacity_j), some((num_rounds, num_devices), capacity_j)
-    ).lifted(setting, 1e-9 * worth)
+    carry, pay = (some((length, num_devices), capacity_j) for length in (num_rounds + 1, num_rounds))
+    return Prices(time, energy, time, energy, carry, pay).lifted(setting, 1e-9 * worth)
 
 
 def lagrangian_parts(scenario: Scenario, trajectory) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -71,7 +70,8 @@ def test_a_plan_s_own_multipliers_prove_that_no_plan_with_its_participants_is_be
         if found is None or found.prices is None:
             continue
         free = PricedEpisode(scenario, tape, Restriction(everyone=everyone))
-        bounds = bounds_of_all_pairs(free, found.prices, found.value, free.rounds(found.prices, found.value, 1e-9, free.sets))
+        rounds = free.rounds(found.prices, found.value, 1e-9, free.sets)
+        bounds = bounds_of_all_pairs(free, found.prices, found.value, rounds)
         size = found.value * found.pretraining.weight + found.value * float(np.sum(found.rounds.weight)) + 1e-12
         if everyone:
             assert bounds[1, 3] == pytest.approx(0.0, abs=2e-5 * size)

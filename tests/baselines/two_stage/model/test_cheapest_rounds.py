@@ -37,7 +37,7 @@ def random_costs(rng: np.random.Generator, *, decided: float = 0.0, dissimilar: 
         joule=np.exp(rng.uniform(-3, 3, shape)),
         gain=gains,
         noise=rng.uniform(0.01, 0.5, shape[1]),
-        dissimilarity=rng.uniform(0, 0.2, shape[1]) if dissimilar else np.zeros(shape[1]),
+        dissimilarity=rng.uniform(0, 0.2, shape) if dissimilar else np.zeros(shape),
         devices=device_processors(scenario),
         uplink=uplink,
         longest_s=50 * typical_s,
@@ -54,7 +54,7 @@ def cost_of(costs: RoundCosts, row: int, batch, freq_hz, power_w, participates) 
     own = costs.noise / batch + costs.joule[row] * (computed_j + power_w * upload_s) - costs.gain[row]
     duration_s = np.max(np.where(participates, finish_s, 0.0), axis=1)
     total = costs.second[row] * duration_s + np.sum(np.where(participates, own, 0.0), axis=1)
-    total = total + costs.dissimilarity[np.sum(participates, axis=1) - 1]
+    total = total + costs.dissimilarity[row, np.sum(participates, axis=1) - 1]
     allowed = np.all((participates | ~costs.sets.must[row]) & (costs.sets.may[row] | ~participates), axis=1)
     return np.where(allowed & (duration_s <= costs.longest_s), total, np.inf)
 
@@ -71,7 +71,8 @@ def test_nothing_that_can_be_played_costs_less(decided, dissimilar, seed):
         participates = rng.random(shape) < rng.uniform(0.2, 1.0)
         participates[np.arange(num_ways), rng.integers(num_devices, size=num_ways)] = True
         freq_hz = devices.freq_min_hz * (devices.freq_max_hz / devices.freq_min_hz) ** rng.random(shape)
-        batch, power_w = devices.batch_max ** rng.random(shape), costs.uplink.power_max_w * 10 ** rng.uniform(-6, 0, shape)
+        batch = devices.batch_max ** rng.random(shape)
+        power_w = costs.uplink.power_max_w * 10 ** rng.uniform(-6, 0, shape)
         assert np.all(cost_of(costs, row, batch, freq_hz, power_w, participates) >= found.least[row] - 1e-12)
 
 
@@ -87,7 +88,7 @@ def least_of_all_sets(costs: RoundCosts, row: int) -> float:
     def total(duration_s: np.ndarray, chosen: list[int]) -> np.ndarray:
         # cost_k(d) = max over p of C_k(p) - p d.
         own = [np.max(known[:, k] - duration_s[:, None] * price, axis=1) - costs.gain[row, k] for k in chosen]
-        return costs.second[row] * duration_s + np.sum(own, axis=0) + costs.dissimilarity[len(chosen) - 1]
+        return costs.second[row] * duration_s + np.sum(own, axis=0) + costs.dissimilarity[row, len(chosen) - 1]
 
     def least(chosen: list[int]) -> float:
         """It is convex in the duration: what is least on a coarse grid is near what is least."""
@@ -136,7 +137,7 @@ def test_the_first_way_of_a_round_costs_about_the_least_and_others_no_more_than_
     first = first_ways(found)
     np.testing.assert_array_equal(rounds[first], np.arange(len(found.least)))
     np.testing.assert_allclose(total[first], found.least, atol=2e-2 * (np.abs(found.least) + 0.1).max())
-    assert len({(t, tuple(part)) for t, part in zip(rounds.tolist(), found.participates.tolist(), strict=True)}) == len(rounds)
+    assert len(np.unique(np.column_stack([rounds, found.participates]), axis=0)) == len(rounds)
 
 
 def test_everyone_may_have_to_take_part(rng):
