@@ -34,7 +34,8 @@ class SolverError(EdgeLearnError, RuntimeError):
         super().__init__(message)
         self.found = found
         self.plan = None if found is None else found.plan
-        self.value, self.bound = (math.inf, 0.0) if found is None else (found.value, found.bound)
+        self.value: float = math.inf if found is None else found.value
+        self.bound: float = 0.0 if found is None else found.bound
 
 
 class MissingExtraError(EdgeLearnError, ImportError):

@@ -25,8 +25,8 @@ def bounds_of_all_pairs(system: PricedSystem, prices: Prices, phi: float, rounds
     setting = system.setting
     start = system.pretraining(prices, phi) - prices.time * setting.delay_s - prices.energy * setting.energy_j
     if setting.has_own_budgets:
-        start = start - prices.pretrain_time * setting.pretrain_delay_s
-        start = start - prices.pretrain_energy * setting.pretrain_energy_j
+        seconds, joules = setting.pretrain_budgets
+        start = start - prices.pretrain_time * seconds - prices.pretrain_energy * joules
     start = start - prices.carry @ setting.battery_initial_j
     before = np.concatenate([[0.0], np.cumsum(rounds.least)])
     sums = np.concatenate([[0.0], before[:-1] + rounds.least_active])

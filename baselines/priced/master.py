@@ -78,10 +78,10 @@ def combined(
     # Budgets, in budgets: rows 0 and 1, of pre-training alone in rows 2 and 3.
     put(np.array(0), each, share(plans.duration_s, setting.delay_s))
     put(np.array(1), each, share(np.sum(plans.device_j, axis=1) + plans.shared_j, setting.energy_j))
-    limits = (setting.pretrain_delay_s, setting.pretrain_energy_j) if own else (setting.delay_s, setting.energy_j)
-    for index, plan in enumerate(pretraining):
+    limits = setting.pretrain_budgets
+    for number, plan in enumerate(pretraining):
         for budget, (used, limit) in enumerate(zip((plan.duration_s, plan.energy_j), limits, strict=True)):
-            put(np.array(budget + 2 * own), np.array(n + index), share(used, limit))
+            put(np.array(budget + 2 * own), np.array(n + number), share(used, limit))
     put(np.arange(4), budgets + np.arange(4), np.array(-1.0))
     # Batteries: rows by round and device.
     cell = np.arange(cells).reshape(num_rounds, num_devices)
@@ -93,10 +93,10 @@ def combined(
     put(store[1:], silent + cell[:-1], np.array(-1.0))
     later = np.flatnonzero(row < num_rounds - 1)
     harvested_j = plans.duration_s[:, None] * setting.harvest_w[plans.round_index]
-    gained = share(plans.device_j - harvested_j, capacity)
-    put(store[row[later] + 1], each[later, None], gained[later])
-    for index, plan in enumerate(pretraining if num_rounds else []):
-        put(store[0], np.array(n + index), -share(plan.harvested_j, capacity))
+    spent = share(plans.device_j - harvested_j, capacity)
+    put(store[row[later] + 1], each[later, None], spent[later])
+    for number, plan in enumerate(pretraining if num_rounds else []):
+        put(store[0], np.array(n + number), -share(plan.harvested_j, capacity))
     put(pay[row], each[:, None], share(plans.device_j * part, capacity))
     put(pay, taking + cell, np.array(-1.0))
     put(pay, short + cell, np.array(-1.0))

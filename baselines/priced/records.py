@@ -34,6 +34,12 @@ class Setting(NamedTuple):
         """Whether pre-training has budgets of its own."""
         return self.pretrain_delay_s is not None
 
+    @property
+    def pretrain_budgets(self) -> tuple[float, float]:
+        """What pre-training may take, s and J; alone, or together with fine-tuning."""
+        own_s, own_j = self.pretrain_delay_s, self.pretrain_energy_j
+        return self.delay_s if own_s is None else own_s, self.energy_j if own_j is None else own_j
+
 
 class Prices(NamedTuple):
     """Prices of what couples the rounds, in units of the bound's numerator A; all at least 0.
@@ -65,7 +71,7 @@ class Prices(NamedTuple):
 
     def lifted(self, setting: Setting, worth: float) -> "Prices":
         """The same with prices of time and energy at which each budget is worth at least that much."""
-        seconds, joules = setting.pretrain_delay_s or setting.delay_s, setting.pretrain_energy_j or setting.energy_j
+        seconds, joules = setting.pretrain_budgets
         return self._replace(
             time=max(self.time, worth / setting.delay_s),
             energy=max(self.energy, worth / setting.energy_j),
@@ -75,11 +81,13 @@ class Prices(NamedTuple):
 
     def scaled(self, scale: float) -> "Prices":
         """All of them times a number."""
-        return Prices(*(scale * price for price in self))
+        prices: list[Any] = [scale * price for price in self]
+        return Prices(*prices)
 
     def mixed(self, other: "Prices", share: float) -> "Prices":
         """These prices moved by a share of the way to others."""
-        return Prices(*((1 - share) * mine + share * its for mine, its in zip(self, other, strict=True)))
+        pairs: list[Any] = list(zip(self, other, strict=True))
+        return Prices(*((1 - share) * mine + share * its for mine, its in pairs))
 
 
 class RoundPlans(NamedTuple):

@@ -74,8 +74,9 @@ class _Node(NamedTuple):
 
     def at(self, point: _Point | None) -> "_Node":
         """The same with those prices, if they prove more."""
-        proves_more = point is not None and point.bounds[self.first, self.last] > self.bound
-        return self._replace(point=point) if proves_more else self
+        if point is None or point.bounds[self.first, self.last] <= self.bound:
+            return self
+        return self._replace(point=point)
 
 
 def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: float = np.inf) -> Proven:

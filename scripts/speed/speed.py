@@ -34,7 +34,6 @@ def speed(
     objective: Objective = None,
     only: Annotated[Part | None, typer.Option(help="Time one part; all if left out.")] = None,
     tapes: Annotated[int, typer.Option(min=1, help="Tapes whose optimum is timed.")] = 20,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs (M, N) a grid is extrapolated from.")] = 60,
 ) -> None:
     """Time environments, PPO's rollouts, policies, the static design and the proven optimum.
 
@@ -57,7 +56,7 @@ def speed(
             elif part is Part.DESIGNS:
                 table = timed_designs(TwoStageScenario.load(scenario), progress)
             else:
-                table = timed_optimum(TwoStageScenario.load(scenario), tapes, pairs, progress)
+                table = timed_optimum(TwoStageScenario.load(scenario), tapes, progress)
             output.table(table)
             output.say("")
 

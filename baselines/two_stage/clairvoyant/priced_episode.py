@@ -231,10 +231,10 @@ class PricedEpisode:
         best = best_rounds(StaticConstants.of(self._scenario, self._restriction), self._stages)
         unit, (num_rounds, num_devices) = self._form.finetune_weight, self.setting.harvest_w.shape
         energy, time = unit * best.prices.energy, unit * float(np.sum(best.prices.finish))
-        before = (unit * price for price in best.prices.in_pretraining)
+        pretrain_time, pretrain_energy = (unit * price for price in best.prices.in_pretraining)
         carry, pay = np.zeros((num_rounds + 1, num_devices)), np.zeros((num_rounds, num_devices))
         carry[:-1] = energy
-        prices = Prices(time, energy, *before, carry, pay)
+        prices = Prices(time, energy, pretrain_time, pretrain_energy, carry, pay)
         return FirstGuess(prices, best.value, best.num_pretrain_rounds, best.num_finetune_rounds)
 
     @property
@@ -252,9 +252,15 @@ class PricedEpisode:
             carry[first:last], pay[first:last] = multipliers.carry, multipliers.pay
             carry[:first] = carry[first]
         own = self.setting.has_own_budgets
-        before = (multipliers.pretrain_time, multipliers.pretrain_energy) if own else multipliers[:2]
-        prices = (multipliers.time, multipliers.energy, *before, carry, pay)
-        return Prices(*(np.maximum(price, 0.0) * unit for price in prices))
+        time, energy = (max(price, 0.0) * unit for price in multipliers[:2])
+        return Prices(
+            time=time,
+            energy=energy,
+            pretrain_time=max(multipliers.pretrain_time, 0.0) * unit if own else time,
+            pretrain_energy=max(multipliers.pretrain_energy, 0.0) * unit if own else energy,
+            carry=np.maximum(carry, 0.0) * unit,
+            pay=np.maximum(pay, 0.0) * unit,
+        )
 
     def _plans(self, costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray, participates: np.ndarray) -> RoundPlans:
         """What devices do at those finish prices, and what their rounds come to."""

@@ -78,8 +78,6 @@ class EpisodeProgram:
     where the bound is of order one. That always has a solution, whose multipliers make a lower bound like any others;
     where the budgets do not allow so many rounds they prove it, by a high bound.
 
-    With `holds`, marked devices compute and upload until the end of the round, D <= t + u.
-
     With `thrifty` the budgets are multiplied by a share, and that is minimised: where batches are fixed, and so the
     bound, it is all that is open. A least share above 1 proves that the budgets do not allow so many rounds.
 
@@ -92,7 +90,6 @@ class EpisodeProgram:
         episode: PlannedEpisode,
         *,
         overdraft_price: float | None = None,
-        holds: np.ndarray | None = None,
         thrifty: bool = False,
         recurring: bool = False,
     ) -> None:
@@ -101,8 +98,6 @@ class EpisodeProgram:
         self._data = program_data(episode, self._scales)
         if overdraft_price is not None:
             self._data["overdraft_price"] = np.asarray(overdraft_price)
-        if holds is not None:
-            self._data["longest_idle"] = np.where(holds, 0.0, episode.start.delay_s / self._scales.second)
         self._recurring = recurring
         sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
         if recurring:
@@ -294,8 +289,6 @@ class _Form:
         self._constraints += [battery >= 0, battery <= p["capacity"]]
         if num_rounds > 1:
             self._constraints.append(self.store)
-        if "longest_idle" in p:
-            self._constraints.append(duration <= compute_s + self.upload_s + p["longest_idle"])
         if "idle" in p:
             self._constraints.append(cp.multiply(p["idle"], self.duration_s) == p["idle_s"])
 

@@ -191,4 +191,5 @@ def _silent_finish_s(episode: PlannedEpisode) -> np.ndarray:
     """More than enough time for a silent device's variables, s, (K,)."""
     devices = episode.devices
     slowest_s: np.ndarray = devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz
-    return slowest_s + 10 * _silent_uplink(episode).least_s
+    finish_s: np.ndarray = slowest_s + 10 * _silent_uplink(episode).least_s
+    return finish_s

@@ -148,7 +148,9 @@ def _bounded(
     joined = device_costs(costs, rounds, finish).cost - costs.gain[rounds]
 
     def cost(duration_s: np.ndarray) -> np.ndarray:
-        return costs.second[rounds] * duration_s + _least_sum(costs, rounds, joined - finish * duration_s[:, None])
+        of_devices = _least_sum(costs, rounds, joined - finish * duration_s[:, None])
+        total: np.ndarray = costs.second[rounds] * duration_s + of_devices
+        return total
 
     at_middle = joined - finish * middle_s[:, None]
     bound = np.minimum(cost(low_s), cost(high_s))
@@ -158,8 +160,9 @@ def _bounded(
 def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:
     """C_k(p): least noise + joule e + p (t + u) of each device, and the seconds t + u at which it is had, (n, K)."""
     joule, uplink = costs.joule[rounds], costs.uplink._replace(noise_w=costs.uplink.noise_w[rounds])
-    if np.ndim(uplink.power_min_w) == 2:
-        uplink = uplink._replace(power_min_w=uplink.power_min_w[rounds])
+    power_min_w = np.asarray(uplink.power_min_w)
+    if power_min_w.ndim == 2:
+        uplink = uplink._replace(power_min_w=power_min_w[rounds])
     compute = cheapest_compute(costs.noise, finish, joule, costs.devices)
     upload = cheapest_upload(finish, joule, uplink)
     return Least(compute.cost + upload.cost, compute.seconds + upload.seconds)
