@@ -36,8 +36,8 @@ from edgelearn_env.two_stage.scenario import TwoStageScenario
 # Decisions about devices up to which a program that is compiled for its shape is soon worth it.
 _RECURRING = 60
 
-# In units in which budgets, batteries and the bound are of order one.
-_OVERDRAFT_PRICE = 1e3
+# In units in which budgets, batteries and the bound are of order one: the dearest proves most, if it can be solved for.
+_OVERDRAFT_PRICES = (1e4, 1e3)
 
 
 class PricedEpisode:
@@ -176,8 +176,11 @@ class PricedEpisode:
         """As `PricedSystem.overdrawn`."""
         episode = self.episode(num_pretrain, participates)
         recurring = participates.size <= _RECURRING
-        solution = EpisodeProgram(episode, overdraft_price=_OVERDRAFT_PRICE, recurring=recurring).solve(self._solver)
-        return None if solution is None else self._along_tape(episode, solution.multipliers)
+        for price in _OVERDRAFT_PRICES:
+            solution = EpisodeProgram(episode, overdraft_price=price, recurring=recurring).solve(self._solver)
+            if solution is not None:
+                return self._along_tape(episode, solution.multipliers)
+        return None
 
     def nothing(self) -> Planned:
         """As `PricedSystem.nothing`."""
