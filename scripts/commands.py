@@ -31,6 +31,9 @@ COMMANDS = {
     "benchmark": Command(
         "benchmark", "Compare policies with the proven optimum on test tapes; print tables, write JSON and pictures."
     ),
+    "prove": Command(
+        "prove", "Prove the optimum of every test tape, for benchmarks to start from; goes on where it stopped."
+    ),
     "leaderboard": Command(
         "leaderboard", "Print what benchmarks on the same tapes found as one table in Markdown, best policy first."
     ),

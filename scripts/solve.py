@@ -12,7 +12,7 @@ from edgelearn_env.baselines.clairvoyance import clairvoyant
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import SOLVERS
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.evaluation.report import columns_of, versions
 from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.model import model_of
@@ -33,16 +33,19 @@ def solve(
     tape: Annotated[Path | None, typer.Option(help="A tape file (.npz) that `Tape.save` wrote.")] = None,
     gains: Annotated[Path | None, typer.Option(help="Channel gains as CSV: a line a round, a number a device.")] = None,
     harvest: Annotated[Path | None, typer.Option(help="Harvested powers in W, likewise.")] = None,
+    gap: Annotated[float, typer.Option(help="Of plan and bound, relative: where the search ends.")] = 1e-3,
     solver: Annotated[str, typer.Option(help=f"Of the conic programs: {' or '.join(SOLVERS)}.")] = "clarabel",
     out: Annotated[Path, typer.Option(help="Folder for optimum.json and optimum.png.")] = Path("results"),
 ) -> None:
     """Solve one tape to proven optimality over all numbers of rounds."""
     scenario = chosen_scenario(scenario_name, changes, objective)
     known = _tape(scenario, seed, tape, gains, harvest)
+    if not gap > 0:
+        raise InvalidInputError(f"--gap must be above 0, got {gap:g}")
     output, folder = Output(), writable_folder(out)
     start_s = time.perf_counter()
     with output.status("solving"):
-        optimum = clairvoyant(scenario, known, solver=solver)
+        optimum, missed = _solved(scenario, known, gap, solver)
         seconds, played = time.perf_counter() - start_s, rollout(scenario, known, optimum.whole_plan)
         about = {"scenario": scenario.to_dict(), "versions": versions()}
         figure = model_of(scenario).figure(played, 0, "optimum in whole batches")
@@ -54,6 +57,19 @@ def solve(
     if not played.num_finetune_rounds[0]:
         _say_if_no_round_fits(scenario, output)
     output.say(f"Wrote {folder / 'optimum.json'}, {folder / 'optimum.png'}")
+    if missed is not None:
+        raise missed
+
+
+def _solved(scenario: Scenario, tape: Tape, gap: float, solver: str) -> tuple[Optimum, SolverError | None]:
+    """The optimum; or the best that was had, and what was missed."""
+    try:
+        return clairvoyant(scenario, tape, gap=gap, solver=solver), None
+    except SolverError as error:
+        if error.found is None:
+            raise
+        found: Optimum = error.found
+        return found, error
 
 
 def _say_if_no_round_fits(scenario: Scenario, output: Output) -> None:

@@ -51,8 +51,8 @@ def solved_system(seed: int, **choices) -> Solved:
 
 @pytest.fixture(scope="module")
 def optima():
-    """Optima of many systems, of 3 to 6 rounds and two devices."""
-    return [solved_system(seed, longest=6, num_devices=2) for seed in range(20)]
+    """Optima of many systems, of 3 to 5 rounds and two devices."""
+    return [solved_system(seed, longest=5, num_devices=2) for seed in range(15)]
 
 
 # The search through pairs and sets.
@@ -221,7 +221,7 @@ def assert_no_policy_is_below_the_bound(solved: Solved, seed: int):
 
 
 def test_no_policy_is_below_the_bound(optima):
-    for seed, solved in enumerate(optima[:15]):
+    for seed, solved in enumerate(optima):
         assert_no_policy_is_below_the_bound(solved, seed)
 
 
@@ -271,13 +271,9 @@ RELAXATIONS = {
 
 @pytest.fixture(scope="module")
 def tuned():
-    """Optima of systems that fine-tune, chosen so that each relaxation is of use to one of them."""
-    tuned = []
-    for kind, seeds in {"binding": (1, 6, 7), "ample": (1, 6, 7)}.items():
-        for seed in seeds:
-            scenario, tape = random_system(seed, longest=5, batteries=kind, num_devices=2)
-            tuned.append(Solved(scenario, tape, clairvoyant(scenario, tape, gap=CLOSE)))
-    return tuned
+    """Optima of systems chosen so that each relaxation is of use to one of them."""
+    systems = [random_system(seed, longest=5, batteries="binding", num_devices=2) for seed in (0, 1, 6, 8)]
+    return [Solved(scenario, tape, clairvoyant(scenario, tape, gap=CLOSE)) for scenario, tape in systems]
 
 
 @pytest.mark.parametrize("relaxation", RELAXATIONS)
@@ -291,7 +287,7 @@ def test_more_of_anything_useful_is_never_worse(tuned, relaxation):
 
 
 def test_one_more_round_on_the_tape_is_never_worse(optima):
-    for scenario, tape, optimum in optima[:5]:
+    for scenario, tape, optimum in optima[:3]:
         longer = scenario.replace(budgets={"max_rounds": scenario.budgets.max_rounds + 1})
         tape = Tape(*(np.concatenate([array, array[-1:]]) for array in tape))
         assert clairvoyant(longer, tape).value <= optimum.value * (1 + SAME)
@@ -371,8 +367,7 @@ def test_where_no_round_can_be_done_the_optimum_is_to_do_none(tiny, objective, p
     assert (optimum.num_pretrain_rounds, optimum.num_finetune_rounds) == (0, 0)
     assert optimum.value == pytest.approx(psi_0, rel=1e-14)
     assert optimum.achieved == pytest.approx(psi_0, rel=1e-14)
-    assert optimum.bound == pytest.approx(psi_0, rel=1e-11)
-    assert optimum.bound <= optimum.value
+    assert optimum.bound <= optimum.value <= optimum.bound * (1 + GAP + 1e-6)
 
 
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
@@ -433,7 +428,7 @@ def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, ch
 
 
 def test_one_stage_alone_is_no_better_than_both_and_its_bound_holds_for_such_plans(optima):
-    for scenario, tape, both in optima[:6]:
+    for scenario, tape, both in optima[:4]:
         rng = np.random.default_rng(1)
         played = rollout(scenario, copies(tape, 32), many_ways(rng, scenario, 32))
         for stages, unplayed in (("pretrain", "num_finetune_rounds"), ("finetune", "num_pretrain_rounds")):
@@ -507,3 +502,14 @@ def test_a_plan_that_cannot_be_replayed_is_no_optimum_but_the_error_keeps_what_w
     assert kept.value == pytest.approx(optimum.value, rel=1e-3)
     assert kept.bound == optimum.bound
     assert rollout(tiny, tiny_tape, kept.plan).objective[0] == pytest.approx(kept.value, rel=1e-6)
+
+
+def test_a_gap_that_is_not_reached_is_an_error_that_keeps_what_was_had(tiny, tiny_tape):
+    # Batteries that hold a hundredth of a round each leave too many ways to take part.
+    starved = tiny.replace(energy={"battery_initial_j": 0.0, "battery_capacity_j": 1e-2})
+    with pytest.raises(SolverError, match="no plan was found within") as caught:
+        clairvoyant(starved, tiny_tape)
+    found = caught.value.found
+    assert 0 < found.bound < found.value
+    assert_no_policy_is_below_the_bound(Solved(starved, tiny_tape, found), 0)
+    assert rollout(starved, tiny_tape, found.plan).objective[0] == pytest.approx(found.value, rel=1e-6)
