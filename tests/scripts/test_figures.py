@@ -141,8 +141,8 @@ def test_a_table_that_the_command_did_not_write_is_refused(tiny, tmp_path, text)
     ("change", "label", "lacking"),
     [
         ("budgets.delay_s=0.4", "delay budget (s) 0.1", "budgets.delay_s = 0.1 s is too small by 0.177 s"),
-        ("budgets.delay_s=0.06", "delay budget (s) 0.015", "budgets.delay_s is infeasible, too small by 0.0179 s"),
-        ("budgets.energy_j=0.02", "energy budget (J) 0.005", "budgets.energy_j is infeasible, too small by 0.00524 J"),
+        ("budgets.delay_s=0.06", "delay budget (s) 0.015", "budgets.delay_s is infeasible, too small by 0.0108 s"),
+        ("budgets.energy_j=0.02", "energy budget (J) 0.005", "budgets.energy_j is infeasible, too small by 0.00506 J"),
     ],
 )
 def test_what_no_budget_can_pay_for_is_left_out_with_what_it_lacks(tmp_path, monkeypatch, change, label, lacking):

@@ -49,9 +49,10 @@ def test_the_best_plan_uses_both_stages_and_either_alone_is_30_percent_worse(pre
 
 
 @pytest.mark.parametrize("preset", ["tiny", "default", pytest.param("large", marks=SLOW)])
-def test_nothing_trivial_is_within_5_percent_of_the_optimum_and_an_equal_split_of_a_benchmark_is_25_above(preset):
+def test_nothing_trivial_is_within_5_percent_of_the_optimum_and_an_equal_split_of_a_benchmark_is_15_above(preset):
     scenario = Scenario.preset(preset)
     tape, value = sample_tape(scenario, seeds.TEST), optimum(preset).value
     for name in TRIVIAL:
         assert rollout(scenario, tape, LADDER[name](scenario)).objective[0] >= 1.05 * value, name
-    assert best_equal_split(scenario, tape) >= (1.05 if preset == "tiny" else 1.25) * value
+    # Though it knows the tape, and leaves those silent who cannot pay.
+    assert best_equal_split(scenario, tape) >= (1.05 if preset == "tiny" else 1.15) * value
