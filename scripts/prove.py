@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from edgelearn_env.baselines.optimum_cache import cached_optima
+from edgelearn_env.files import writable_folder
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
-from edgelearn_env.scripts.proofs.proven_tapes import ProvenTapes, file_of
+from edgelearn_env.scripts.proofs.proven_tapes import ProvenTapes
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import sample_tape
 
 
 def prove(
+    out: Annotated[Path, typer.Option(help="File to write, such as scripts/proofs/default.json in a clone.")],
     scenario_name: ScenarioName = "default",
     changes: Changes = None,
     objective: Objective = None,
@@ -22,16 +24,13 @@ def prove(
     optima: Annotated[Path, typer.Option(help="Folder of proven optima; none of these is solved again.")] = Path(
         "results/optima"
     ),
-    out: Annotated[
-        Path | None, typer.Option(help="File to write; the one that comes with the package if left out.")
-    ] = None,
 ) -> None:
     """Prove the optimum of every test tape, for benchmarks to start from; goes on where it stopped."""
     scenario, seeds = chosen_scenario(scenario_name, changes, objective), test_seeds(episodes)
     tapes, output = [sample_tape(scenario, seed) for seed in seeds], Output()
-    path = file_of(scenario.name) if out is None else out
+    writable_folder(out.parent)
     with progress_on(output) as progress:
         found = cached_optima(scenario, seeds, optima, tapes=tapes, num_workers=workers)
         proven = list(progress.track(found, total=episodes, description="proving the optimum of each tape"))
-        ProvenTapes.of(scenario, seeds, tapes, proven).save(path)
-    output.say(f"Wrote {path}")
+        ProvenTapes.of(scenario, seeds, tapes, proven).save(out)
+    output.say(f"Wrote {out}")

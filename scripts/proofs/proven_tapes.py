@@ -1,5 +1,6 @@
 """What is proven of test tapes: bounds, and what clairvoyant plans reach. Files for some presets come with it."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,21 +89,15 @@ def digests_of(scenario: Scenario, tapes: Sequence[Tape]) -> list[str]:
 def _of_tapes(report: Report, rows: Sequence[int]) -> Report:
     """A report on some of its tapes."""
     played = [
-        Played(
-            name=each.name,
-            kind=each.kind,
+        dataclasses.replace(
+            each,
             objective=each.objective[:, rows],
             columns={name: values[:, rows] for name, values in each.columns.items()},
             end_reasons=each.end_reasons[:, rows],
-            runs=each.runs,
         )
         for each in report.played
     ]
-    return Report(
-        scenario=report.scenario,
-        seeds=[report.seeds[row] for row in rows],
-        bound=report.bound[rows],
-        relaxed=report.relaxed[rows],
-        played=played,
-        versions=report.versions,
+    seeds = [report.seeds[row] for row in rows]
+    return dataclasses.replace(
+        report, seeds=seeds, bound=report.bound[rows], relaxed=report.relaxed[rows], played=played
     )

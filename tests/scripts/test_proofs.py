@@ -71,4 +71,4 @@ def test_the_proofs_that_come_with_the_package_are_of_what_it_holds():
         scenario = TwoStageScenario.preset(path.stem)
         tapes = [sample_tape(scenario, seed) for seed in proven.report.seeds]
         fresh = proven_tapes.digests_of(scenario, tapes)
-        assert fresh == list(proven.digests), f"{path.name} is of other sources: edgelearn prove -s {path.stem}"
+        assert fresh == list(proven.digests), f"{path.name} is of other sources: edgelearn prove makes it anew"
