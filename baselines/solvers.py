@@ -1,5 +1,7 @@
 """Conic solvers that may solve an episode's program, and what each of them is asked for."""
 
+import functools
+import importlib.util
 from typing import Any
 
 import cvxpy as cp
@@ -37,6 +39,12 @@ def checked_solver(name: str) -> str:
     """
     if name not in SOLVERS:
         raise InvalidInputError(f"solver must be one of {', '.join(map(repr, SOLVERS))}, got {name!r}")
-    if SOLVERS[name][0]["solver"] not in cp.installed_solvers():
+    if importlib.util.find_spec(name) is None or SOLVERS[name][0]["solver"] not in _known_to_cvxpy():
         raise MissingExtraError(f"solver {name!r} is not installed: pip install 'edgelearn-env[{name}]'")
     return name
+
+
+@functools.cache
+def _known_to_cvxpy() -> frozenset[str]:
+    """Solvers that cvxpy has found; it looks for the modules of all of them, which takes as long as a small program."""
+    return frozenset(cp.installed_solvers())

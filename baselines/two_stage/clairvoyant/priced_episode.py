@@ -164,7 +164,7 @@ class PricedEpisode:
         """As `PricedSystem.planned`; `plan` is the episode and its times."""
         episode = self.episode(num_pretrain, participates)
         thrifty = episode.fixed_batches is not None
-        recurring = participates.size <= _RECURRING and not thrifty
+        recurring = participates.size <= _RECURRING
         solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self._solver)
         if solution is None or solution.share > 1:
             return None

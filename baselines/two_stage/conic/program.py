@@ -17,9 +17,6 @@ from edgelearn_env.baselines.two_stage.conic.program_data import Scales, program
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 
-# Units of the bound that all of both budgets is worth in a thrifty program.
-SHARE_WORTH = 1e4
-
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
 
@@ -101,7 +98,8 @@ class EpisodeProgram:
         self._recurring = recurring
         sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
         if recurring:
-            self._form = _compiled_form(sizes, tuple((name, value.shape) for name, value in self._data.items()))
+            shapes = tuple((name, value.shape) for name, value in self._data.items())
+            self._form = _compiled_form(sizes, shapes, thrifty)
         else:
             self._form = _Form(sizes, self._data, thrifty=thrifty)
 
@@ -149,10 +147,9 @@ class EpisodeProgram:
     def _multipliers(self) -> Multipliers:
         """The solver's multipliers in physical units."""
         scales, form = self._scales, self._form
-        unit = scales.bound * (1.0 if form.share is None else SHARE_WORTH)
-        per_joule = unit / scales.device_joule
-        time = float(form.delay.dual_value) * unit / scales.second
-        energy = float(form.energy.dual_value) * unit / scales.joule
+        per_joule = scales.bound / scales.device_joule
+        time = float(form.delay.dual_value) * scales.bound / scales.second
+        energy = float(form.energy.dual_value) * scales.bound / scales.joule
         own = self._own_prices()
         if not self.episode.num_finetune_rounds:
             nothing = np.zeros(form.batch.shape)
@@ -294,9 +291,11 @@ class _Form:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled_form(sizes: tuple[int, int, int], shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> _Form:
+def _compiled_form(
+    sizes: tuple[int, int, int], shapes: tuple[tuple[str, tuple[int, ...]], ...], thrifty: bool
+) -> _Form:
     """The program of one shape with parameters for its numbers, compiled when it is first solved."""
-    return _Form(sizes, {name: cp.Parameter(shape, name=name) for name, shape in shapes})
+    return _Form(sizes, {name: cp.Parameter(shape, name=name) for name, shape in shapes}, thrifty=thrifty)
 
 
 def _value(variable: cp.Variable) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The rest of an episode with fixed numbers of rounds, as data: what the conic program and its dual both read."""
+"""The rest of an episode with fixed numbers of rounds and participants, as data that the conic program reads."""
 
 import dataclasses
 from functools import cached_property
