@@ -38,10 +38,11 @@ from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingR
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs.tensors import straight_through  # first of those that need the extra, since it says so
 from edgelearn_env.model import Observed, model_of
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation, State
 from edgelearn_env.tapes.seeds import TUNING
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, step
-from edgelearn_env.two_stage.records import Allocation, State
+from edgelearn_env.two_stage.dynamics import finetune_round, step
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 import torch  # isort: skip

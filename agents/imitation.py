@@ -26,10 +26,10 @@ from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingR
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.model import Observed
+from edgelearn_env.stages.encoding import Codec
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, Trajectory, rollout
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 try:
@@ -186,7 +186,7 @@ class _Run:
 
     def _demonstrated(self) -> Iterator[tuple[Lessons, Trajectory]]:
         tapes = self._tapes(self._config.num_demonstrations)
-        alone = (Tape.stack([Tape(*arrays)]) for arrays in zip(*tapes, strict=True))
+        alone = (Tape.stack([tape]) for tape in tapes.each())
         for tape, plan in zip(alone, self._teachers.plans(self._scenario, tapes), strict=True):
             yield lessons_of(self._codec, tape, plan)
 

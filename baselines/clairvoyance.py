@@ -61,7 +61,7 @@ def clairvoyant_batch(
     if num_workers is not None and num_workers < 1:
         raise InvalidInputError(f"num_workers must be at least 1, got {num_workers}")
     solve = delayed(functools.partial(_best_found, gap=gap, solver=checked_solver(solver)))
-    jobs = (solve(scenario, Tape(*arrays)) for arrays in zip(*tapes, strict=True))
+    jobs = (solve(scenario, tape) for tape in tapes.each())
     return shared_out(jobs, len(tapes.channel_gain), num_workers)
 
 

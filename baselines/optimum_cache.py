@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgelearn_env.arrays.records import arrays_of
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.provenance import source_digest
@@ -58,7 +59,7 @@ def optimum_digest(scenario: Scenario, tape: Tape) -> str:
     fields = {name: part for name, part in scenario.to_dict().items() if name != "name"}
     version = importlib.metadata.version("edgelearn-env")
     content = hashlib.sha256(json.dumps([version, _prover_digest(scenario), fields], sort_keys=True).encode())
-    for array in tape:
+    for array in arrays_of(tape):
         content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()[:16]
 

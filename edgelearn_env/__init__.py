@@ -11,10 +11,10 @@ from edgelearn_env.model import Model, Observed, model_of
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.registration import register_environments
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.bounds import BOUNDS, FinetuneBound, LearningBound, LearningConstants
+from edgelearn_env.stages.records import Allocation, Outcome, State
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, Trajectory, rollout
-from edgelearn_env.two_stage.bounds import BOUNDS, FinetuneBound, LearningBound, LearningConstants
-from edgelearn_env.two_stage.records import Allocation, Outcome, State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 if TYPE_CHECKING:

@@ -88,8 +88,9 @@ def rollout(scenario: Scenario, tape: Tape, policy: Policy) -> Trajectory:
     state = model.initial_state(len(tape.channel_gain))
     rounds = []
     while not np.all(state.ended):
-        observed = Observed(state, tape.conditions(state.round_index))
+        conditions = tape.conditions(state.round_index)
+        observed = Observed(state, conditions.seen)
         allocation = model.checked_allocation(policy(observed), len(state.ended))
-        state, outcome = model.step(state, observed.conditions, allocation)
+        state, outcome = model.step(state, conditions, allocation)
         rounds.append((observed, allocation, outcome))
     return Trajectory.of_rounds(scenario, rounds, state)

@@ -121,7 +121,7 @@ def _require_played(against: str | None, chosen: Sequence[NamedPolicy]) -> None:
 
 def _ablated(scenario: Scenario, tapes: Tape, workers: int | None, progress: Progress) -> Iterator[Played]:
     """The clairvoyant plan of every tape under each ablation, played in whole batches."""
-    each, two_stage = [Tape(*arrays) for arrays in zip(*tapes, strict=True)], TwoStageScenario.load(scenario)
+    each, two_stage = tapes.each(), TwoStageScenario.load(scenario)
     jobs = (delayed(ablated_optimum)(name, two_stage, tape, gap=_ABLATION_GAP) for name in ABLATIONS for tape in each)
     total = len(ABLATIONS) * len(each)
     solved = shared_out(jobs, total, workers)

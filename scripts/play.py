@@ -38,7 +38,7 @@ def play(
     """
     if not isinstance(policy, MPC):
         return iter([how(scenario, tapes, policy)]), 1
-    each = [Tape.stack([Tape(*arrays)]) for arrays in zip(*tapes, strict=True)]
+    each = [Tape.stack([tape]) for tape in tapes.each()]
     jobs = (delayed(how)(scenario, tape, policy) for tape in each)
     return shared_out(jobs, len(each), workers), len(each)
 

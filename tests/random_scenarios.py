@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.two_stage.records import Allocation
 
 OBJECTIVES = ("finetune", "two-stage")
 BATTERY_KINDS = ("ample", "binding", "starved", "mixed")

@@ -5,8 +5,8 @@ from random_scenarios import random_allocation, random_scenario, random_tape
 
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.records import Allocation
 
 
 def random_system(seed: int, *, shortest: int = 3, longest: int = 8, **choices) -> tuple[Scenario, Tape]:

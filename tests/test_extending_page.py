@@ -11,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from edgelearn_env.scenarios.systems import SYSTEMS
-from edgelearn_env.two_stage.bounds import BOUNDS
+from edgelearn_env.stages.bounds import BOUNDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 SEED, B, T = 3, 4, 40

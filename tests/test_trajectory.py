@@ -9,11 +9,12 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import model_of
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, step
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.dynamics import step
 
 
 def leaves(record):

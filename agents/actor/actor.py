@@ -7,10 +7,10 @@ import numpy as np
 from edgelearn_env.agents.actor.trimming import trimmed
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.model import Observed
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.encoding import DECIDED_BY_SERVER, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE, Codec
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.encoding import DECIDED_BY_SERVER, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE, Codec
-from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # An observation begins with entries that concern all devices; then follow as many for each device as an action has.

@@ -9,7 +9,7 @@ from torch import nn
 from edgelearn_env.agents.actor.actor import LOG_BOUND, NUM_SERVER_ACTIONS, PER_DEVICE, Actor, Start
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
-from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

@@ -23,7 +23,7 @@ from edgelearn_env.agents.actor.actor import (
 )
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
-from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

@@ -18,10 +18,10 @@ from edgelearn_env.agents.actor.actor import (
 from edgelearn_env.agents.actor.static_plan import FADED, StaticPlan, static_plan
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed
+from edgelearn_env.stages.encoding import Codec
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, rollout
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # How fast the switch entry grows with the share of time used.

@@ -23,9 +23,9 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed
 from edgelearn_env.physics.compute import compute_energy_j
 from edgelearn_env.scenarios.parts import Budgets
-from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.stages.constants import Constants
+from edgelearn_env.stages.records import Allocation, DeviceRound, State
 from edgelearn_env.two_stage.dynamics import finetune_round, synchronous_duration_s
-from edgelearn_env.two_stage.records import Allocation, DeviceRound, State
 
 _LAST_ROUNDS = 3
 

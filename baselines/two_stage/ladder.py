@@ -8,9 +8,9 @@ from edgelearn_env.baselines.two_stage.policies.fixed_plan import fixed_plan
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.baselines.two_stage.policies.tuned_lyapunov import tuned_lyapunov
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 LADDER: Mapping[str, Callable[[TwoStageScenario], Policy]] = {

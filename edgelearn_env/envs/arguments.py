@@ -108,9 +108,11 @@ def checked_tape(tape: Any, scenario: Scenario, num_envs: int) -> Tape | None:
     if not isinstance(tape, Tape):
         raise InvalidInputError(f"option 'tape' must be a Tape, got {type(tape).__name__}")
     checked = tape.checked(scenario)
-    for name, array in checked._asdict().items():
-        if array.ndim == 3 and len(array) != num_envs:
-            raise InvalidInputError(f"tape.{name} must hold 1 episode or {num_envs}, got {len(array)}")
+    # All arrays of a checked tape have the same leading axes.
+    gain = checked.channel_gain
+    if gain.ndim == 3 and len(gain) != num_envs:
+        episodes = "1 episode" if num_envs == 1 else f"1 episode or {num_envs}"
+        raise InvalidInputError(f"tape.channel_gain must hold {episodes}, got {len(gain)}")
     return checked
 
 

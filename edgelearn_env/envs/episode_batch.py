@@ -82,7 +82,7 @@ class EpisodeBatch:
         self.state, self.outcome = self.model.step(before, conditions, self.allocation)
         self._tapes.advance(self.state.ended)
         if self._recorded is not None:
-            conditions = mapped(np.copy, conditions)
+            conditions = mapped(np.copy, conditions.seen)
             for index, rounds in enumerate(self._recorded):
                 rounds.append(_row((Observed(before, conditions), self.allocation, self.outcome), index))
 

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs import arguments
 from edgelearn_env.envs.vector import Ended
 from edgelearn_env.errors import MissingExtraError, UnknownAttributeError
@@ -193,7 +194,7 @@ class NativeVecEnv(VecEnv):
         """The tape in the reset options of one environment, (T, K), if there is one."""
         tape = arguments.checked_options(options, ("tape",)).get("tape")
         tape = arguments.checked_tape(tape, self.envs.scenario, 1)
-        return None if tape is None else Tape(*(array.reshape(array.shape[-2:]) for array in tape))
+        return None if tape is None else mapped(lambda array: array.reshape(array.shape[-2:]), tape)
 
 
 def _lacking(name: str, known: Iterable[str]) -> str:

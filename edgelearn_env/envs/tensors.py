@@ -75,7 +75,7 @@ class TensorEnv:
     @property
     def observed(self) -> Observed:
         """What is known before the next round, in physical units."""
-        return mapped(torch.clone, Observed(self._running(), self._tapes.conditions))
+        return mapped(torch.clone, Observed(self._running(), self._tapes.conditions.seen))
 
     @property
     def tape_seed(self) -> torch.Tensor:

@@ -18,6 +18,7 @@ class System(NamedTuple):
         model: makes the model that plays a scenario, called as `model.model_of`.
         single, vector: the environment's two forms.
         tensors: the form on tensors.
+        hidden: class of what its tapes hold that shows only after a round; empty without such.
         presets: package that holds its presets as TOML files; empty without any.
         ladder: its policies that need no learning, by name; empty without any.
         optimum: its solver for a known tape, called as `baselines.clairvoyant`; empty without one.
@@ -30,6 +31,7 @@ class System(NamedTuple):
     single: str
     vector: str
     tensors: str
+    hidden: str = ""
     presets: str = ""
     ladder: str = ""
     optimum: str = ""

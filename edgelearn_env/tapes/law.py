@@ -16,15 +16,23 @@ from edgelearn_env.tapes.counter_random import uniforms
 
 
 class Conditions(NamedTuple):
-    """What a round brings: the only part of a tape that an online policy may see.
+    """What a round brings.
 
     Attributes:
         channel_gain: g, power gain of each uplink, (B, K).
         harvest_w: h, power harvested by each device, W, (B, K).
+        hidden: what shows only when the round has been played: a record of the system's own, nothing where there is no
+            such thing.
     """
 
     channel_gain: Array
     harvest_w: Array
+    hidden: Any = ()
+
+    @property
+    def seen(self) -> "Conditions":
+        """What an online policy may know before the round."""
+        return self._replace(hidden=())
 
 
 class TapeLaw(NamedTuple):
@@ -69,6 +77,7 @@ class LawState(NamedTuple):
         fading: real and imaginary part of c in the round before, (2, K, B).
         on: 1.0 where a device harvested in the round before, else 0.0, (K, B).
         gain: mean gain times shadowing, (K, B).
+        hidden: where the law of what is hidden stands, a record of the system's own.
     """
 
     key: Array
@@ -76,6 +85,7 @@ class LawState(NamedTuple):
     fading: Array
     on: Array
     gain: Array
+    hidden: Any = ()
 
 
 def before_first_round(law: TapeLaw, key: Array) -> LawState:

@@ -4,6 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from edgelearn_env.arrays.records import arrays_of, mapped
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.law import Conditions, LawState
@@ -60,19 +61,18 @@ class TapeReader:
         beginning = self._law.before_first_round(stream_keys(seed, episode))
         law_state, rounds = self._law.next_rounds(beginning, self._length - self._position)
         self._is_given[rows] = False
-        for array, values in zip(self._law_state, law_state, strict=True):
+        for array, values in zip(arrays_of(self._law_state), arrays_of(law_state), strict=True):
             array[..., rows] = values
-        for array, values in zip(self._block, rounds, strict=True):
+        for array, values in zip(arrays_of(self._block), arrays_of(rounds), strict=True):
             array[self._position :, :, rows] = values
         self._show()
 
     def begin_given(self, rows: np.ndarray, tape: Tape) -> None:
         """Go to the first round of a tape for all, (T, K), or of those in `rows` of a batch, (B, T, K)."""
-        shape = (len(self._is_given), *tape.channel_gain.shape[-2:])
         if self._given is None:
-            self._given = Tape(np.zeros(shape), np.zeros(shape))
-        for array, given in zip(self._given, tape, strict=True):
-            array[rows] = np.broadcast_to(given, shape)[rows]
+            self._given = mapped(lambda array: np.zeros((len(self._is_given), *array.shape[-2:])), tape)
+        for array, given in zip(arrays_of(self._given), arrays_of(tape), strict=True):
+            array[rows] = np.broadcast_to(given, array.shape)[rows]
         self._is_given[rows] = True
         self._law_state.round_index[rows] = self._length - self._position
         self._copy_given(self._position)
@@ -87,7 +87,7 @@ class TapeReader:
             self._position = 0
             self._copy_given(0)
         if standing.any():
-            for array, last in zip(self._block, before, strict=True):
+            for array, last in zip(arrays_of(self._block), arrays_of(before), strict=True):
                 array[self._position][:, standing] = last.T[:, standing]
         self._show()
 
@@ -98,11 +98,11 @@ class TapeReader:
         rows = np.flatnonzero(self._is_given)
         ahead = np.arange(position, self._length) - self._length
         index = np.minimum(self._law_state.round_index[rows] + ahead[:, None], self._horizon - 1)
-        for array, given in zip(self._block, self._given, strict=True):
+        for array, given in zip(arrays_of(self._block), arrays_of(self._given), strict=True):
             array[position:, :, rows] = given[rows, index].transpose(0, 2, 1)
 
     def _show(self) -> None:
-        self.conditions = Conditions(*(array[self._position].T for array in self._block))
+        self.conditions = mapped(lambda array: array[self._position].T, self._block)
 
 
 _NUMBERS_IN_A_BLOCK, _LONGEST_BLOCK = 256, 16

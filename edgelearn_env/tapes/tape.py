@@ -6,17 +6,19 @@ and a seed, never of actions, so every policy and every form of the environment 
 
 import reprlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.systems import SYSTEMS, located, system_named
 from edgelearn_env.tapes.counter_random import stream_keys
-from edgelearn_env.tapes.law import Conditions, TapeLaw, before_first_round, next_rounds
+from edgelearn_env.tapes.law import Conditions
 
 
 class Tape(NamedTuple):
@@ -25,15 +27,27 @@ class Tape(NamedTuple):
     Attributes:
         channel_gain: g[t, k], (T, K) or (B, T, K).
         harvest_w: h[t, k], W, (T, K) or (B, T, K).
+        hidden: what shows only when a round has been played, by round and device likewise: the record that the system
+            names in `SYSTEMS`; nothing where it names none.
     """
 
     channel_gain: np.ndarray
     harvest_w: np.ndarray
+    hidden: Any = ()
 
     @classmethod
     def stack(cls, tapes: "Sequence[Tape]") -> Self:
         """Several tapes as one batch."""
-        return cls(*(np.stack(arrays) for arrays in zip(*tapes, strict=True)))
+        stacked: Self = mapped(lambda *arrays: np.stack(arrays), *tapes)
+        return stacked
+
+    def each(self) -> "list[Tape]":
+        """The tapes of a batch, one by one."""
+        return [self.rows(index) for index in range(len(self.channel_gain))]
+
+    def rows(self, rows: Any) -> "Tape":
+        """One tape of a batch, or those at some indices as a batch."""
+        return mapped(lambda array: array[rows], self)
 
     def conditions(self, round_index: np.ndarray) -> Conditions:
         """What round `round_index[b]` brings to episode b, for a batch of tapes.
@@ -42,14 +56,15 @@ class Tape(NamedTuple):
         """
         episode = np.arange(len(round_index))
         last = np.minimum(round_index, self.channel_gain.shape[1] - 1)
-        return Conditions(*(array[episode, last] for array in self))
+        return Conditions(*mapped(lambda array: array[episode, last], self))
 
     def save(self, path: str | Path) -> None:
         """Write an npz file, atomically."""
         if Path(path).suffix != ".npz":
             raise InvalidInputError(f"tape path must end in .npz, got {str(path)!r}")
+        hidden = {f"{_HIDDEN}{name}": array for name, array in _fields_of(self.hidden).items()}
         with written_atomically(path) as temporary:
-            np.savez_compressed(temporary, **self._asdict())
+            np.savez_compressed(temporary, channel_gain=self.channel_gain, harvest_w=self.harvest_w, **hidden)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -61,7 +76,8 @@ class Tape(NamedTuple):
         path = existing_file(path, "tape")
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return cls(arrays["channel_gain"], arrays["harvest_w"])
+                hidden = {name.removeprefix(_HIDDEN): arrays[name] for name in arrays if name.startswith(_HIDDEN)}
+                return cls(arrays["channel_gain"], arrays["harvest_w"], hidden_record(hidden))
         except Exception as error:  # whatever damaged bytes lead the zip, zlib and header parsers to
             raise InvalidInputError(f"tape file {str(path)!r} is damaged or not a tape") from error
 
@@ -82,19 +98,27 @@ class Tape(NamedTuple):
         Raises:
             InvalidInputError: wrong or unequal shapes, or a value that is not a finite, non-negative number.
         """
-        expected = (scenario.budgets.max_rounds, scenario.num_devices)
-        tape = type(self)(*(_numbers(name, values) for name, values in self._asdict().items()))
-        for name, array in tape._asdict().items():
-            if array.shape[-2:] != expected or array.ndim > 3 or array.size == 0:
-                sentence = f"tape.{name} must have shape {expected} (budgets.max_rounds, devices.num_devices)"
-                raise InvalidInputError(f"{sentence}, got {array.shape}")
-            usable = np.isfinite(array) & (array >= 0)
-            if not np.all(usable):
-                raise InvalidInputError(f"tape.{name} must {_CONTENT}, got {array[~usable][0]:g}")
-        if tape.harvest_w.shape != tape.channel_gain.shape:
-            sentence = f"tape.harvest_w must have the shape of tape.channel_gain, {tape.channel_gain.shape}"
-            raise InvalidInputError(f"{sentence}, got {tape.harvest_w.shape}")
-        return tape
+        fields = dict(zip(("channel_gain", "harvest_w"), self[:2], strict=True))
+        arrays = {name: checked_numbers(name, values) for name, values in fields.items()}
+        for name, array in arrays.items():
+            require_shape(name, array, (scenario.budgets.max_rounds, scenario.num_devices), "devices.num_devices")
+        if arrays["harvest_w"].shape != arrays["channel_gain"].shape:
+            sentence = f"tape.harvest_w must have the shape of tape.channel_gain, {arrays['channel_gain'].shape}"
+            raise InvalidInputError(f"{sentence}, got {arrays['harvest_w'].shape}")
+        return self._replace(**arrays, hidden=self._checked_hidden(scenario, arrays["channel_gain"].shape[:-1]))
+
+    def _checked_hidden(self, scenario: Scenario, axes: tuple[int, ...]) -> Any:
+        """What is hidden, once it is known to be what the scenario's system needs, with these leading axes."""
+        place = system_named(scenario.system).hidden
+        if not place:
+            if self.hidden:
+                raise InvalidInputError(f"tape.hidden must be empty for system {scenario.system!r}")
+            return ()
+        kind = located(place)
+        if not isinstance(self.hidden, kind):
+            sentence = f"tape.hidden must be a {kind.__name__} for system {scenario.system!r}"
+            raise InvalidInputError(f"{sentence}, got {type(self.hidden).__name__}")
+        return self.hidden.checked(scenario, axes)
 
 
 def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
@@ -111,24 +135,55 @@ def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
     for name, value in (("seed", seed), ("episode", episode)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
             raise InvalidInputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r}")
-    law = TapeLaw.of(scenario)
-    beginning = before_first_round(law, stream_keys(np.array([seed]), np.array([episode])))
-    _, rounds = next_rounds(law, beginning, scenario.budgets.max_rounds)
-    return Tape(*(array[:, :, 0] for array in rounds))
+    # The model of a scenario holds the law of its tapes.
+    law = located(system_named(scenario.system).model)(scenario, "numpy")
+    beginning = law.before_first_round(stream_keys(np.array([seed]), np.array([episode])))
+    _, rounds = law.next_rounds(beginning, scenario.budgets.max_rounds)
+    return Tape(*mapped(lambda array: array[:, :, 0], rounds))
 
 
-_CONTENT = "hold finite numbers of at least 0"
+def checked_numbers(name: str, values: Any, at_least: float = 0.0) -> np.ndarray:
+    """`values` as float64, once they are known to be finite and large enough.
 
-
-def _numbers(name: str, values: Any) -> np.ndarray:
-    """`values` as float64; text, nothing, truth values, complex numbers and ragged lists are refused."""
+    Raises:
+        InvalidInputError: they are not; text, nothing, truth values, complex numbers and ragged lists are refused too.
+    """
+    content = f"tape.{name} must hold finite numbers of at least {at_least:g}"
     try:
         array = np.asarray(values)
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "iuf":
-        raise InvalidInputError(f"tape.{name} must {_CONTENT}, got {reprlib.repr(values)}")
+        raise InvalidInputError(f"{content}, got {reprlib.repr(values)}")
+    usable = np.isfinite(array) & (array >= at_least)
+    if not np.all(usable):
+        raise InvalidInputError(f"{content}, got {array[~usable][0]:g}")
     return array.astype(np.float64, copy=False)
+
+
+def require_shape(name: str, array: np.ndarray, expected: tuple[int, int], columns: str) -> None:
+    """Raise unless an array of a tape is one of so many rounds and columns, or a batch of such."""
+    if array.shape[-2:] != expected or array.ndim > 3 or array.size == 0:
+        sentence = f"tape.{name} must have shape {expected} (budgets.max_rounds, {columns})"
+        raise InvalidInputError(f"{sentence}, got {array.shape}")
+
+
+def hidden_record(arrays: Mapping[str, np.ndarray]) -> Any:
+    """The record of a system with just those fields, or nothing without any."""
+    if not arrays:
+        return ()
+    kinds = [located(system.hidden) for system in SYSTEMS.values() if system.hidden]
+    kind = next(kind for kind in kinds if set(kind._fields) == arrays.keys())
+    return kind(**arrays)
+
+
+# What the names of hidden arrays begin with in a file.
+_HIDDEN = "hidden."
+
+
+def _fields_of(record: Any) -> dict[str, np.ndarray]:
+    """The arrays of a record by name; none of an empty one."""
+    return record._asdict() if record else {}
 
 
 def _trace(path: str | Path, what: str) -> np.ndarray:

@@ -31,13 +31,12 @@ class TensorTapes:
     def __init__(self, law: LawOfTapes, num_episodes: int, device: Any) -> None:
         self._law, self._device = law, device
         self._last_round = law.scenario.budgets.max_rounds - 1
-        self._shape = (law.scenario.num_devices, num_episodes)
         # Known on the host, where new ones come from, and on the device, where tapes are drawn.
         self._seeds = np.full(num_episodes, _NO_SEED)
         self._key_seed = torch.full((num_episodes,), _NO_SEED, device=device)
         self._episode = torch.full((num_episodes,), _NO_SEED, device=device)
         self._is_given: torch.Tensor | None = None
-        self._given: tuple[torch.Tensor, ...] = ()
+        self._given: Conditions | None = None
 
     @property
     def seed(self) -> torch.Tensor:
@@ -65,7 +64,7 @@ class TensorTapes:
 
     def begin(self, tape: Tape | None = None) -> None:
         """Go to the first round of the next tape of each sequence, or of a given tape, (T, K), or tapes, (B, T, K)."""
-        self._is_given, self._given = None, ()
+        self._is_given, self._given = None, None
         if tape is not None:
             self._take(tape)
         else:
@@ -98,20 +97,27 @@ class TensorTapes:
 
     def _read(self, round_index: torch.Tensor) -> None:
         self._law_state, drawn = self._law.next_rounds(self._law_state, 1)
-        arrays = [array[0] for array in drawn]
+        rounds = mapped(lambda array: array[0], drawn)
         if self._is_given is not None:
-            index = torch.clamp(round_index, max=self._last_round).expand(1, *self._shape)
-            given = [array.gather(0, index)[0] for array in self._given]
-            arrays = [torch.where(self._is_given, *pair) for pair in zip(given, arrays, strict=True)]
-        self.conditions = Conditions(*(array.T for array in arrays))
+            index = torch.clamp(round_index, max=self._last_round)
+            rounds = mapped(lambda given, new: self._unless_drawn(given, index, new), self._given, rounds)
+        self.conditions = mapped(lambda array: array.T, rounds)
+
+    def _unless_drawn(self, given: torch.Tensor, index: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        """That round of a given array, (T, K, B), where there is one, else what was drawn, (K, B)."""
+        return torch.where(self._is_given, given.gather(0, index.expand(1, *drawn.shape))[0], drawn)
 
     def _take(self, tape: Tape) -> None:
-        num_devices, num_episodes = self._shape
-        shape = (self._last_round + 1, num_devices, num_episodes)
-        # One tape for all is not multiplied in memory.
-        alone = [torch.tensor(array, device=self._device) for array in tape]
-        last = [array[..., None] if array.ndim == 2 else array.permute(1, 2, 0).contiguous() for array in alone]
-        self._given = last[0].clamp(min=_LEAST_GAIN).expand(shape), last[1].expand(shape)
+        num_episodes = len(self._seeds)
+
+        def episodes_last(array: np.ndarray) -> torch.Tensor:
+            alone = torch.tensor(array, device=self._device)
+            # One tape for all is not multiplied in memory.
+            last = alone[..., None] if alone.ndim == 2 else alone.permute(1, 2, 0).contiguous()
+            return last.expand(*last.shape[:2], num_episodes)
+
+        audible = tape._replace(channel_gain=np.maximum(tape.channel_gain, _LEAST_GAIN))
+        self._given = Conditions(*mapped(episodes_last, audible))
         self._is_given = torch.ones(num_episodes, dtype=torch.bool, device=self._device)
 
     def _unless_given(self, name: torch.Tensor) -> torch.Tensor:

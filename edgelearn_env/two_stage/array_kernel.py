@@ -1,112 +1,22 @@
 """The two-stage model in array operations, of numpy or torch: what plays a scenario."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.model import Column
-from edgelearn_env.tapes.law import LawState, TapeLaw, before_first_round, next_rounds
+from edgelearn_env.stages.records import Allocation, FinetuneRound, State
+from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, step
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.info import info
-from edgelearn_env.two_stage.limits import checked_allocation
-from edgelearn_env.two_stage.records import Allocation, DeviceRound, Outcome, State
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.two_stage.dynamics import synchronous_round
 
 
-class ArrayModel:
-    """`edgelearn_env.model.Model` of a two-stage scenario.
+class ArrayModel(StagedModel):
+    """`edgelearn_env.model.Model` of a two-stage scenario."""
 
-    Args:
-        scenario: what is fixed.
-        xp: library of the arrays.
-        placement: may hold their `device=`.
-    """
-
-    columns: tuple[Column, ...] = (
-        Column("num_pretrain_rounds", "M", "pre-training rounds"),
-        Column("num_finetune_rounds", "N", "fine-tuning rounds"),
-    )
-
-    def __init__(self, scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> None:
-        self.scenario = scenario
-        self.constants = constants_of(scenario, xp, **placement)
-        # One of its arrays stands for their library, which could not be pickled.
-        self._array = self.constants.battery_initial_j
-        self._in_numpy = xp is np
-
-    @cached_property
-    def codec(self) -> Codec:
-        """Between records and what an agent sees."""
-        return Codec.of(self.scenario, namespace_of(self._array), device=self._array.device)
-
-    @cached_property
-    def law(self) -> TapeLaw:
-        """The random law of tapes."""
-        return TapeLaw.of(self.scenario, namespace_of(self._array), device=self._array.device)
-
-    def initial_state(self, num_episodes: int) -> State:
-        """B episodes before their first round."""
-        return initial_state(self.constants, num_episodes)
-
-    def no_round(self, state: State) -> tuple[Allocation, Outcome]:
-        """What stands for the last round before there was one: nothing decided, nothing counted, Psi as it is."""
-        xp = namespace_of(state.battery_j)
-        one, each, no = xp.zeros_like(state.elapsed_s), xp.zeros_like(state.battery_j), xp.zeros_like(state.ended)
-        allocation = Allocation(switch=no, server_freq_hz=one, server_batch=one, freq_hz=each, power_w=each, batch=each)
-        outcome = Outcome(
-            counted=no,
-            end_reason=xp.zeros_like(state.round_index),
-            reward=one,
-            objective=self.objective(state),
-            duration_s=one,
-            energy_j=one,
-            server_j=one,
-            devices=DeviceRound(each > 0, each, each, each, each),
-        )
-        return allocation, outcome
-
-    def decode(self, action: Array) -> Allocation:
-        """As `Codec.decode`, device by device in memory."""
-        return self.codec.decode(np.asfortranarray(action) if self._in_numpy else action)
-
-    def step(self, state: State, conditions: Conditions, allocation: Allocation) -> tuple[State, Outcome]:
-        """As `dynamics.step`."""
-        return step(self.constants, state, conditions, allocation)
-
-    def encode(self, state: State, conditions: Conditions) -> Array:
-        """As `Codec.encode`, row by row in memory."""
-        observation = self.codec.encode(state, conditions)
-        return np.ascontiguousarray(observation) if self._in_numpy else observation
-
-    def checked_allocation(self, allocation: Allocation, num_episodes: int) -> Allocation:
-        """As `limits.checked_allocation`."""
-        return checked_allocation(self.scenario, allocation, num_episodes)
-
-    def objective(self, state: State) -> Array:
-        """Psi: the learning bound with what has happened so far, (B,)."""
-        return self.constants.bound.value(state.bound_terms)
-
-    def summary(self, state: State) -> dict[str, Array]:
-        """M and N so far, (B,)."""
-        return {column.name: getattr(state.bound_terms, column.name) for column in self.columns}
-
-    def info(self, state: State, allocation: Allocation, outcome: Outcome) -> dict[str, Array]:
-        """As `info.info`."""
-        return info(state, allocation, outcome)
-
-    def before_first_round(self, key: Array) -> LawState:
-        """As `law.before_first_round`."""
-        return before_first_round(self.law, key)
-
-    def next_rounds(self, law_state: LawState, num_rounds: int) -> tuple[LawState, Conditions]:
-        """As `law.next_rounds`."""
-        return next_rounds(self.law, law_state, num_rounds)
+    def finetuning(self, state: State, conditions: Conditions, allocation: Allocation) -> FinetuneRound:
+        """As `dynamics.synchronous_round`."""
+        return synchronous_round(self.constants, state.battery_j, conditions, allocation)
 
     def frame(self, trajectory: Trajectory, episode: int, *, as_text: bool) -> np.ndarray | str:
         """One episode as `rendering` draws or writes it."""

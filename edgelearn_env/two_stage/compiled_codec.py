@@ -6,9 +6,9 @@ Exponentials and logarithms stay numpy's, which are faster than compiled ones an
 import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
+from edgelearn_env.stages.encoding import OBSERVED_OF_EPISODE, TINY, Codec
+from edgelearn_env.stages.records import Allocation, State
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.encoding import OBSERVED_OF_EPISODE, TINY, Codec
-from edgelearn_env.two_stage.records import Allocation, State
 
 NUM_SHARED = len(OBSERVED_OF_EPISODE)
 

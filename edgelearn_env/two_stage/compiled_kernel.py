@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from edgelearn_env.stages.records import Allocation, Outcome, State
 from edgelearn_env.tapes.compiled_law import before_first_round, next_rounds
 from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.array_kernel import ArrayModel
 from edgelearn_env.two_stage.compiled_codec import decode, encode
 from edgelearn_env.two_stage.compiled_round import loop_constants_of, step
-from edgelearn_env.two_stage.records import Allocation, Outcome, State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from edgelearn_env.arrays.compiled_loops import compiled
 from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND, RUNNING
+from edgelearn_env.stages.bounds import BoundTerms
+from edgelearn_env.stages.constants import Constants
+from edgelearn_env.stages.records import Allocation, DeviceRound, Outcome, State
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.constants import Constants
-from edgelearn_env.two_stage.records import Allocation, DeviceRound, Outcome, State
 
 
 class LoopConstants(NamedTuple):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from edgelearn_env.physics.budgets import RUNNING
-from edgelearn_env.two_stage.episode import PlayedEpisode
+from edgelearn_env.stages.episode import PlayedEpisode
 
 SIZE_PIXELS = (1200, 800)
 _DPI = 100

@@ -10,7 +10,7 @@ from edgelearn_env.envs import arguments
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.model import Codec
 from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.two_stage.encoding import DECIDED_BY_DEVICE, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE
+from edgelearn_env.stages.encoding import DECIDED_BY_DEVICE, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 try:

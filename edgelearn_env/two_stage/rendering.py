@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgelearn_env.stages.episode import PlayedEpisode
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.episode import PlayedEpisode
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -10,7 +10,7 @@ from edgelearn_env.baselines.two_stage.static.design import static_design
 from edgelearn_env.baselines.two_stage.static.sca_design import sca_design
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scripts.speed.timing import seconds_of
-from edgelearn_env.two_stage.bounds import BOUNDS
+from edgelearn_env.stages.bounds import BOUNDS
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 _REPEATS = 9

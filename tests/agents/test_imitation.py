@@ -17,10 +17,10 @@ from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.encoding import Codec
 
 TINY = Path(__file__).parents[1] / "tiny.toml"
 

@@ -9,10 +9,10 @@ from random_scenarios import random_policy, random_scenario, random_tape, seeds
 
 from edgelearn_env.arrays.namespaces import namespace_of, sum_over_devices
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.tapes.counter_random import stream_keys, uniforms
 from edgelearn_env.tapes.law import TapeLaw, before_first_round, next_rounds
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.encoding import Codec
 
 # Libraries have elementary functions of their own, which differ in the last digits.
 ROUNDING = 1e-12

@@ -34,7 +34,7 @@ def digest_with(monkeypatch, tmp_path, tiny):
     [
         "edgelearn_env.physics.uplink",
         "edgelearn_env.two_stage.dynamics",
-        "edgelearn_env.two_stage.bounds",
+        "edgelearn_env.stages.bounds",
         "edgelearn_env.tapes.tape",
         "edgelearn_env.trajectory",
         "edgelearn_env.baselines.priced.bounds",

@@ -13,9 +13,9 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
-from edgelearn_env.two_stage.encoding import Codec
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 
 B, SEED = 5, 21

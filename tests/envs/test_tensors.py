@@ -19,12 +19,13 @@ from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
 from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.encoding import Codec
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, step
-from edgelearn_env.two_stage.encoding import Codec
+from edgelearn_env.two_stage.dynamics import step
 from edgelearn_env.two_stage.env import TwoStageVectorEnv
-from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.tensor_env import TwoStageTorch
 
 SCENARIOS = {

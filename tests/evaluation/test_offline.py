@@ -11,9 +11,9 @@ from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.evaluation.offline import create_minari_dataset, recorded_episodes, require_new_dataset
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
 
 NAME = "edgelearn/two-stage/tiny-random-v0"
 SEEDS = range(4)

@@ -14,8 +14,8 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts import policies
 from edgelearn_env.scripts.asked_policies import asked_policies
 from edgelearn_env.scripts.policies import named_policies
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes.seeds import TUNING
-from edgelearn_env.two_stage.constants import constants_of
 
 
 def trained(scenario, **about) -> Checkpoint:

@@ -23,15 +23,15 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.two_stage import kernels
 from edgelearn_env.two_stage.array_kernel import ArrayModel
 from edgelearn_env.two_stage.compiled_kernel import CompiledModel
-from edgelearn_env.two_stage.dynamics import initial_state
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 from edgelearn_env.two_stage.kernels import model_of
-from edgelearn_env.two_stage.records import Allocation
 
 # One, a number that fills no vector register, and one that fills several.
 BATCH_SIZES = (1, 7, 64)

@@ -8,11 +8,12 @@ from random_scenarios import random_allocation, random_policy, random_scenario, 
 
 from edgelearn_env.physics.budgets import DELAY, END_REASONS, ENERGY, LAST_ROUND, RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, step
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.dynamics import finetune_round, step
 
 
 def leaves(record):

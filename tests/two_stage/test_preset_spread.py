@@ -10,8 +10,8 @@ from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
 from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes import seeds
-from edgelearn_env.two_stage.constants import constants_of
 
 SLOW = pytest.mark.slow
 TRIVIAL = ("random", "fixed", "myopic")

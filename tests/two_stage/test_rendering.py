@@ -15,12 +15,12 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
 from edgelearn_env.two_stage import rendering
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state
-from edgelearn_env.two_stage.records import Allocation
 
 needs_pygame = pytest.mark.skipif(importlib.util.find_spec("pygame") is None, reason="pygame is an optional extra")
 FRAME = (800, 1200, 3)
@@ -302,8 +302,8 @@ def test_matplotlib_loads_with_the_first_figure_and_pyplot_never():
 import sys
 from edgelearn_env import Scenario
 from edgelearn_env.two_stage import rendering
-from edgelearn_env.two_stage.dynamics import initial_state
-from edgelearn_env.two_stage.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.trajectory import Trajectory
 scenario = Scenario.preset("tiny")
 start = Trajectory.of_rounds(scenario, [], initial_state(constants_of(scenario), 1))

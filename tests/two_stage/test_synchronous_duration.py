@@ -5,10 +5,10 @@ from hypothesis import given
 from random_scenarios import random_policy, random_scenario, random_tape, seeds
 
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.records import DeviceRound
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import synchronous_duration_s
-from edgelearn_env.two_stage.records import DeviceRound
 
 
 def devices_of(compute_s, upload_s, participates):

@@ -29,8 +29,8 @@ from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.baselines.two_stage.model.within_reach import within_reach
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.static.search import best_rounds
+from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.bounds import dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Decisions about devices up to which a program that is compiled for its shape is soon worth it.

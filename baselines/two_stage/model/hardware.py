@@ -4,7 +4,7 @@ import numpy as np
 
 from edgelearn_env.baselines.priced.records import AllowedSets
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
-from edgelearn_env.two_stage.bounds import dissimilarity_share
+from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

@@ -12,7 +12,7 @@ from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 from edgelearn_env.model import Observed
 from edgelearn_env.physics.battery import battery_after_round_j
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.stages.records import Allocation
 
 _NUDGE = 1e-9
 

@@ -9,8 +9,8 @@ import numpy as np
 from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.stages.bounds import BatchSizeForm, BoundTerms, QuotientForm, dissimilarity_share
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.bounds import BatchSizeForm, BoundTerms, QuotientForm, dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

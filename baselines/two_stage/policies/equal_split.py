@@ -10,11 +10,11 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     largest_pretrain_round,
 )
 from edgelearn_env.model import Observed
+from edgelearn_env.stages.constants import Constants, constants_of
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import Constants, constants_of
-from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Rounding must not make the last share more than what is left.
@@ -83,7 +83,7 @@ def tuned_equal_split(scenario: TwoStageScenario) -> EqualSplit:
 def _mean_objective(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:
     """Mean log Phi over the tuning tapes for each (M, N), (P,)."""
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(_NUM_TUNING_TAPES)])
-    every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))
+    every = tapes.rows(np.repeat(np.arange(len(tapes.channel_gain)), len(pairs)))
     num_pretrain, num_finetune = np.tile(pairs, (_NUM_TUNING_TAPES, 1)).T
     policy = EqualSplit(
         constants=constants_of(scenario), num_pretrain_rounds=num_pretrain, num_finetune_rounds=num_finetune

@@ -7,8 +7,8 @@ import numpy as np
 from edgelearn_env.model import Observed
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
-from edgelearn_env.two_stage.constants import Constants
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.stages.constants import Constants
+from edgelearn_env.stages.records import Allocation
 
 # The server's, or one for each device, (K,).
 Number = float | np.ndarray

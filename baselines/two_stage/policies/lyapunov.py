@@ -17,9 +17,9 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
 )
 from edgelearn_env.baselines.two_stage.policies.priced_round import RoundPrices, priced_finetune_round
 from edgelearn_env.model import Observed
-from edgelearn_env.two_stage.bounds import QuotientForm
-from edgelearn_env.two_stage.constants import Constants
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.stages.bounds import QuotientForm
+from edgelearn_env.stages.constants import Constants
+from edgelearn_env.stages.records import Allocation
 
 # One for all episodes, or one for each, (B,).
 Number = Any

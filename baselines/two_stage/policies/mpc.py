@@ -21,11 +21,11 @@ from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.static.search import best_rounds
 from edgelearn_env.model import Observed
+from edgelearn_env.stages.bounds import BoundTerms
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import planned_round as planned_round_of
-from edgelearn_env.two_stage.records import Allocation
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 Counts = tuple[int, int]

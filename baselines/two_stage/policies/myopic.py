@@ -13,9 +13,9 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import (
     pretrain_cost,
 )
 from edgelearn_env.model import Observed
-from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.constants import Constants
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.stages.bounds import BoundTerms
+from edgelearn_env.stages.constants import Constants
+from edgelearn_env.stages.records import Allocation
 
 _NUM_PACES = 16
 

@@ -20,7 +20,7 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import (
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, least_dissimilarity, uplinks
 from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound
 from edgelearn_env.model import Observed
-from edgelearn_env.two_stage.constants import Constants
+from edgelearn_env.stages.constants import Constants
 
 # How often prices rise by what is lacking where time, a battery or the energy budget is short, and what is near enough.
 _NUM_STEPS, _NEAR = 4, 1.01

@@ -5,10 +5,10 @@ import numpy as np
 from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
 from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, dual_value, solve_pair
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Points of each grid along M and N, and tapes that it is judged on: each is finer than the one before, and surer.
@@ -26,7 +26,7 @@ def tuned_lyapunov(scenario: TwoStageScenario) -> Lyapunov:
     for num_points, num_tapes in _GRIDS:
         line = reach * np.linspace(-1, 1, num_points)
         pairs = _pairs(centre, line, horizon)
-        objective = _mean_log_objective(scenario, Tape(*(array[:num_tapes] for array in tapes)), pairs)
+        objective = _mean_log_objective(scenario, tapes.rows(slice(num_tapes)), pairs)
         best = pairs[[np.argmin(objective)]]
         centre, reach = np.log(best[0] + 1), line[1] - line[0]
     return _policy(scenario, best)
@@ -42,7 +42,7 @@ def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
 def _mean_log_objective(scenario: TwoStageScenario, tapes: Tape, pairs: np.ndarray) -> np.ndarray:
     """Mean log Phi over the tapes for each (M, N), (P,)."""
     num_tapes = len(tapes.channel_gain)
-    every = Tape(*(np.repeat(array, len(pairs), axis=0) for array in tapes))
+    every = tapes.rows(np.repeat(np.arange(len(tapes.channel_gain)), len(pairs)))
     objective = rollout(scenario, every, _policy(scenario, pairs, num_tapes)).objective
     mean: np.ndarray = np.log(objective).reshape(num_tapes, -1).mean(axis=0)
     return mean

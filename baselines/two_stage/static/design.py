@@ -17,7 +17,7 @@ from edgelearn_env.baselines.two_stage.static.relaxation import real_rounds_boun
 from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants, average_tape
 from edgelearn_env.baselines.two_stage.static.search import Best, best_rounds
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.two_stage.bounds import TwoStageBound
+from edgelearn_env.stages.bounds import TwoStageBound
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

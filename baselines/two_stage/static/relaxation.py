@@ -19,7 +19,7 @@ import numpy as np
 
 from edgelearn_env.baselines.two_stage.static.round_counts import Prices
 from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
-from edgelearn_env.two_stage.bounds import TwoStageBound
+from edgelearn_env.stages.bounds import TwoStageBound
 
 # Of a maximum: relative gap, most points, first move from the first point, and how near shares come to 0 and 1.
 _GAP, _MOST_POINTS, _FIRST_MOVE, _EDGE = 1e-10, 40, 0.01, 1e-9

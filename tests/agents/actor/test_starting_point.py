@@ -8,11 +8,11 @@ import pytest
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.agents.actor.static_plan import FADED, static_plan
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.encoding import Codec
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.constants import constants_of
 from edgelearn_env.two_stage.dynamics import finetune_round
-from edgelearn_env.two_stage.encoding import Codec
-from edgelearn_env.two_stage.records import Allocation
 
 TINY = Path(__file__).parents[2] / "tiny.toml"
 

@@ -9,10 +9,11 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed
 from edgelearn_env.physics.budgets import RUNNING
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation, State
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, planned_round, step
-from edgelearn_env.two_stage.records import Allocation, State
+from edgelearn_env.two_stage.dynamics import finetune_round, planned_round, step
 
 SIZE = 50
 

@@ -14,8 +14,8 @@ from edgelearn_env.scripts.main import app
 from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
 from edgelearn_env.scripts.speed.timing import percent
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
 from edgelearn_env.two_stage.env import TwoStageEnv
 
 ROLLOUT_ROWS = ["rollout", "rollout and updates"]

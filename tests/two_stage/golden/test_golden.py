@@ -14,12 +14,13 @@ from two_stage.golden.transcription import bound, episode
 
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.bounds import BoundTerms
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation, DeviceRound
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, step
-from edgelearn_env.two_stage.records import Allocation, DeviceRound
+from edgelearn_env.two_stage.dynamics import step
 
 # Both sides round differently: a battery is a difference of larger numbers.
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}

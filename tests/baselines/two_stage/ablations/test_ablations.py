@@ -25,9 +25,9 @@ from edgelearn_env.baselines.two_stage.static.rounds import average_tape
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Trajectory, rollout
-from edgelearn_env.two_stage.bounds import dissimilarity_share
 
 # What the solver's tolerances and the program's margins may make of an equality.
 SAME = 3e-5

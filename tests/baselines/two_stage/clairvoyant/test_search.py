@@ -22,10 +22,10 @@ from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.records import Allocation
 
 GAP = 1e-3
 

@@ -15,10 +15,10 @@ from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
 from edgelearn_env.baselines.two_stage.model.planned_episode import Batches, PlannedEpisode, PlanStart
 from edgelearn_env.baselines.two_stage.model.restriction import Restriction
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.bounds import BoundTerms
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.records import Allocation
 
 # What the program's margins and tolerances may make it worse than the best that can be played.
 ACCURACY = 1e-5

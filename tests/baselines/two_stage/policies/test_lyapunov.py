@@ -17,11 +17,11 @@ from edgelearn_env.baselines.two_stage.policies.priced_round import priced_finet
 from edgelearn_env.baselines.two_stage.policies.tuned_lyapunov import tuned_lyapunov
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state, pretrain_round
 from edgelearn_env.tapes.seeds import VALIDATION, tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, pretrain_round
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
 

@@ -14,12 +14,13 @@ from edgelearn_env.baselines.two_stage.policies.largest_round import largest_fin
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state, pretrain_round
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import finetune_round, initial_state, pretrain_round
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.dynamics import finetune_round
 
 # Shares may be passed by this much, relative: rounding.
 ROUNDING = 3e-9

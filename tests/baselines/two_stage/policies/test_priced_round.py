@@ -12,11 +12,12 @@ from edgelearn_env.baselines.two_stage.policies.priced_round import (
 )
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.bounds import dissimilarity_share
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Conditions, Tape
-from edgelearn_env.two_stage.bounds import dissimilarity_share
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state, step
-from edgelearn_env.two_stage.records import Allocation
+from edgelearn_env.two_stage.dynamics import step
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array
-from edgelearn_env.two_stage.bounds import LearningBound
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.bounds import LearningBound
+from edgelearn_env.stages.scenario import StagedScenario
 
 
 class Constants(NamedTuple):
@@ -24,7 +24,7 @@ class Constants(NamedTuple):
         gradient_noise_weight: omega_k^2 sigma_k^2, what 1/b_k counts in the bound.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     bound: LearningBound
     cycles_per_sample: Array
     upload_bit: Array
@@ -36,7 +36,7 @@ class Constants(NamedTuple):
     gradient_noise_weight: Array
 
 
-def constants_of(scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> Constants:
+def constants_of(scenario: StagedScenario, xp: Any = np, **placement: Any) -> Constants:
     """The constants as float64 arrays of the library `xp`; `placement` may hold its `device=`."""
 
     def array(values: Any) -> Array:

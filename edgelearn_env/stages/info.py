@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgelearn_env.two_stage.records import Allocation, Outcome, State
+from edgelearn_env.stages.records import Allocation, Outcome, State
 
 
 def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:

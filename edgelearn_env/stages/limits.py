@@ -4,11 +4,11 @@ import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.quantities import shown
-from edgelearn_env.two_stage.records import Allocation
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.scenario import StagedScenario
 
 
-def checked_allocation(scenario: TwoStageScenario, allocation: Allocation, num_episodes: int) -> Allocation:
+def checked_allocation(scenario: StagedScenario, allocation: Allocation, num_episodes: int) -> Allocation:
     """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
 
     A value at a limit may miss it by the rounding of its own floating-point type.
@@ -29,7 +29,7 @@ def checked_allocation(scenario: TwoStageScenario, allocation: Allocation, num_e
     )
 
 
-def _limits(scenario: TwoStageScenario) -> dict[str, tuple[np.ndarray | float, np.ndarray | float]]:
+def _limits(scenario: StagedScenario) -> dict[str, tuple[np.ndarray | float, np.ndarray | float]]:
     """Least and largest value of each decision; a least power of 0 is one that must be passed.
 
     A device's batch may be 0 besides, for one that sits the round out.

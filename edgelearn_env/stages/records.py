@@ -1,9 +1,9 @@
-"""What an episode of two-stage edge learning is made of: states, allocations, outcomes; named tuples of arrays."""
+"""What episodes of all systems are made of: states, allocations, rounds, outcomes; named tuples of arrays."""
 
 from typing import NamedTuple
 
 from edgelearn_env.arrays.namespaces import Array
-from edgelearn_env.two_stage.bounds import BoundTerms
+from edgelearn_env.stages.bounds import BoundTerms
 
 
 class State(NamedTuple):
@@ -62,6 +62,40 @@ class DeviceRound(NamedTuple):
     upload_s: Array
     compute_j: Array
     upload_j: Array
+
+
+class FinetuneRound(NamedTuple):
+    """What a fine-tuning round would be if no budget applied.
+
+    Attributes:
+        duration_s: D, s, (B,).
+        devices: who takes part; compute and upload of each device, (B, K).
+        contributes: whose data the round counts, (B, K) booleans.
+    """
+
+    duration_s: Array
+    devices: DeviceRound
+    contributes: Array
+
+
+class PlannedRound(NamedTuple):
+    """What a round of either stage would be if no budget applied.
+
+    Attributes:
+        finetuning: in which stage it is, (B,) booleans.
+        duration_s: D, s, (B,).
+        energy_j: server, devices and overhead together, J, (B,).
+        server_j: the server's part of it, J, (B,).
+        devices: who takes part; compute and upload of each device, (B, K); whatever the stage.
+        contributes: whose data a fine-tuning round counts, (B, K) booleans.
+    """
+
+    finetuning: Array
+    duration_s: Array
+    energy_j: Array
+    server_j: Array
+    devices: DeviceRound
+    contributes: Array
 
 
 class Outcome(NamedTuple):

@@ -10,10 +10,10 @@ import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.physics.units import db_to_ratio
+from edgelearn_env.stages.bounds import LearningBound
+from edgelearn_env.stages.records import Allocation, State
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.bounds import LearningBound
-from edgelearn_env.two_stage.records import Allocation, State
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # The layout: entries that concern the whole episode, then K of each that devices have.
 OBSERVED_OF_EPISODE = ("stage", "rounds left", "time left", "energy left", "log bound")
@@ -46,7 +46,7 @@ class Codec:
         harvest_on_w: harvested power of a device that is on, (K,); 1 where a device never harvests.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     bound: LearningBound
     action_low: Array
     action_high: Array
@@ -57,7 +57,7 @@ class Codec:
     harvest_on_w: Array
 
     @classmethod
-    def of(cls, scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> Self:
+    def of(cls, scenario: StagedScenario, xp: Any = np, **placement: Any) -> Self:
         """The codec of a scenario in the arrays of the library `xp`; `placement` may hold its `device=`."""
 
         def array(values: np.ndarray) -> Array:

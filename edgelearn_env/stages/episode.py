@@ -8,10 +8,10 @@ import numpy as np
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND, RUNNING
+from edgelearn_env.stages.records import Allocation, Outcome, State
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.records import Allocation, Outcome, State
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 _HOW_IT_ENDED = {
     RUNNING: "still running",
@@ -34,7 +34,7 @@ class PlayedEpisode:
         end_reason: index into END_REASONS.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     states: State
     conditions: Conditions
     allocations: Allocation
@@ -63,7 +63,7 @@ class PlayedEpisode:
             return np.concatenate([np.asarray(before)[episode, :num_rounds], np.asarray(last)[episode : episode + 1]])
 
         return cls(
-            scenario=TwoStageScenario.load(trajectory.scenario),
+            scenario=StagedScenario.load(trajectory.scenario),
             states=mapped(then, trajectory.observed.state, trajectory.final_state),
             conditions=conditions,
             allocations=allocations,

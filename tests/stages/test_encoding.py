@@ -13,13 +13,13 @@ from two_stage.golden.transcription import bound
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec
+from edgelearn_env.stages.limits import checked_allocation
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.constants import constants_of
-from edgelearn_env.two_stage.dynamics import initial_state
-from edgelearn_env.two_stage.encoding import DEEPEST_FADE_DB, HIGHEST_FADE_DB, Codec
-from edgelearn_env.two_stage.limits import checked_allocation
-from edgelearn_env.two_stage.records import Allocation
 
 DECIDED = Allocation._fields[1:]
 

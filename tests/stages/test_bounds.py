@@ -14,8 +14,8 @@ from random_scenarios import OBJECTIVES, random_policy, random_scenario, random_
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.stages.bounds import BOUNDS, BoundTerms, LearningBound, LearningConstants, dissimilarity_share
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.bounds import BOUNDS, BoundTerms, LearningBound, LearningConstants, dissimilarity_share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
