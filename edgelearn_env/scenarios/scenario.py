@@ -185,11 +185,12 @@ def size_and_budgets(scenario: Scenario) -> str:
 
 
 def _preset_tables(name: Any) -> dict[str, Any]:
-    """What the file of a preset says."""
+    """What the file of a preset says, with what it takes over from another."""
     files = _preset_files()
     if name not in files:
         raise InvalidInputError(f"unknown scenario preset {name!r}: choose one of {', '.join(sorted(files))}")
-    return tomllib.loads(files[name].read_text(encoding="utf-8"))
+    table = tomllib.loads(files[name].read_text(encoding="utf-8"))
+    return _merged(_preset_tables(table["preset"]), table) if "preset" in table else table
 
 
 def _preset_files() -> dict[Any, Traversable]:

@@ -51,6 +51,16 @@ SYSTEMS: dict[str, System] = {
         optimum="edgelearn_env.baselines.two_stage.clairvoyant.search:clairvoyant",
         optimum_record="edgelearn_env.baselines.two_stage.model.optimum:TwoStageOptimum",
     ),
+    "gradient-coding": System(
+        environment="EdgeLearn/GradientCoding-v0",
+        scenario="edgelearn_env.gradient_coding.scenario:GradientCodingScenario",
+        hidden="edgelearn_env.gradient_coding.hidden:Hidden",
+        presets="edgelearn_env.gradient_coding.presets",
+        model="edgelearn_env.gradient_coding.model:model_of",
+        single="edgelearn_env.gradient_coding.env:GradientCodingEnv",
+        vector="edgelearn_env.gradient_coding.env:GradientCodingVectorEnv",
+        tensors="edgelearn_env.gradient_coding.tensor_env:GradientCodingTorch",
+    ),
 }
 
 # What a scenario file that names no system is about.

@@ -1,0 +1,25 @@
+"""What `info` holds: the last round, item by item, in physical units."""
+
+import numpy as np
+
+from edgelearn_env.gradient_coding.records import Allocation, Outcome, State
+from edgelearn_env.stages import info as stages
+
+
+def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:
+    """The `info` of B episodes, (B,), (B, K) or (B, n) arrays; `GradientCodingEnv` has the table.
+
+    Args:
+        state: after the last round.
+        allocation: what was decided for it.
+        outcome: what it did.
+    """
+    return {
+        **stages.info(state, allocation, outcome),
+        "edge_stragglers": allocation.edge_stragglers,
+        "device_stragglers": allocation.device_stragglers,
+        "asked": allocation.asked,
+        **outcome.coded._asdict(),
+        "slowdown": state.seen.slowdown,
+        "tries": state.seen.tries,
+    }

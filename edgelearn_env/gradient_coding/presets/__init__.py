@@ -1,0 +1,1 @@
+"""Scenario presets as TOML files."""
