@@ -113,7 +113,8 @@ class EpisodeProgram:
         attempts = SOLVERS[checked_solver(solver)]
         if self._recurring:
             for name, value in self._data.items():
-                self._form.numbers[name].value = value
+                # Setting `.value` instead would check each number, which takes as long as a third of the solver's work.
+                self._form.numbers[name].save_value(value)
         if not any(self._is_solved(arguments) for arguments in attempts):
             return None
         share = 1.0 if self._form.share is None else float(_value(self._form.share))

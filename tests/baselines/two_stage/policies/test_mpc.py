@@ -120,7 +120,7 @@ def test_choosing_who_takes_part_is_no_worse_than_everyone_and_better_in_fades(t
     fades = faded(tapes, slice(17, 22))
     chosen = rollout(SCENARIO, fades, MPC(SCENARIO)).objective
     monkeypatch.setattr(
-        mpc._Outlooks, "_participates", lambda outlooks, tape, count: np.ones((len(tape.harvest_w) - count, 3), bool)
+        mpc, "heaviest_participants", lambda scenario, state, rounds, prices, is_next: np.ones((len(is_next), 3), bool)
     )
     everyone = rollout(SCENARIO, tapes, MPC(SCENARIO)).objective
     assert played.objective[0] <= everyone[0] * (1 + 1e-3)
