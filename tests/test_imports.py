@@ -104,7 +104,7 @@ def test_shells_know_no_system():
     [
         ("edgelearn_env.physics.compute", "edgelearn_env.tapes.tape"),
         ("edgelearn_env.two_stage.dynamics", "edgelearn_env.gradient_coding.dynamics"),
-        ("edgelearn_env.baselines.two_stage.model.plan", "edgelearn_env.baselines.layer_tuning.model.plan"),
+        ("edgelearn_env.baselines.stages.model.plan", "edgelearn_env.baselines.layer_tuning.model.plan"),
         ("edgelearn_env.stages.encoding", "edgelearn_env.two_stage.env"),
         ("edgelearn_env.envs.single", "edgelearn_env.wrappers.soft_budgets"),
         ("edgelearn_env.baselines.ladder", "edgelearn_env.agents.ppo"),

@@ -48,8 +48,8 @@ SYSTEMS: dict[str, System] = {
         vector="edgelearn_env.two_stage.env:TwoStageVectorEnv",
         tensors="edgelearn_env.two_stage.tensor_env:TwoStageTorch",
         ladder="edgelearn_env.baselines.two_stage.ladder:LADDER",
-        optimum="edgelearn_env.baselines.two_stage.clairvoyant.search:clairvoyant",
-        optimum_record="edgelearn_env.baselines.two_stage.model.optimum:TwoStageOptimum",
+        optimum="edgelearn_env.baselines.two_stage.clairvoyant:clairvoyant",
+        optimum_record="edgelearn_env.baselines.stages.model.optimum:TwoStageOptimum",
     ),
     "gradient-coding": System(
         environment="EdgeLearn/GradientCoding-v0",

@@ -8,8 +8,8 @@ import pytest
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines import optimum_cache
 from edgelearn_env.baselines.optimum_cache import cached_optima, optimum_digest
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.tapes.tape import sample_tape
 
 SEEDS = [3, 4]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.ladder import LADDER
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes import seeds

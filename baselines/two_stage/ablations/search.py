@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS, Restricted
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
-from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import Tape

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.arrays.records import mapped, write_rows
-from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_batch, cheapest_frequency_hz, cheapest_sample
-from edgelearn_env.baselines.two_stage.model.hardware import server_processor
+from edgelearn_env.baselines.stages.model.closed_forms import cheapest_batch, cheapest_frequency_hz, cheapest_sample
+from edgelearn_env.baselines.stages.model.hardware import server_processor
 from edgelearn_env.baselines.two_stage.policies.largest_round import (
     DevicesRound,
     ServerRound,

@@ -6,18 +6,18 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped, write_rows
 from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.two_stage.model.cheapest_rounds import (
+from edgelearn_env.baselines.stages.model.cheapest_rounds import (
     CheapestRounds,
     RoundCosts,
     cheapest_rounds,
     device_costs,
 )
-from edgelearn_env.baselines.two_stage.model.closed_forms import (
+from edgelearn_env.baselines.stages.model.closed_forms import (
     cheapest_batch,
     cheapest_frequency_hz,
     cheapest_sample,
 )
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, least_dissimilarity, uplinks
+from edgelearn_env.baselines.stages.model.hardware import device_processors, least_dissimilarity, uplinks
 from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.constants import Constants

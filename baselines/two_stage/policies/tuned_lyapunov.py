@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from edgelearn_env.baselines.stages.static.round_counts import Prices, RoundCounts, dual_value, solve_pair
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
-from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, dual_value, solve_pair
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape

@@ -8,14 +8,14 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_compute, cheapest_upload
-from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.model.closed_forms import cheapest_compute, cheapest_upload
+from edgelearn_env.baselines.stages.model.plan import Plan, plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction, Stages
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants, average_tape
+from edgelearn_env.baselines.stages.static.search import Best, best_rounds
 from edgelearn_env.baselines.two_stage.static.relaxation import real_rounds_bound
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants, average_tape
-from edgelearn_env.baselines.two_stage.static.search import Best, best_rounds
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.stages.bounds import TwoStageBound
 from edgelearn_env.two_stage.scenario import TwoStageScenario

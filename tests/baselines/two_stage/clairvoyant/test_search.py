@@ -12,12 +12,12 @@ from small_systems import copies, many_ways, pairs_of, random_system
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.priced import search as priced_search
-from edgelearn_env.baselines.two_stage.clairvoyant.priced_episode import PricedEpisode
-from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import Replayed
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
+from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
 from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError, SolverError

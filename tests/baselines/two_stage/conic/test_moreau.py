@@ -7,11 +7,11 @@ from small_systems import planned, random_system
 
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
-from edgelearn_env.baselines.two_stage.clairvoyant.priced_episode import PricedEpisode
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
-from edgelearn_env.baselines.two_stage.model.restriction import Restriction
+from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.restriction import Restriction
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout

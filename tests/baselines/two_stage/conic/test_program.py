@@ -10,10 +10,10 @@ import pytest
 from small_systems import copies, planned, random_participants, random_system
 
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import Batches, PlannedEpisode, PlanStart
-from edgelearn_env.baselines.two_stage.model.restriction import Restriction
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.plan import plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import Batches, PlannedEpisode, PlanStart
+from edgelearn_env.baselines.stages.model.restriction import Restriction
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.bounds import BoundTerms
 from edgelearn_env.stages.records import Allocation

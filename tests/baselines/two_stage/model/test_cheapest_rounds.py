@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from random_scenarios import random_scenario, random_tape, seeds
 
 from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.two_stage.model.cheapest_rounds import (
+from edgelearn_env.baselines.stages.model.cheapest_rounds import (
     CheapestRounds,
     RoundCosts,
     cheapest_rounds,
     device_costs,
 )
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, uplinks
+from edgelearn_env.baselines.stages.model.hardware import device_processors, uplinks
 
 TOLERANCE = 1e-6
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from random_scenarios import seeds
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import (
+from edgelearn_env.baselines.stages.model.closed_forms import (
     Least,
     Processor,
     Uplink,

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.two_stage.model.closed_forms import (
+from edgelearn_env.baselines.stages.model.closed_forms import (
     Least,
     Processor,
     Uplink,

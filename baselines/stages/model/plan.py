@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
-from edgelearn_env.baselines.two_stage.model.planned_episode import Batches, PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.model.closed_forms import Processor
+from edgelearn_env.baselines.stages.model.planned_episode import Batches, PlannedEpisode
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.model import Observed
 from edgelearn_env.physics.battery import battery_after_round_j
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s

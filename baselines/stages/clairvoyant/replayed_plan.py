@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.model.plan import Plan, plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.trajectory import Trajectory, rollout
 
 MAX_RESIDUAL = 1e-6

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import Uplink
+from edgelearn_env.baselines.stages.model.closed_forms import Uplink
 from edgelearn_env.errors import InvalidInputError
 
 Stages = Literal["both", "pretrain", "finetune"]

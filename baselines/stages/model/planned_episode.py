@@ -6,12 +6,12 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.stages.model.hardware import device_processors, server_processor, uplinks
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.stages.bounds import BatchSizeForm, BoundTerms, QuotientForm, dissimilarity_share
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class PlanStart(NamedTuple):
@@ -30,7 +30,7 @@ class PlanStart(NamedTuple):
     bound_terms: BoundTerms | None
 
     @classmethod
-    def at_start(cls, scenario: TwoStageScenario) -> Self:
+    def at_start(cls, scenario: StagedScenario) -> Self:
         """Before the first round."""
         budgets = scenario.budgets
         return cls(budgets.delay_s, budgets.energy_j, np.asarray(scenario.energy.battery_initial_j), None)
@@ -58,7 +58,7 @@ class PlannedEpisode:
         restriction: what the plan must keep to besides.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     tape: Tape
     num_pretrain_rounds: int
     num_finetune_rounds: int

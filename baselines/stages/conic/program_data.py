@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
-from edgelearn_env.baselines.two_stage.model.hardware import uplinks
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.stages.model.hardware import uplinks
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 
 # The program counts every energy and duration this much too high: the plan read off it then stays within hard budgets
 # in spite of the solver's rounding, at a cost in the bound far below the certificate's gap.

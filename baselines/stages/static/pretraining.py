@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.round_counts import MARGIN, Prices, Rounds
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.static.round_counts import MARGIN, Prices, Rounds
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 
 _HALVINGS, _LEAST_LEVEL = 80, 1e-30
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgelearn_env.baselines.optimum import Certificate
-from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.stages.model.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

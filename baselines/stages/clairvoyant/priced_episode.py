@@ -14,24 +14,24 @@ from edgelearn_env.baselines.priced.records import (
     RoundPlans,
     Setting,
 )
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
-from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
-from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_batch, cheapest_compute, cheapest_sample
-from edgelearn_env.baselines.two_stage.model.hardware import (
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Multipliers
+from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
+from edgelearn_env.baselines.stages.model.closed_forms import cheapest_batch, cheapest_compute, cheapest_sample
+from edgelearn_env.baselines.stages.model.hardware import (
     device_processors,
     least_dissimilarity,
     server_processor,
     uplinks,
 )
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.restriction import Restriction, Stages
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
-from edgelearn_env.baselines.two_stage.model.within_reach import within_reach
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
-from edgelearn_env.baselines.two_stage.static.search import best_rounds
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.restriction import Restriction, Stages
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.model.within_reach import within_reach
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.static.search import best_rounds
 from edgelearn_env.stages.bounds import dissimilarity_share
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Decisions about devices up to which a program that is compiled for its shape is soon worth it.
 _RECURRING = 60
@@ -45,7 +45,7 @@ class PricedEpisode:
 
     def __init__(
         self,
-        scenario: TwoStageScenario,
+        scenario: StagedScenario,
         tape: Tape,
         restriction: Restriction,
         *,

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
+from edgelearn_env.baselines.stages.model.closed_forms import Processor
+from edgelearn_env.baselines.stages.model.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.physics.compute import compute_energy_j
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Signal over noise below which a slower upload saves nothing, and how many leisurely rounds each round may last.
 _FAINT, _LEISURE = 1e-3, 3.0
 
 
-def within_reach(scenario: TwoStageScenario, tape: Tape, least_share: float = 1.0) -> TwoStageScenario:
+def within_reach(scenario: StagedScenario, tape: Tape, least_share: float = 1.0) -> StagedScenario:
     """The scenario with budgets and batteries cut to what rounds on a tape can use.
 
     Energies are cut to what all rounds take at the largest batches, the fastest clocks and full power, which changes

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
+from edgelearn_env.baselines.stages.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
 
 # Prices may change by this much (in logarithm) in a step; the ascent stops when it could gain less than this, relative.
 _LARGEST_STEP, _GAIN = 3.0, 1e-11

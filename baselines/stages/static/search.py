@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_compute, cheapest_upload
-from edgelearn_env.baselines.two_stage.model.restriction import Stages, pairs_of
-from edgelearn_env.baselines.two_stage.static.pretraining import solve_pretraining
-from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, Rounds, solve_pair
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.model.closed_forms import cheapest_compute, cheapest_upload
+from edgelearn_env.baselines.stages.model.restriction import Stages, pairs_of
+from edgelearn_env.baselines.stages.static.pretraining import solve_pretraining
+from edgelearn_env.baselines.stages.static.round_counts import Prices, RoundCounts, Rounds, solve_pair
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 
 # Relative improvement not worth looking for.
 _GAP = 1e-8

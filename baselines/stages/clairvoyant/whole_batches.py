@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import Replayed
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.plan import Plan, nearest_batches, plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.plan import Plan, nearest_batches, plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.trajectory import rollout
 
 # Batches are scaled by one number before they are rounded; it is halved in on between these ends.

@@ -5,11 +5,11 @@ import numpy as np
 from edgelearn_env.baselines.optimum import Certificate
 from edgelearn_env.baselines.priced.search import proven
 from edgelearn_env.baselines.solvers import checked_solver
-from edgelearn_env.baselines.two_stage.clairvoyant.priced_episode import PricedEpisode
-from edgelearn_env.baselines.two_stage.clairvoyant.replayed_plan import Replayed, replayed_plan
-from edgelearn_env.baselines.two_stage.clairvoyant.whole_batches import whole_plan
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages, pairs_of
+from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
+from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed, replayed_plan
+from edgelearn_env.baselines.stages.clairvoyant.whole_batches import whole_plan
+from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction, Stages, pairs_of
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import rollout

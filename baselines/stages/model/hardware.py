@@ -3,12 +3,12 @@
 import numpy as np
 
 from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
 from edgelearn_env.stages.bounds import dissimilarity_share
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.scenario import StagedScenario
 
 
-def server_processor(scenario: TwoStageScenario) -> Processor:
+def server_processor(scenario: StagedScenario) -> Processor:
     """The server's processor, its overhead factor within the energy constant."""
     server = scenario.server
     return Processor(
@@ -20,7 +20,7 @@ def server_processor(scenario: TwoStageScenario) -> Processor:
     )
 
 
-def device_processors(scenario: TwoStageScenario) -> Processor:
+def device_processors(scenario: StagedScenario) -> Processor:
     """The devices' processors, each field (K,)."""
     devices = scenario.devices
     return Processor(
@@ -32,7 +32,7 @@ def device_processors(scenario: TwoStageScenario) -> Processor:
     )
 
 
-def uplinks(scenario: TwoStageScenario, channel_gain: np.ndarray) -> Uplink:
+def uplinks(scenario: StagedScenario, channel_gain: np.ndarray) -> Uplink:
     """The uplinks at these gains; `noise_w` has their shape, (..., K)."""
     radio = scenario.radio
     return Uplink(
@@ -42,7 +42,7 @@ def uplinks(scenario: TwoStageScenario, channel_gain: np.ndarray) -> Uplink:
     )
 
 
-def least_dissimilarity(scenario: TwoStageScenario, sets: AllowedSets) -> np.ndarray:
+def least_dissimilarity(scenario: StagedScenario, sets: AllowedSets) -> np.ndarray:
     """The least that beta(Omega) can be with each number of participants, 1 to K, in each round, (T, K).
 
     beta rises to Omega = 1/2 and falls from there, so it is least with the lightest or with the heaviest devices. Exact

@@ -12,21 +12,21 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import (
+from edgelearn_env.baselines.stages.model.closed_forms import (
     Processor,
     Uplink,
     cheapest_frequency_hz,
     cheapest_upload,
 )
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.baselines.stages.model.hardware import device_processors, server_processor, uplinks
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 Array = Any
 
 
-def average_tape(scenario: TwoStageScenario) -> Tape:
+def average_tape(scenario: StagedScenario) -> Tape:
     """The tape on which every round is as on average: no fading, steady harvest; (T, K)."""
     shape = (scenario.budgets.max_rounds, scenario.num_devices)
     gain, harvest_w = scenario.mean_channel_gain, scenario.energy.harvest_mean_w
@@ -49,7 +49,7 @@ class StaticConstants:
         restriction: what designs must keep to besides.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     server: Processor
     devices: Processor
     uplink: Uplink
@@ -63,7 +63,7 @@ class StaticConstants:
     restriction: Restriction = UNRESTRICTED
 
     @classmethod
-    def of(cls, scenario: TwoStageScenario, restriction: Restriction = UNRESTRICTED) -> Self:
+    def of(cls, scenario: StagedScenario, restriction: Restriction = UNRESTRICTED) -> Self:
         """The scenario's constants; both objectives weigh the stages' noise alike in all pairs."""
         rounds = np.arange(scenario.budgets.max_rounds + 1)
         quotient = scenario.bound.quotient_form(rounds[:, None])

@@ -13,9 +13,9 @@ import cvxpy as cp
 import numpy as np
 
 from edgelearn_env.baselines.solvers import SOLVERS, checked_solver
-from edgelearn_env.baselines.two_stage.conic.program_data import Scales, program_data
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.conic.program_data import Scales, program_data
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
@@ -113,7 +113,8 @@ class EpisodeProgram:
         attempts = SOLVERS[checked_solver(solver)]
         if self._recurring:
             for name, value in self._data.items():
-                self._form.numbers[name].value = value
+                # Setting `.value` instead would check each number, which takes as long as a third of the solver's work.
+                self._form.numbers[name].save_value(value)
         if not any(self._is_solved(arguments) for arguments in attempts):
             return None
         share = 1.0 if self._form.share is None else float(_value(self._form.share))
