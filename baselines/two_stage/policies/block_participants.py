@@ -8,8 +8,8 @@ from edgelearn_env.baselines.priced.records import AllowedSets
 from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.stages.model.hardware import device_processors, least_dissimilarity, uplinks
+from edgelearn_env.stages.records import State
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.records import State
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # How far from the best a round's participants may be, of what taking part is worth.

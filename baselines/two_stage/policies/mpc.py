@@ -14,21 +14,16 @@ from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Solutio
 from edgelearn_env.baselines.stages.model.plan import nearest_batches, plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode, PlanStart
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.static.search import best_rounds
 from edgelearn_env.baselines.two_stage.policies.block_episode import BlockEpisode, Blocks, first_block
 from edgelearn_env.baselines.two_stage.policies.block_participants import LEAST_PRICE, PlanPrices, heaviest_participants
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
-from edgelearn_env.baselines.stages.static.rounds import StaticConstants
-from edgelearn_env.baselines.stages.static.search import best_rounds
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.bounds import BoundTerms
-from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.constants import Constants, constants_of
 from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape
-<<<<<<< HEAD
-=======
-from edgelearn_env.two_stage.bounds import BoundTerms
-from edgelearn_env.two_stage.constants import Constants, constants_of
->>>>>>> mpc
 from edgelearn_env.two_stage.dynamics import planned_round as planned_round_of
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
