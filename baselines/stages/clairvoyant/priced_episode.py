@@ -120,7 +120,7 @@ class PricedEpisode:
             duration_s=nothing + radio.idle_s,
             shared_j=nothing + radio.downlink_j,
             device_j=nobody,
-            participates=nobody > 0,
+            roles=nobody.astype(int),
         )
 
     def pretraining(self, prices: Prices, phi: float) -> np.ndarray:
@@ -160,11 +160,11 @@ class PricedEpisode:
             harvested_j=seconds @ harvest_w,
         )
 
-    def planned(self, num_pretrain: int, participates: np.ndarray) -> Planned | None:
+    def planned(self, num_pretrain: int, roles: np.ndarray) -> Planned | None:
         """As `PricedSystem.planned`; `plan` is the episode and its times."""
-        episode = self.episode(num_pretrain, participates)
+        episode = self.episode(num_pretrain, roles)
         thrifty = episode.fixed_batches is not None
-        recurring = participates.size <= _RECURRING
+        recurring = roles.size <= _RECURRING
         solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self._solver)
         if solution is None or solution.share > 1:
             return None
@@ -172,10 +172,10 @@ class PricedEpisode:
         prices = self._along_tape(episode, solution.multipliers)
         return self._planned(episode, solution.times, prices.scaled(0.0) if thrifty else prices)
 
-    def overdrawn(self, num_pretrain: int, participates: np.ndarray) -> Prices | None:
+    def overdrawn(self, num_pretrain: int, roles: np.ndarray) -> Prices | None:
         """As `PricedSystem.overdrawn`."""
-        episode = self.episode(num_pretrain, participates)
-        recurring = participates.size <= _RECURRING
+        episode = self.episode(num_pretrain, roles)
+        recurring = roles.size <= _RECURRING
         for price in _OVERDRAFT_PRICES:
             solution = EpisodeProgram(episode, overdraft_price=price, recurring=recurring).solve(self._solver)
             if solution is not None:
@@ -213,19 +213,19 @@ class PricedEpisode:
             duration_s=np.where(episode.is_idle, radio.idle_s, times.duration_s + radio.downlink_s),
             shared_j=np.full(episode.num_finetune_rounds, radio.downlink_j),
             device_j=np.where(part, compute_j + upload_j, 0.0),
-            participates=part,
+            roles=part.astype(int),
         )
         value = episode.learning_bound(times.server_batch, times.batch)
         return Planned(value, prices, pretraining, rounds, (episode, times))
 
-    def episode(self, num_pretrain: int, participates: np.ndarray) -> PlannedEpisode:
-        """M pre-training rounds, and after them one of each of these sets, (N, K)."""
+    def episode(self, num_pretrain: int, roles: np.ndarray) -> PlannedEpisode:
+        """M pre-training rounds, and after them one for each row of these roles, (N, K)."""
         return PlannedEpisode(
             scenario=self._scenario,
             tape=self._tape,
             num_pretrain_rounds=num_pretrain,
-            num_finetune_rounds=len(participates),
-            given_participates=participates,
+            num_finetune_rounds=len(roles),
+            given_participates=roles > 0,
             restriction=self._restriction,
         )
 
@@ -284,7 +284,7 @@ class PricedEpisode:
             duration_s=np.max(part * least.seconds, axis=1) + radio.downlink_s,
             shared_j=np.full(len(rounds), radio.downlink_j),
             device_j=part * device_j,
-            participates=participates,
+            roles=participates.astype(int),
         )
 
     @cached_property

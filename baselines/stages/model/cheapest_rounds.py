@@ -26,6 +26,7 @@ from edgelearn_env.baselines.stages.model.closed_forms import (
     Uplink,
     cheapest_compute,
     cheapest_upload,
+    in_rounds,
 )
 
 # Durations are first told apart by this factor.
@@ -49,7 +50,7 @@ class RoundCosts(NamedTuple):
         gain: g, what taking part is worth, (T, K).
         noise: price of 1/b of each device, (K,).
         dissimilarity: what each number of participants, 1 to K, costs besides, (T, K).
-        devices, uplink: the hardware; `uplink.noise_w` is (T, K).
+        devices, uplink: the hardware, (K,), or (T, K) where rounds differ.
         longest_s: no round lasts longer, s, a number or (T,).
         sets: who may take part.
     """
@@ -159,11 +160,8 @@ def _bounded(
 
 def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:
     """C_k(p): least noise + joule e + p (t + u) of each device, and the seconds t + u at which it is had, (n, K)."""
-    joule, uplink = costs.joule[rounds], costs.uplink._replace(noise_w=costs.uplink.noise_w[rounds])
-    power_min_w = np.asarray(uplink.power_min_w)
-    if power_min_w.ndim == 2:
-        uplink = uplink._replace(power_min_w=power_min_w[rounds])
-    compute = cheapest_compute(costs.noise, finish, joule, costs.devices)
+    joule, uplink = costs.joule[rounds], in_rounds(costs.uplink, rounds)
+    compute = cheapest_compute(costs.noise, finish, joule, in_rounds(costs.devices, rounds))
     upload = cheapest_upload(finish, joule, uplink)
     return Least(compute.cost + upload.cost, compute.seconds + upload.seconds)
 

@@ -4,7 +4,7 @@ Each function minimises over what one device (or the server) may choose, in phys
 of a joule and of 1/b given. They are exact for any prices, so a bound made from them holds whatever a solver returned.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,28 +15,44 @@ Price = np.ndarray | float
 
 
 class Processor(NamedTuple):
-    """What computes: cycles a sample, energy constant (overheads included), clock limits in Hz, largest batch."""
+    """What computes: cycles a sample, energy constant (overheads included), clock limits in Hz, largest batch.
+
+    `stall_s` passes for each sample besides, whatever the clock.
+    """
 
     cycles_per_sample: Array
     capacitance_j_s2: Array
     freq_min_hz: Array
     freq_max_hz: Array
     batch_max: Array
+    stall_s: Array = 0.0
 
 
 class Uplink(NamedTuple):
-    """What uploads, in natural units: `nats_s` = Q ln 2 / W seconds, `noise_w` = N_0 W / g watts, power limits."""
+    """What uploads, in natural units: `nats_s` = Q ln 2 / W seconds, `noise_w` = N_0 W / g watts, power limits.
+
+    `wait_s` passes besides, whatever the power.
+    """
 
     nats_s: np.ndarray
     noise_w: np.ndarray
     power_max_w: np.ndarray
     power_min_w: Price = 0.0
+    wait_s: Price = 0.0
 
     @property
     def least_s(self) -> np.ndarray:
         """u at full power."""
         least_s: np.ndarray = self.nats_s / np.log1p(self.power_max_w / self.noise_w)
         return least_s
+
+
+Hardware = TypeVar("Hardware", Processor, Uplink)
+
+
+def in_rounds(hardware: Hardware, rounds: np.ndarray) -> Hardware:
+    """What differs between rounds, (T, K), as it is in those at some indices, (n, K)."""
+    return hardware._make(array[rounds] if np.ndim(array) == 2 else array for array in hardware)
 
 
 def cheapest_frequency_hz(time_price: Price, energy_price: Price, processor: Processor) -> Array:
@@ -61,7 +77,7 @@ class Least(NamedTuple):
 def cheapest_sample(time_price: Price, energy_price: Price, processor: Processor) -> Least:
     """min over f of time_price a / f + energy_price kappa a f^2: the least cost of computing one sample."""
     freq_hz = cheapest_frequency_hz(time_price, energy_price, processor)
-    seconds = processor.cycles_per_sample / freq_hz
+    seconds = processor.cycles_per_sample / freq_hz + processor.stall_s
     joules = processor.capacitance_j_s2 * processor.cycles_per_sample * freq_hz**2
     return Least(time_price * seconds + energy_price * joules, seconds)
 
@@ -82,7 +98,7 @@ def cheapest_compute(noise_price: Price, time_price: Price, energy_price: Price,
 
 
 def cheapest_upload(time_price: Price, energy_price: Price, uplink: Uplink) -> Least:
-    """inf over p of time_price u + energy_price p u, for prices of at least 0.
+    """inf over p of time_price (u + wait) + energy_price p u, for prices of at least 0; with u + wait as its seconds.
 
     With x = ln(1 + SNR): u = nats / x and p = noise (e^x - 1), minimised where e^x (x - 1) = time_price /
     (energy_price noise) - 1, that is x = 1 + W_0((...) / e) with Lambert's W, and x within the limits of the power.
@@ -96,7 +112,8 @@ def cheapest_upload(time_price: Price, energy_price: Price, uplink: Uplink) -> L
     # Without a time price the infimum is the limit x -> 0, which this floor reaches to rounding.
     x = np.where(free, most, np.clip(stationary, np.clip(least, _LEAST_NATS, most), most))
     seconds = uplink.nats_s / x
-    return Least(seconds * (time_price + energy_price * uplink.noise_w * np.expm1(x)), seconds)
+    cost = seconds * (time_price + energy_price * uplink.noise_w * np.expm1(x)) + time_price * uplink.wait_s
+    return Least(cost, seconds + uplink.wait_s)
 
 
 def _one_plus_lambert_w(ratio: Array) -> Array:
