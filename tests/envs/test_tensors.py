@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 import torch
 
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
-from edgelearn_env.baselines.stages.model.plan import plan_from_times
+from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.stages.constants import constants_of

@@ -16,7 +16,14 @@ from edgelearn_env.baselines.priced.records import (
 )
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Multipliers
 from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
-from edgelearn_env.baselines.stages.model.closed_forms import cheapest_batch, cheapest_compute, cheapest_sample
+from edgelearn_env.baselines.stages.model.closed_forms import (
+    Processor,
+    Uplink,
+    cheapest_batch,
+    cheapest_compute,
+    cheapest_sample,
+    in_rounds,
+)
 from edgelearn_env.baselines.stages.model.hardware import (
     device_processors,
     least_dissimilarity,
@@ -41,7 +48,11 @@ _OVERDRAFT_PRICES = (1e4, 1e3)
 
 
 class PricedEpisode:
-    """A scenario on a tape, priced round by round; an `edgelearn_env.baselines.priced.records.PricedSystem`."""
+    """A scenario on a tape, priced round by round; an `edgelearn_env.baselines.priced.records.PricedSystem`.
+
+    Its rounds wait for everyone who takes part. A system with other rounds says what hardware they meet, what they cost
+    besides, and what a planned episode of them is.
+    """
 
     def __init__(
         self,
@@ -54,9 +65,14 @@ class PricedEpisode:
     ) -> None:
         # Of the delay budget only the plans' part is cut: bounds are for all of it.
         share = restriction.pretrain_share
-        reachable = within_reach(scenario, tape, 1.0 if share is None else min(share, 1 - share))
+        self._server = server_processor(scenario)
+        self._devices, uplink = self.hardware(scenario, tape)
+        least_share = 1.0 if share is None else min(share, 1 - share)
+        reachable = within_reach(
+            scenario, tape, self._devices, uplink, most_load=self.most_load(scenario), least_share=least_share
+        )
         self._scenario, self._tape, self._restriction = reachable, tape, restriction
-        self._stages, self._solver = stages, solver
+        self.scenario, self.tape, self.stages, self.solver = scenario, tape, stages, solver
         delay_s, energy_j = scenario.budgets.delay_s, reachable.budgets.energy_j
         self.setting = Setting(
             delay_s=delay_s * (1 - (share or 0.0)),
@@ -67,10 +83,17 @@ class PricedEpisode:
             battery_initial_j=np.asarray(reachable.energy.battery_initial_j),
             battery_capacity_j=np.asarray(reachable.energy.battery_capacity_j),
         )
-        self._server, self._devices = server_processor(scenario), device_processors(scenario)
-        self._uplink = restriction.of_uplink(uplinks(scenario, tape.channel_gain))
+        self._uplink = restriction.of_uplink(uplink)
         self._form = scenario.bound.quotient_form(np.arange(len(tape.harvest_w) + 1))
         self._weight = np.broadcast_to(np.asarray(scenario.learning.device_weight), (scenario.num_devices,))
+
+    def hardware(self, scenario: StagedScenario, tape: Tape) -> tuple[Processor, Uplink]:
+        """Processors and uplinks of the devices, (K,), or (T, K) where rounds differ."""
+        return device_processors(scenario), uplinks(scenario, tape.channel_gain)
+
+    def most_load(self, scenario: StagedScenario) -> float:
+        """Samples that a device computes for each of a batch, at most."""
+        return 1.0
 
     @property
     def sets(self) -> AllowedSets:
@@ -80,29 +103,34 @@ class PricedEpisode:
 
     def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:
         """As `PricedSystem.rounds`."""
-        setting, radio = self.setting, self._scenario.radio
-        before, after, capacity_j = prices.carry[:-1], prices.carry[1:], setting.battery_capacity_j
-        second = prices.second(setting)
-        # What the batteries' terms come to for those who are silent, and what taking part gives back of them.
-        silent = capacity_j * np.minimum(before - after, 0.0)
-        released = silent - capacity_j * np.minimum(before - after - prices.pay, 0.0)
-        costs = RoundCosts(
-            second=second,
-            joule=prices.joule,
-            gain=phi * self._form.participation_weight * self._weight + released,
-            noise=self._noise,
-            dissimilarity=self._form.dissimilarity_weight * least_dissimilarity(self._scenario, sets),
-            devices=self._devices,
-            uplink=self._uplink,
-            longest_s=setting.delay_s,
-            sets=sets,
-        )
+        radio, second, (silent, _) = self._scenario.radio, prices.second(self.setting), self.battery_terms(prices)
+        costs = self.round_costs(prices, phi, sets)
         cheapest = cheapest_rounds(costs, tolerance, self._spread * tolerance)
         always = np.sum(silent, axis=1) + prices.energy * radio.downlink_j
         active = cheapest.least + second * radio.downlink_s + always
         idle = np.where(np.any(sets.must, axis=1), np.inf, second * radio.idle_s + always)
         plans = self._plans(costs, cheapest.round_index, cheapest.finish, cheapest.participates)
         return PricedRounds(np.minimum(active, idle), active, plans)
+
+    def round_costs(self, prices: Prices, phi: float, sets: AllowedSets) -> RoundCosts:
+        """What decides the cost of all rounds of the tape."""
+        return RoundCosts(
+            second=prices.second(self.setting),
+            joule=prices.joule,
+            gain=phi * self._form.participation_weight * self._weight + self.battery_terms(prices)[1],
+            noise=self._noise,
+            dissimilarity=self._form.dissimilarity_weight * least_dissimilarity(self._scenario, sets),
+            devices=self._devices,
+            uplink=self._uplink,
+            longest_s=self.setting.delay_s,
+            sets=sets,
+        )
+
+    def battery_terms(self, prices: Prices) -> tuple[np.ndarray, np.ndarray]:
+        """What batteries' terms come to for those who are silent, and what taking part gives back of them, (T, K)."""
+        before, after, capacity_j = prices.carry[:-1], prices.carry[1:], self.setting.battery_capacity_j
+        silent = capacity_j * np.minimum(before - after, 0.0)
+        return silent, silent - capacity_j * np.minimum(before - after - prices.pay, 0.0)
 
     # Plans within so many tolerances of the least cost of their round are told.
     _spread = 50.0
@@ -165,7 +193,7 @@ class PricedEpisode:
         episode = self.episode(num_pretrain, roles)
         thrifty = episode.fixed_batches is not None
         recurring = roles.size <= _RECURRING
-        solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self._solver)
+        solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self.solver)
         if solution is None or solution.share > 1:
             return None
         # Where batches are given, so is the bound: it is proven without prices.
@@ -177,7 +205,7 @@ class PricedEpisode:
         episode = self.episode(num_pretrain, roles)
         recurring = roles.size <= _RECURRING
         for price in _OVERDRAFT_PRICES:
-            solution = EpisodeProgram(episode, overdraft_price=price, recurring=recurring).solve(self._solver)
+            solution = EpisodeProgram(episode, overdraft_price=price, recurring=recurring).solve(self.solver)
             if solution is not None:
                 return self._along_tape(episode, solution.multipliers)
         return None
@@ -189,8 +217,8 @@ class PricedEpisode:
 
     def _planned(self, episode: PlannedEpisode, times: RoundTimes, prices: Prices | None) -> Planned:
         """The record of a plan, with what its rounds come to."""
-        part, radio, form = episode.participates, self._scenario.radio, self._form
-        cycles, count = self._devices.cycles_per_sample, episode.num_pretrain_rounds
+        counts, radio, form = episode.counts, self._scenario.radio, self._form
+        devices, count = episode.devices, episode.num_pretrain_rounds
         server_cycles = self._server.cycles_per_sample * times.server_batch
         server_j = self._server.capacitance_j_s2 * server_cycles**3 / times.server_s**2
         weight = form.pretrain_decay ** np.arange(count)[::-1]
@@ -202,18 +230,19 @@ class PricedEpisode:
             harvested_j=times.server_s @ episode.pretrain_harvest_w,
         )
         uplink = episode.uplink
-        compute_j = self._devices.capacitance_j_s2 * (cycles * times.batch) ** 3 / times.compute_s**2
+        cycles = devices.cycles_per_sample * episode.loads(times.batch)
+        compute_j = devices.capacitance_j_s2 * cycles**3 / times.compute_s**2
         upload_j = uplink.noise_w * np.expm1(uplink.nats_s / times.upload_s) * times.upload_s
-        noise = np.divide(self._noise, times.batch, where=part, out=np.zeros(part.shape))
-        omega = part @ self._weight
+        noise = np.divide(self._noise, times.batch, where=counts, out=np.zeros(counts.shape))
+        omega = counts @ self._weight
         rounds = RoundPlans(
             round_index=count + np.arange(episode.num_finetune_rounds),
             numerator=np.sum(noise, axis=1) + form.dissimilarity_weight * dissimilarity_share(omega),
             weight=form.participation_weight * omega,
             duration_s=np.where(episode.is_idle, radio.idle_s, times.duration_s + radio.downlink_s),
             shared_j=np.full(episode.num_finetune_rounds, radio.downlink_j),
-            device_j=np.where(part, compute_j + upload_j, 0.0),
-            roles=part.astype(int),
+            device_j=np.where(episode.participates, compute_j + upload_j, 0.0),
+            roles=episode.roles,
         )
         value = episode.learning_bound(times.server_batch, times.batch)
         return Planned(value, prices, pretraining, rounds, (episode, times))
@@ -231,7 +260,7 @@ class PricedEpisode:
 
     def first_guess(self) -> FirstGuess:
         """The static design on the mean channel, with batteries as dear as the energy budget."""
-        best = best_rounds(StaticConstants.of(self._scenario, self._restriction), self._stages)
+        best = best_rounds(StaticConstants.of(self._scenario, self._restriction), self.stages)
         unit, (num_rounds, num_devices) = self._form.finetune_weight, self.setting.harvest_w.shape
         energy, time = unit * best.prices.energy, unit * float(np.sum(best.prices.finish))
         pretrain_time, pretrain_energy = (unit * price for price in best.prices.in_pretraining)
@@ -268,7 +297,7 @@ class PricedEpisode:
     def _plans(self, costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray, participates: np.ndarray) -> RoundPlans:
         """What devices do at those finish prices, and what their rounds come to."""
         joule, part = costs.joule[rounds], participates.astype(float)
-        sample = cheapest_sample(finish, joule, self._devices)
+        sample = cheapest_sample(finish, joule, in_rounds(self._devices, rounds))
         batch = cheapest_batch(costs.noise, sample, self._devices.batch_max).seconds / sample.seconds
         least = device_costs(costs, rounds, finish)
         noise = costs.noise / batch

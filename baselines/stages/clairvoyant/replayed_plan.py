@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.stages.model.plan import Plan, plan_from_times
+from edgelearn_env.baselines.stages.model.plan import Plan
+from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.trajectory import Trajectory, rollout

@@ -6,7 +6,8 @@ import numpy as np
 
 from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
-from edgelearn_env.baselines.stages.model.plan import Plan, nearest_batches, plan_from_times
+from edgelearn_env.baselines.stages.model.plan import Plan
+from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.trajectory import rollout

@@ -217,7 +217,7 @@ class _Form:
     def _pretrain(self) -> tuple[cp.Expression, cp.Expression]:
         """Constraints and cost of pre-training; its use of the delay and the energy budget."""
         p, seconds = self.numbers, self.server_s
-        self._compute(self.server_batch, seconds, self.server_j, "server_")
+        self._compute(self.server_batch, self.server_batch, seconds, self.server_j, "server_")
         use = p["server_second_use"] @ seconds, p["server_joule_use"] @ self.server_j
         if "server_delay" not in p:
             return use
@@ -229,26 +229,34 @@ class _Form:
     def _finetune(self) -> tuple[cp.Expression, cp.Expression]:
         """Constraints and cost of fine-tuning; its use of the delay and the energy budget."""
         p = self.numbers
-        self._compute(_flat(self.batch), _flat(self.compute_s), _flat(self.compute_j), "")
+        batch = _flat(self.batch)
+        self._load = p["held"] @ batch if "held" in p else batch
+        self._compute(batch, self._load, _flat(self.compute_s), _flat(self.compute_j), "")
         self._upload()
         self._couple()
         joules = cp.sum(cp.multiply(p["energy_use"], self.compute_j + self.upload_j))
         return p["duration_use"] @ self.duration_s, joules
 
-    def _compute(self, batch: cp.Expression, seconds: cp.Expression, joules: cp.Expression, stage: str) -> None:
-        """Compute energy, limits of clocks and batches, and the noise of these batches."""
+    def _compute(
+        self, batch: cp.Expression, load: cp.Expression, seconds: cp.Expression, joules: cp.Expression, stage: str
+    ) -> None:
+        """Compute energy and clocks for these loads, limits and noise of these batches."""
         numbers = self.numbers.items()
-        p = {name.removeprefix(stage): _flat(value) for name, value in numbers if name.startswith(stage)}
+        p = {
+            name.removeprefix(stage): _flat(value)
+            for name, value in numbers
+            if name.startswith(stage) and name != "held"
+        }
         if "sample_joule" in p:
             self._constraints += [
-                seconds == cp.multiply(p["fastest"], batch),
-                joules == cp.multiply(p["sample_joule"], batch),
+                seconds == cp.multiply(p["fastest"], load),
+                joules == cp.multiply(p["sample_joule"], load),
             ]
         else:
             self._constraints += [
-                cp.PowCone3D(joules, seconds, cp.multiply(p["cone"], batch), 1 / 3),
-                seconds <= cp.multiply(p["slowest"], batch),
-                seconds >= cp.multiply(p["fastest"], batch),
+                cp.PowCone3D(joules, seconds, cp.multiply(p["cone"], load), 1 / 3),
+                seconds <= cp.multiply(p["slowest"], load),
+                seconds >= cp.multiply(p["fastest"], load),
             ]
         if "fixed_batch" in p:
             self._constraints.append(batch == p["fixed_batch"])
@@ -278,8 +286,10 @@ class _Form:
         spent_j = cp.multiply(p["spending"], energy_j) - cp.multiply(p["overdrawing"], overdraft)
         left = battery + cp.multiply(p["stored"], duration) + p["stored_in_downlink"] - spent_j
         filled = p["start"] + (p["server_harvest"] @ self.server_s if "server_harvest" in p else 0.0)
-        compute_s = cp.multiply(p["compute_use"], self.compute_s)
-        self.finish = compute_s + self.upload_s <= duration + p["late"]
+        busy_s = cp.multiply(p["compute_use"], self.compute_s)
+        if "stall" in p:
+            busy_s += cp.multiply(p["stall"], cp.reshape(self._load, self.batch.shape, order="C"))
+        self.finish = busy_s + self.upload_s <= duration + p["late"]
         self.pay = cp.multiply(p["paying"], energy_j) - overdraft <= battery
         self.start = battery[0] <= filled
         self.store = battery[1:] <= left[:-1]

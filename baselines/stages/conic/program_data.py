@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import block_diag
 
 from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.stages.model.hardware import uplinks
@@ -52,7 +53,8 @@ class Scales(NamedTuple):
             device_joule=np.minimum(joule, scenario.energy.battery_capacity_j),
             batch=batch,
             bound=episode.learning_bound(
-                np.full(episode.num_pretrain_rounds, server_batch), np.tile(batch, (episode.num_finetune_rounds, 1))
+                np.full(episode.num_pretrain_rounds, server_batch),
+                np.broadcast_to(batch, (episode.num_finetune_rounds, scenario.num_devices)),
             ),
         )
 
@@ -78,13 +80,25 @@ def program_data(episode: PlannedEpisode, scales: Scales) -> dict[str, np.ndarra
         shape = (episode.num_finetune_rounds, episode.scenario.num_devices)
         for part in (_computing, _uploading, _coupling):
             data |= {name: np.broadcast_to(value, shape) for name, value in part(episode, scales).items()}
+        if episode.holders is not None:
+            data["held"] = _held(episode, scales)
         data["duration_use"] = episode.finetune_repeats * (1 + MARGIN)
         data["start"] = episode.start.battery_j / scales.device_joule
         if episode.is_idle.any():
             radio = episode.scenario.radio
             idle = episode.is_idle.astype(float)
             data |= {"idle": idle, "idle_s": idle * (radio.idle_s - radio.downlink_s) / scales.second}
-    return {name: np.asarray(value) for name, value in data.items()}
+    return {name: value if name == "held" else np.asarray(value) for name, value in data.items()}
+
+
+def _held(episode: PlannedEpisode, scales: Scales) -> Any:
+    """The matrix that makes loads of batches, in their units, (N K, N K); the silent load their own part."""
+    shape = (episode.num_finetune_rounds, episode.scenario.num_devices)
+    assert episode.holders is not None
+    own = np.eye(shape[1], dtype=bool)
+    held = np.where(episode.participates[:, :, None], episode.holders, own)
+    batch = np.broadcast_to(scales.batch, shape)
+    return block_diag(list(held * batch[:, None, :] / batch[:, :, None]), format="csr")
 
 
 def _pretraining(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
@@ -113,10 +127,12 @@ def _own_budgets(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
 
 
 def _computing(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
-    noise = episode.finetune_repeats[:, None] * episode.participates * (episode.device_noise_price / scales.bound)
+    noise = episode.finetune_repeats[:, None] * episode.counts * (episode.device_noise_price / scales.bound)
     fixed = None if episode.fixed_batches is None else episode.fixed_batches.devices
     units = (scales.batch, scales.compute_second, scales.device_joule)
     computing = _processing(episode, episode.devices, fixed, *units, noise)
+    if np.any(episode.devices.stall_s):
+        computing["stall"] = episode.devices.stall_s * scales.batch / scales.second
     return computing | {"compute_use": scales.compute_second / scales.second}
 
 
@@ -177,7 +193,7 @@ def _coupling(episode: PlannedEpisode, scales: Scales) -> dict[str, Any]:
         "paying": part * (1 + MARGIN),
         "overdrawing": repeats,
         "energy_use": repeats * part * (scales.device_joule / scales.joule * (1 + MARGIN)),
-        "late": np.where(part, 0.0, _silent_finish_s(episode) / scales.second),
+        "late": np.where(part, -np.asarray(episode.uplink.wait_s), _silent_finish_s(episode)) / scales.second,
         "capacity": episode.scenario.energy.battery_capacity_j / scales.device_joule,
     }
 
@@ -188,8 +204,8 @@ def _silent_uplink(episode: PlannedEpisode) -> Uplink:
 
 
 def _silent_finish_s(episode: PlannedEpisode) -> np.ndarray:
-    """More than enough time for a silent device's variables, s, (K,)."""
+    """More than enough time for a silent device's variables, s, (K,) or (N, K)."""
     devices = episode.devices
     slowest_s: np.ndarray = devices.cycles_per_sample * devices.batch_max / devices.freq_min_hz
-    finish_s: np.ndarray = slowest_s + 10 * _silent_uplink(episode).least_s
+    finish_s: np.ndarray = slowest_s + devices.stall_s * devices.batch_max + 10 * _silent_uplink(episode).least_s
     return finish_s

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from edgelearn_env.baselines.stages.model.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TwoStageOptimum:
+class StagedOptimum:
     """The clairvoyant optimum of one tape; an `edgelearn_env.baselines.Optimum`.
 
     Attributes:
@@ -22,6 +22,8 @@ class TwoStageOptimum:
         achieved: learning bound of `whole_plan`.
         certificate: proof of `bound`.
     """
+
+    plan_kind: ClassVar[type[Plan]] = Plan
 
     plan: Plan
     whole_plan: Plan
@@ -71,7 +73,7 @@ class TwoStageOptimum:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """What `to_arrays` wrote."""
         about = json.loads(str(arrays["about"]))
-        plan, whole_plan = (Plan.from_arrays(_part_of(arrays, name)) for name in _PLANS)
+        plan, whole_plan = (cls.plan_kind.from_arrays(_part_of(arrays, name)) for name in _PLANS)
         return cls(
             plan=plan,
             whole_plan=whole_plan,

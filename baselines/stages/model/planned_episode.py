@@ -8,8 +8,10 @@ import numpy as np
 
 from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.stages.model.hardware import device_processors, server_processor, uplinks
+from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.stages.bounds import BatchSizeForm, BoundTerms, QuotientForm, dissimilarity_share
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
 
@@ -79,6 +81,34 @@ class PlannedEpisode:
             return np.ones((self.num_finetune_rounds, self.scenario.num_devices), dtype=bool)
         return self.given_participates
 
+    @property
+    def roles(self) -> np.ndarray:
+        """What each device does in each fine-tuning round, as `priced.records.RoundPlans.roles`, (N, K)."""
+        roles: np.ndarray = self.participates.astype(int)
+        return roles
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Whose data each fine-tuning round counts, (N, K): of those who take part."""
+        return self.participates
+
+    @property
+    def holders(self) -> np.ndarray | None:
+        """Which parts of the data each device computes, (N, K, K), parts last; its own alone if None."""
+        return None
+
+    def loads(self, batch: np.ndarray, rounds: slice = slice(None)) -> np.ndarray:
+        """Samples that each device computes when the parts have those batches, (N, K), in some of the rounds."""
+        return batch if self.holders is None else np.einsum("nkp,np->nk", self.holders[rounds], batch)
+
+    def least_of_holders(self, shares: np.ndarray, rounds: slice = slice(None)) -> np.ndarray:
+        """The least of the numbers of those who compute a part, for each part, (N, K), in some of the rounds."""
+        if self.holders is None:
+            return shares
+        held = np.where((self.holders & self.participates[:, :, None])[rounds], shares[:, :, None], np.inf)
+        least: np.ndarray = np.min(held, axis=1)
+        return np.where(np.isfinite(least), least, 1.0)
+
     @cached_property
     def is_idle(self) -> np.ndarray:
         """In which fine-tuning rounds nobody takes part, (N,)."""
@@ -119,7 +149,7 @@ class PlannedEpisode:
     @cached_property
     def _weight(self) -> np.ndarray:
         """Omega of each fine-tuning round, (N,)."""
-        weight: np.ndarray = np.sum(self.participates * self.scenario.learning.device_weight, axis=1)
+        weight: np.ndarray = np.sum(self.counts * self.scenario.learning.device_weight, axis=1)
         return weight
 
     @cached_property
@@ -150,7 +180,7 @@ class PlannedEpisode:
 
     @cached_property
     def device_noise_price(self) -> np.ndarray:
-        """What 1/b_k of one fine-tuning round adds to the bound if device k takes part, (K,)."""
+        """What 1/b_k of one fine-tuning round adds to the bound if the data of device k count, (K,)."""
         price: np.ndarray = self.form.finetune_weight * self.scenario.gradient_noise_weight
         return price
 
@@ -196,18 +226,26 @@ class PlannedEpisode:
 
     @cached_property
     def devices(self) -> Processor:
-        """The devices' processors, each field (K,)."""
+        """The devices' processors, each field (K,), or (N, K) where rounds differ."""
         return device_processors(self.scenario)
 
     @cached_property
     def uplink(self) -> Uplink:
-        """The uplinks in the fine-tuning rounds; `noise_w` is (N, K)."""
+        """The uplinks in the fine-tuning rounds; what differs between rounds is (N, K), such as `noise_w`."""
         gain = self.tape.channel_gain[self.num_pretrain_rounds :][: self.num_finetune_rounds]
         return self.restriction.of_uplink(uplinks(self.scenario, gain))
 
+    def as_plan(self, rows: Allocation) -> Plan:
+        """The plan that decides this in each round, and last what stops the episode."""
+        return Plan(
+            allocations=rows,
+            num_pretrain_rounds=self.num_pretrain_rounds,
+            num_finetune_rounds=self.num_finetune_rounds,
+        )
+
     def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
-        """Phi of batch sizes (M,) and (N, K); those of silent devices are not read."""
+        """Phi of batch sizes (M,) and (N, K); those of data that do not count are not read."""
         pretrain_noise = np.sum(self.server_noise_price / server_batch)
-        noise = np.divide(self.device_noise_price, batch, where=self.participates, out=np.zeros(batch.shape))
+        noise = np.divide(self.device_noise_price, batch, where=self.counts, out=np.zeros(batch.shape))
         finetune_noise = np.sum(self.finetune_repeats @ noise)
         return float(self.form.constant + pretrain_noise + finetune_noise)

@@ -11,7 +11,7 @@ from joblib import delayed
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Solution
-from edgelearn_env.baselines.stages.model.plan import nearest_batches, plan_from_times
+from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode, PlanStart
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.static.rounds import StaticConstants

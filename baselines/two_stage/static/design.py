@@ -9,7 +9,8 @@ import dataclasses
 import numpy as np
 
 from edgelearn_env.baselines.stages.model.closed_forms import cheapest_compute, cheapest_upload
-from edgelearn_env.baselines.stages.model.plan import Plan, plan_from_times
+from edgelearn_env.baselines.stages.model.plan import Plan
+from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction, Stages
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes

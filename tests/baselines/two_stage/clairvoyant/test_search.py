@@ -15,7 +15,7 @@ from edgelearn_env.baselines.priced import search as priced_search
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
-from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
@@ -42,7 +42,7 @@ BLOCKED = 1e-30
 class Solved(NamedTuple):
     scenario: Scenario
     tape: Tape
-    optimum: TwoStageOptimum
+    optimum: StagedOptimum
 
 
 def solved_system(seed: int, **choices) -> Solved:

@@ -9,7 +9,7 @@ from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
-from edgelearn_env.baselines.stages.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
 from edgelearn_env.baselines.stages.model.restriction import Restriction
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.scenarios.scenario import Scenario
@@ -35,7 +35,7 @@ def solvers_used(monkeypatch) -> list[str]:
     return names
 
 
-def assert_the_same_and_certified(ours: TwoStageOptimum, reference: TwoStageOptimum):
+def assert_the_same_and_certified(ours: StagedOptimum, reference: StagedOptimum):
     for one, other in ((ours, reference), (reference, ours)):
         assert 0 < one.bound <= other.value
         assert other.value <= one.bound * (1 + GAP) * (1 + GAP)

@@ -11,7 +11,7 @@ from small_systems import copies, planned, random_participants, random_system
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
-from edgelearn_env.baselines.stages.model.plan import plan_from_times
+from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import Batches, PlannedEpisode, PlanStart
 from edgelearn_env.baselines.stages.model.restriction import Restriction
 from edgelearn_env.scenarios.scenario import Scenario

@@ -8,7 +8,7 @@ from small_systems import copies, planned, random_participants, random_system
 
 from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import replayed_plan
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
-from edgelearn_env.baselines.stages.model.plan import nearest_batches, plan_from_times
+from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND
 from edgelearn_env.trajectory import rollout
