@@ -9,9 +9,9 @@ That is convex. With finish prices p_k >= 0 whose sum is max(c, 0) it is at leas
     min(0, c) d_max + sum_p min over beta of (noise_p / beta + beta sum_{k in S holds p} q_k(p_k))
                                 + sum_{k in S} u_k(p_k),
 
-q_k being the least cost of a sample, u_k that of an upload, both in closed form. Any such prices prove a bound; the best
-ones make everybody finish together, which a multiplicative ascent finds: each price times a power of its device's finish
-over the latest.
+q_k being the least cost of a sample, u_k that of an upload, both in closed form. Any such prices prove a bound; the
+best ones make everybody finish together, which a multiplicative ascent finds: each price times a power of its
+device's finish over the latest.
 """
 
 from typing import NamedTuple
