@@ -7,10 +7,10 @@ import numpy as np
 from edgelearn_env.baselines.gradient_coding.model.cheapest_codes import CodedRounds, cheapest_codes
 from edgelearn_env.baselines.gradient_coding.model.choices import Choices, choices_of
 from edgelearn_env.baselines.gradient_coding.model.coded_episode import CodedEpisode
-from edgelearn_env.baselines.gradient_coding.model.hardware import repeated_uplinks, slowed_processors
+from edgelearn_env.baselines.gradient_coding.model.hardware import straggling_hardware
 from edgelearn_env.baselines.priced.records import AllowedSets, PricedRounds, Prices, RoundPlans
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
-from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.stages.model.hardware import Hardware
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.tapes.tape import Tape
 
@@ -21,12 +21,9 @@ class PricedCodes(PricedEpisode):
     A round is one without a code, as in `PricedEpisode`, or one of the `Choices` with a code.
     """
 
-    def hardware(self, scenario: GradientCodingScenario, tape: Tape) -> tuple[Processor, Uplink]:
+    def hardware(self, scenario: GradientCodingScenario, tape: Tape) -> Hardware:
         """Processors and uplinks of all rounds, (T, K)."""
-        return (
-            slowed_processors(scenario, tape.hidden),
-            repeated_uplinks(scenario, tape.channel_gain, tape.hidden),
-        )
+        return straggling_hardware(scenario, tape.channel_gain, tape.hidden)
 
     def most_load(self, scenario: GradientCodingScenario) -> float:
         """Those of all parts that it holds."""
@@ -91,7 +88,7 @@ class PricedCodes(PricedEpisode):
             round_index=found.round_index[near],
             numerator=np.sum(noise, axis=1),
             weight=np.full(len(near), self._whole_weight),
-            duration_s=found.duration_s[near] + radio.downlink_s,
+            duration_s=np.max(found.finish_s[near], axis=1) + radio.downlink_s,
             shared_j=np.full(len(near), radio.downlink_j),
             device_j=found.device_j[near],
             roles=self._choices.participates[choice] * self._choices.role[choice][:, None],

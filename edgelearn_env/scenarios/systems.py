@@ -60,6 +60,7 @@ SYSTEMS: dict[str, System] = {
         single="edgelearn_env.gradient_coding.env:GradientCodingEnv",
         vector="edgelearn_env.gradient_coding.env:GradientCodingVectorEnv",
         tensors="edgelearn_env.gradient_coding.tensor_env:GradientCodingTorch",
+        ladder="edgelearn_env.baselines.gradient_coding.ladder:LADDER",
         optimum="edgelearn_env.baselines.gradient_coding.clairvoyant:clairvoyant",
         optimum_record="edgelearn_env.baselines.gradient_coding.clairvoyant:CodedOptimum",
     ),

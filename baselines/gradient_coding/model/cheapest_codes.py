@@ -37,7 +37,8 @@ class CodedRounds(NamedTuple):
         cost: what this one does, (n,).
         batch: beta of all parts, (n, K).
         device_j: what each device spends, J, (n, K).
-        duration_s: when the last one is done, s, (n,).
+        finish: finish prices at which it is cheapest, (n, K).
+        finish_s: when each device is done, s, 0 for those who do not work, (n, K).
     """
 
     round_index: np.ndarray
@@ -46,7 +47,8 @@ class CodedRounds(NamedTuple):
     cost: np.ndarray
     batch: np.ndarray
     device_j: np.ndarray
-    duration_s: np.ndarray
+    finish: np.ndarray
+    finish_s: np.ndarray
 
 
 def cheapest_codes(
@@ -84,7 +86,7 @@ def cheapest_codes(
         bound = best.bound.copy()
         bound[wanting] = np.maximum(bound[wanting], found.bound)
         best = _with_rows(best, wanting[cheaper], _Tried(*(array[cheaper] for array in found)))._replace(bound=bound)
-    return CodedRounds(rounds, choice, best.bound, best.cost, best.batch, best.device_j, np.max(best.finish_s, axis=1))
+    return CodedRounds(rounds, choice, *best)
 
 
 class _Tried(NamedTuple):
@@ -94,6 +96,7 @@ class _Tried(NamedTuple):
     cost: np.ndarray
     batch: np.ndarray
     device_j: np.ndarray
+    finish: np.ndarray
     finish_s: np.ndarray
 
 
@@ -136,7 +139,7 @@ class _Rows:
         proven = noise + np.sum(of_devices, axis=1) + np.minimum(second, 0.0) * longest_s
         lasts_s = np.where(second < 0, longest_s, np.max(finish_s, axis=1))
         cost = noise + np.sum(joule * device_j, axis=1) + second * lasts_s
-        return _Tried(proven - self._given_back, cost - self._given_back, batch, device_j, finish_s)
+        return _Tried(proven - self._given_back, cost - self._given_back, batch, device_j, finish, finish_s)
 
 
 def _allowed(costs: RoundCosts, choices: Choices) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
-from edgelearn_env.baselines.stages.model.hardware import device_processors, uplinks
+from edgelearn_env.baselines.stages.model.hardware import Hardware, device_processors, uplinks
 from edgelearn_env.gradient_coding.hidden import Hidden
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 
@@ -29,3 +29,8 @@ def repeated_uplinks(scenario: GradientCodingScenario, channel_gain: np.ndarray,
     uplink, coding = uplinks(scenario, channel_gain), scenario.coding
     relayed_s = coding.edge_s * np.repeat(hidden.edge_tries, scenario.devices_per_edge, axis=-1)
     return uplink._replace(nats_s=uplink.nats_s * hidden.tries, wait_s=coding.start_s + relayed_s)
+
+
+def straggling_hardware(scenario: GradientCodingScenario, channel_gain: np.ndarray, hidden: Hidden) -> Hardware:
+    """Both, (T, K)."""
+    return Hardware(slowed_processors(scenario, hidden), repeated_uplinks(scenario, channel_gain, hidden))

@@ -17,14 +17,13 @@ from edgelearn_env.baselines.priced.records import (
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Multipliers
 from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.stages.model.closed_forms import (
-    Processor,
-    Uplink,
     cheapest_batch,
     cheapest_compute,
     cheapest_sample,
     in_rounds,
 )
 from edgelearn_env.baselines.stages.model.hardware import (
+    Hardware,
     device_processors,
     least_dissimilarity,
     server_processor,
@@ -87,9 +86,9 @@ class PricedEpisode:
         self._form = scenario.bound.quotient_form(np.arange(len(tape.harvest_w) + 1))
         self._weight = np.broadcast_to(np.asarray(scenario.learning.device_weight), (scenario.num_devices,))
 
-    def hardware(self, scenario: StagedScenario, tape: Tape) -> tuple[Processor, Uplink]:
+    def hardware(self, scenario: StagedScenario, tape: Tape) -> Hardware:
         """Processors and uplinks of the devices, (K,), or (T, K) where rounds differ."""
-        return device_processors(scenario), uplinks(scenario, tape.channel_gain)
+        return Hardware(device_processors(scenario), uplinks(scenario, tape.channel_gain))
 
     def most_load(self, scenario: StagedScenario) -> float:
         """Samples that a device computes for each of a batch, at most."""

@@ -47,10 +47,10 @@ class Uplink(NamedTuple):
         return least_s
 
 
-Hardware = TypeVar("Hardware", Processor, Uplink)
+Part = TypeVar("Part", Processor, Uplink)
 
 
-def in_rounds(hardware: Hardware, rounds: np.ndarray) -> Hardware:
+def in_rounds(hardware: Part, rounds: np.ndarray) -> Part:
     """What differs between rounds, (T, K), as it is in those at some indices, (n, K)."""
     return hardware._make(array[rounds] if np.ndim(array) == 2 else array for array in hardware)
 

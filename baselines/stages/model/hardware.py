@@ -1,11 +1,24 @@
 """A scenario's hardware as the `closed_forms` read it."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
+from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink, in_rounds
 from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.stages.scenario import StagedScenario
+
+
+class Hardware(NamedTuple):
+    """What devices' rounds are made with: their processors and uplinks, (K,), or (T, K) where rounds differ."""
+
+    devices: Processor
+    uplink: Uplink
+
+    def in_rounds(self, rounds: np.ndarray) -> "Hardware":
+        """As it is in the rounds at some indices."""
+        return Hardware(in_rounds(self.devices, rounds), in_rounds(self.uplink, rounds))
 
 
 def server_processor(scenario: StagedScenario) -> Processor:

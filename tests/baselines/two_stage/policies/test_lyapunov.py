@@ -9,12 +9,12 @@ from random_scenarios import random_tape, seeds
 from small_systems import copies, random_system
 
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
+from edgelearn_env.baselines.stages.policies.priced_round import hardware_now, priced_finetune_round, priced_parts
+from edgelearn_env.baselines.stages.policies.tuned_lyapunov import tuned_lyapunov
 from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.baselines.two_stage.policies import tuned_lyapunov as tuning
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
-from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
-from edgelearn_env.baselines.two_stage.policies.priced_round import priced_finetune_round, priced_parts
-from edgelearn_env.baselines.two_stage.policies.tuned_lyapunov import tuned_lyapunov
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
@@ -125,7 +125,10 @@ def test_a_device_whose_battery_is_behind_pays_more_for_its_joules_and_spends_le
     dearer = policy.round_prices(behind).joule > policy.round_prices(full).joule
     np.testing.assert_array_equal(dearer, [[False, True, False]])
     batches = [
-        priced_finetune_round(policy.constants, at, policy.round_prices(at)).batch[0, 1] for at in (full, behind)
+        priced_finetune_round(policy.constants, at, policy.round_prices(at), hardware_now(policy.constants, at)).batch[
+            0, 1
+        ]
+        for at in (full, behind)
     ]
     assert batches[1] < batches[0]
 
@@ -328,7 +331,8 @@ def test_at_its_first_prices_the_rounds_take_up_both_budgets_on_an_average_chann
     before_s, before_j = cost_of_pretraining(scenario, policy)
     observed = finetuning(scenario, 0, before_s, before_j, battery_j=2e3)
     observed = observed._replace(conditions=observed.conditions._replace(channel_gain=scenario.mean_channel_gain[None]))
-    parts = priced_parts(policy.constants, observed, policy.round_prices(observed))
+    hardware = hardware_now(policy.constants, observed)
+    parts = priced_parts(policy.constants, observed, policy.round_prices(observed), hardware)
     round_s, round_j = np.max(parts.finish_s) + scenario.radio.downlink_s, np.sum(parts.energy_j)
     np.testing.assert_allclose(before_s + 6 * round_s, scenario.budgets.delay_s, rtol=0.02)
     np.testing.assert_allclose(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from random_scenarios import random_scenario, random_tape
 
-from edgelearn_env.baselines.two_stage.policies.priced_round import (
+from edgelearn_env.baselines.stages.policies.priced_round import (
     Parts,
     RoundPrices,
+    hardware_now,
     priced_finetune_round,
     priced_parts,
 )
@@ -20,6 +21,10 @@ from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.two_stage.dynamics import step
 
 AMPLE = {"battery_initial_j": 1e3, "battery_capacity_j": 1e3}
+
+
+def parts_of(system, observed, prices):
+    return priced_parts(system, observed, prices, hardware_now(system, observed))
 
 
 def observed_at_start(scenario: Scenario, gain=1e-9, **changes) -> Observed:
@@ -86,7 +91,7 @@ def test_a_round_costs_little_more_than_the_best_of_all_sets_in_a_fine_search(
     scenario = tiny.replace(energy=AMPLE, budgets={"delay_s": 1e3, "energy_j": 1e3})
     observed = observed_at_start(scenario, gain, battery_j=battery_j * np.ones((1, 3)))
     prices = prices_of(scenario, second, joule, dissimilarity=dissimilarity)
-    parts, best = priced_parts(constants_of(scenario), observed, prices), least_cost(scenario, observed, prices)
+    parts, best = parts_of(constants_of(scenario), observed, prices), least_cost(scenario, observed, prices)
     # All taking part is worth 3; where a battery is short, its price is only found to some digits.
     assert cost(scenario, prices, parts) <= best + (0.01 if np.ndim(battery_j) == 0 else 0.06)
     assert cost(scenario, prices, parts) >= best - 0.03
@@ -119,7 +124,9 @@ def test_every_round_can_be_played_with_just_those_that_are_given_a_batch():
             gain=worth * scenario.learning.device_weight * each,
             dissimilarity=0.0,
         )
-        chosen = priced_finetune_round(system, Observed(state, conditions), prices)
+        chosen = priced_finetune_round(
+            system, Observed(state, conditions), prices, hardware_now(system, Observed(state, conditions))
+        )
         np.testing.assert_array_equal(chosen.batch, np.round(chosen.batch))
         _, outcome = step(system, state, conditions, allocation_of(chosen))
         asked = np.any(chosen.batch >= 1, axis=1)
@@ -135,14 +142,14 @@ def test_every_round_can_be_played_with_just_those_that_are_given_a_batch():
 def test_a_round_is_shortened_to_the_time_and_the_energy_that_are_left(tiny, left_s, left_j):
     scenario = tiny.replace(energy=AMPLE, budgets={"delay_s": 100.0, "energy_j": 100.0})
     system, prices, radio = constants_of(scenario), prices_of(scenario, 0.05, 0.3, 30.0), scenario.radio
-    free = priced_parts(system, observed_at_start(scenario), prices)
+    free = parts_of(system, observed_at_start(scenario), prices)
     assert np.max(free.finish_s) > 1.5
     assert np.sum(free.energy_j) > 0.15
     spent = {
         "elapsed_s": np.full(1, 100.0 - radio.downlink_s - left_s),
         "spent_j": np.full(1, 100.0 - radio.downlink_j - left_j),
     }
-    parts = priced_parts(system, observed_at_start(scenario, **spent), prices)
+    parts = parts_of(system, observed_at_start(scenario, **spent), prices)
     used = max(np.max(parts.finish_s) / left_s, np.sum(parts.energy_j) / left_j)
     assert 0.98 <= used <= 1 + 1e-9
     assert np.all(parts.participates & (parts.batch > 1))

@@ -1,24 +1,30 @@
 """The Lyapunov policy with the numbers of rounds that are best on tuning tapes."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
 from edgelearn_env.baselines.stages.static.round_counts import Prices, RoundCounts, dual_value, solve_pair
 from edgelearn_env.baselines.stages.static.rounds import StaticConstants
-from edgelearn_env.baselines.two_stage.policies.lyapunov import Lyapunov
 from edgelearn_env.stages.constants import constants_of
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Points of each grid along M and N, and tapes that it is judged on: each is finer than the one before, and surer.
 _GRIDS = ((7, 4), (5, 6), (5, 8))
 
 
-def tuned_lyapunov(scenario: TwoStageScenario) -> Lyapunov:
+def tuned_lyapunov(scenario: StagedScenario, kind: Callable[..., Lyapunov] = Lyapunov) -> Lyapunov:
     """The policy whose (M, N) has the least mean log Phi on tuning tapes: a logarithmic grid, then finer ones around.
 
     Its prices are those of the static design with M and N rounds; queues make up for fading and short batteries.
+
+    Args:
+        scenario: the system.
+        kind: makes the policy from the attributes of `Lyapunov`.
     """
     horizon = scenario.budgets.max_rounds
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(max(count for _, count in _GRIDS))])
@@ -26,10 +32,10 @@ def tuned_lyapunov(scenario: TwoStageScenario) -> Lyapunov:
     for num_points, num_tapes in _GRIDS:
         line = reach * np.linspace(-1, 1, num_points)
         pairs = _pairs(centre, line, horizon)
-        objective = _mean_log_objective(scenario, tapes.rows(slice(num_tapes)), pairs)
+        objective = _mean_log_objective(scenario, kind, tapes.rows(slice(num_tapes)), pairs)
         best = pairs[[np.argmin(objective)]]
         centre, reach = np.log(best[0] + 1), line[1] - line[0]
-    return _policy(scenario, best)
+    return _policy(scenario, kind, best)
 
 
 def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
@@ -39,20 +45,22 @@ def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
     return np.unique(pairs[np.sum(pairs, axis=1) <= horizon], axis=0)
 
 
-def _mean_log_objective(scenario: TwoStageScenario, tapes: Tape, pairs: np.ndarray) -> np.ndarray:
+def _mean_log_objective(
+    scenario: StagedScenario, kind: Callable[..., Lyapunov], tapes: Tape, pairs: np.ndarray
+) -> np.ndarray:
     """Mean log Phi over the tapes for each (M, N), (P,)."""
     num_tapes = len(tapes.channel_gain)
     every = tapes.rows(np.repeat(np.arange(len(tapes.channel_gain)), len(pairs)))
-    objective = rollout(scenario, every, _policy(scenario, pairs, num_tapes)).objective
+    objective = rollout(scenario, every, _policy(scenario, kind, pairs, num_tapes)).objective
     mean: np.ndarray = np.log(objective).reshape(num_tapes, -1).mean(axis=0)
     return mean
 
 
-def _policy(scenario: TwoStageScenario, pairs: np.ndarray, repeats: int = 1) -> Lyapunov:
+def _policy(scenario: StagedScenario, kind: Callable[..., Lyapunov], pairs: np.ndarray, repeats: int = 1) -> Lyapunov:
     """The policy with these (M, N), all of them once for each tape, at the prices of the static design."""
     prices = np.tile(_static_prices(scenario, pairs), (repeats, 1))
     num_pretrain, num_finetune = np.tile(pairs, (repeats, 1)).T
-    return Lyapunov(
+    return kind(
         constants=constants_of(scenario),
         num_pretrain_rounds=num_pretrain,
         num_finetune_rounds=num_finetune,
@@ -62,7 +70,7 @@ def _policy(scenario: TwoStageScenario, pairs: np.ndarray, repeats: int = 1) -> 
     )
 
 
-def _static_prices(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:
+def _static_prices(scenario: StagedScenario, pairs: np.ndarray) -> np.ndarray:
     """Prices of a second, a joule and participation at which the static design has these rounds, (P, 3).
 
     Participation is worth what the design's bound is: Phi = A / P is lower with a further round if that adds less to A.

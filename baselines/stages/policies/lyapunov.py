@@ -9,13 +9,17 @@ import numpy as np
 from edgelearn_env.arrays.records import mapped, write_rows
 from edgelearn_env.baselines.stages.model.closed_forms import cheapest_batch, cheapest_frequency_hz, cheapest_sample
 from edgelearn_env.baselines.stages.model.hardware import server_processor
-from edgelearn_env.baselines.two_stage.policies.largest_round import (
+from edgelearn_env.baselines.stages.policies.largest_round import (
     DevicesRound,
     ServerRound,
     allocation_of,
     pretrain_cost,
 )
-from edgelearn_env.baselines.two_stage.policies.priced_round import RoundPrices, priced_finetune_round
+from edgelearn_env.baselines.stages.policies.priced_round import (
+    RoundPrices,
+    hardware_now,
+    priced_finetune_round,
+)
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.bounds import QuotientForm
 from edgelearn_env.stages.constants import Constants
@@ -105,8 +109,13 @@ class Lyapunov:
                 lambda array: array[rows], (observed, prices.second, prices.joule, prices.gain)
             )
             at = prices._replace(second=second, joule=joule, gain=gain)
-            write_rows(chosen, rows, priced_finetune_round(self.constants, now, at))
+            write_rows(chosen, rows, self._finetune_round(now, at))
         return allocation_of(switch, server, chosen)
+
+    def _finetune_round(self, observed: Observed, prices: RoundPrices) -> DevicesRound:
+        """The fine-tuning round at those prices."""
+        hardware = hardware_now(self.constants, observed)
+        return priced_finetune_round(self.constants, observed, prices, hardware)
 
     def round_prices(self, observed: Observed) -> RoundPrices:
         """Prices of a fine-tuning round, (B,) and (B, K): the queues over V."""

@@ -17,8 +17,8 @@ from edgelearn_env.baselines.stages.model.closed_forms import (
     cheapest_frequency_hz,
     cheapest_sample,
 )
-from edgelearn_env.baselines.stages.model.hardware import device_processors, least_dissimilarity, uplinks
-from edgelearn_env.baselines.two_stage.policies.largest_round import DevicesRound
+from edgelearn_env.baselines.stages.model.hardware import Hardware, device_processors, least_dissimilarity, uplinks
+from edgelearn_env.baselines.stages.policies.largest_round import DevicesRound
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.constants import Constants
 
@@ -90,7 +90,15 @@ class Parts(NamedTuple):
     finish_s: np.ndarray
 
 
-def priced_finetune_round(constants: Constants, observed: Observed, prices: RoundPrices) -> DevicesRound:
+def hardware_now(constants: Constants, observed: Observed) -> Hardware:
+    """What a round of everyone who takes part meets, (K,) and (B, K)."""
+    scenario = constants.scenario
+    return Hardware(device_processors(scenario), uplinks(scenario, observed.conditions.channel_gain))
+
+
+def priced_finetune_round(
+    constants: Constants, observed: Observed, prices: RoundPrices, hardware: Hardware
+) -> DevicesRound:
     """argmin over S, b, f, p of second D + sum_{k in S} (noise_k / b_k + joule_k e_k - gain_k), in whole batches.
 
     D is when all of S are done. The round keeps within what is left of both budgets and in every battery. Batches are
@@ -100,29 +108,30 @@ def priced_finetune_round(constants: Constants, observed: Observed, prices: Roun
         constants: the scenario as arrays.
         observed: batteries, channels and harvest now.
         prices: of this round.
+        hardware: that it meets.
     """
-    parts = priced_parts(constants, observed, prices)
+    parts = priced_parts(constants, observed, prices, hardware)
     whole = np.floor(parts.batch * (1 + _NUDGE))
     return DevicesRound(parts.freq_hz, parts.power_w, np.where(parts.participates, whole, 0.0))
 
 
-def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices) -> Parts:
+def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices, hardware: Hardware) -> Parts:
     """The same with real-valued batches: prices of seconds and joules rise where the round would pass a limit."""
     limits = RoundLimits.of(constants, observed)
-    parts = _cheapest_parts(constants, observed, prices, limits)
-    rows, now, at, within = np.arange(len(prices.second)), observed, prices, limits
+    parts = _cheapest_parts(constants, prices, limits, hardware)
+    rows, at, within = np.arange(len(prices.second)), prices, limits
     for _ in range(_NUM_STEPS):
         late, dear = _beyond(*mapped(lambda array, rows=rows: array[rows], (parts, limits)))
         short = (late > _NEAR) | np.any(dear > _NEAR, axis=1)
         if not short.any():
             break
         rows, late, dear = rows[short], late[short], dear[short]
-        now, within = mapped(lambda array, short=short: array[short], (now, within))
+        within = mapped(lambda array, short=short: array[short], within)
         second = at.second[short] * np.maximum(late, 1.0)
         joule = at.joule[short] * np.maximum(dear, 1.0)
         at = at._replace(second=second, joule=joule, gain=at.gain[short])
-        write_rows(parts, rows, _cheapest_parts(constants, now, at, within))
-    return _trimmed(constants, parts, prices, limits)
+        write_rows(parts, rows, _cheapest_parts(constants, at, within, hardware.in_rounds(rows)))
+    return _trimmed(parts, prices, limits, hardware)
 
 
 def _beyond(parts: Parts, limits: RoundLimits) -> tuple[np.ndarray, np.ndarray]:
@@ -136,10 +145,11 @@ def _beyond(parts: Parts, limits: RoundLimits) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(late, _MOST_BEYOND), np.minimum(dear, _MOST_BEYOND)
 
 
-def _trimmed(constants: Constants, parts: Parts, prices: RoundPrices, limits: RoundLimits) -> Parts:
+def _trimmed(parts: Parts, prices: RoundPrices, limits: RoundLimits, hardware: Hardware) -> Parts:
     """The same with batches cut to what is left at these clocks and powers; who is not worth it then is silent."""
-    second = constants.cycles_per_sample / parts.freq_hz
-    joule = constants.capacitance_j_s2 * constants.cycles_per_sample * parts.freq_hz**2
+    devices = hardware.devices
+    second = devices.cycles_per_sample / parts.freq_hz + devices.stall_s
+    joule = devices.capacitance_j_s2 * devices.cycles_per_sample * parts.freq_hz**2
     upload_s, upload_j = parts.finish_s - second * parts.batch, parts.energy_j - joule * parts.batch
     most = np.minimum((limits.seconds[:, None] - upload_s) / second, (limits.charge_j - upload_j) / joule)
     participates = parts.participates & (most >= 1)
@@ -155,9 +165,9 @@ def _trimmed(constants: Constants, parts: Parts, prices: RoundPrices, limits: Ro
     return parts._replace(participates=participates, batch=batch, energy_j=energy_j, finish_s=second * batch + upload_s)
 
 
-def _cheapest_parts(constants: Constants, observed: Observed, prices: RoundPrices, limits: RoundLimits) -> Parts:
+def _cheapest_parts(constants: Constants, prices: RoundPrices, limits: RoundLimits, hardware: Hardware) -> Parts:
     """The cheapest round at those prices, whatever joules it takes."""
-    devices, scenario, joule = device_processors(constants.scenario), constants.scenario, prices.joule
+    (devices, uplink), scenario, joule = hardware, constants.scenario, prices.joule
     sets = AllowedSets.all_of(*joule.shape)
     costs = RoundCosts(
         second=prices.second,
@@ -166,7 +176,7 @@ def _cheapest_parts(constants: Constants, observed: Observed, prices: RoundPrice
         noise=prices.noise,
         dissimilarity=prices.dissimilarity * least_dissimilarity(scenario, sets),
         devices=devices,
-        uplink=uplinks(scenario, observed.conditions.channel_gain),
+        uplink=uplink,
         longest_s=limits.seconds,
         sets=sets,
     )
@@ -179,8 +189,8 @@ def _cheapest_parts(constants: Constants, observed: Observed, prices: RoundPrice
     least, sample = device_costs(costs, rounds, finish), cheapest_sample(finish, joule, devices)
     compute_s = cheapest_batch(prices.noise, sample, devices.batch_max).seconds
     batch = compute_s / sample.seconds
-    upload_s = least.seconds - compute_s
-    power_w = np.minimum(costs.uplink.noise_w * np.expm1(costs.uplink.nats_s / upload_s), costs.uplink.power_max_w)
+    upload_s = least.seconds - compute_s - uplink.wait_s
+    power_w = np.minimum(uplink.noise_w * np.expm1(uplink.nats_s / upload_s), uplink.power_max_w)
     energy_j = (least.cost - prices.noise / batch - finish * least.seconds) / joule
     freq_hz = cheapest_frequency_hz(finish, joule, devices)
     return Parts(found.participates & ~idle[:, None], batch, freq_hz, power_w, energy_j, least.seconds)
