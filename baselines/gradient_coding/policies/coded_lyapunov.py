@@ -89,9 +89,8 @@ class CodedLyapunov(Lyapunov):
         if code == (0, 0):
             return plain
         num_devices, hardware = self.scenario.num_devices, self._hardware(observed)
-        everybody = Choices(
-            np.ones(1, dtype=int), np.ones((1, num_devices), bool), holders_of(self.scenario, code)[None]
-        )
+        held = holders_of(self.scenario, code)
+        everybody = Choices(np.ones(1, dtype=int), np.ones((1, num_devices), dtype=bool), held[None])
         costs = RoundCosts(
             second=prices.second,
             joule=prices.joule,
