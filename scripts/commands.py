@@ -53,6 +53,10 @@ COMMANDS = {
         "curves",
         "Draw the training curve of each recipe over its seeds, with a 95 % interval; print what each came to.",
     ),
+    "coded-round": Command(
+        "coded_round",
+        "Play one gradient round on real workers, with injected delays: with a code, and without one, waiting for all.",
+    ),
     "speed": Command(
         "speed.speed",
         "Time environments, PPO's rollouts, policies, the static design and the proven optimum.\n\n"

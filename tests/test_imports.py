@@ -99,6 +99,14 @@ def test_shells_know_no_system():
             assert not any(name.split(".")[1] in SYSTEMS for name in imports_of(MODULES[module]))
 
 
+def test_codes_need_nothing_of_an_environment():
+    codes = f"{PACKAGE}.gradient_coding.codes"
+    allowed = (f"{codes}.", f"{PACKAGE}.arrays.", f"{PACKAGE}.errors")
+    modules = [module for module in MODULES if module.startswith(codes)]
+    assert len(modules) > 1
+    assert not [name for module in modules for name in imports_of(MODULES[module]) if not name.startswith(allowed)]
+
+
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
@@ -131,7 +139,9 @@ def test_nothing_imports_itself_in_a_circle():
         visit(module, ())
 
 
-@pytest.mark.parametrize("face", ["edgelearn_env", "edgelearn_env.baselines", "edgelearn_env.agents"])
+@pytest.mark.parametrize(
+    "face", ["edgelearn_env", "edgelearn_env.baselines", "edgelearn_env.agents", "edgelearn_env.gradient_coding"]
+)
 def test_a_face_lists_all_that_it_hands_on_before_any_of_it_has_loaded(face):
     code = f"import {face} as face; print(sorted(set(face.__all__) - set(dir(face))))"
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
