@@ -1,0 +1,1 @@
+"""Gradient coding: what to choose, and what to compare it with."""
