@@ -18,6 +18,7 @@ beartype_package(
         claw_is_pep526=False,
         is_pep484_tower=True,
         claw_skip_package_names=(
+            "edgelearn_env.gradient_coding.run_time.cluster",
             "edgelearn_env.scenarios",
             "edgelearn_env.tapes.tape",
             "edgelearn_env.two_stage.scenario",

@@ -1,20 +1,19 @@
 """The cluster whose run time is asked for: edge nodes, devices under each, how fast they compute and talk."""
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any, Self
 
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.scenarios.parts import part
 from edgelearn_env.scenarios.quantities import Limits, Quantities, quantity
 
 # One number for all nodes, or one for each; an array once it is checked.
 PerNode = Array
 
 
-@part
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Cluster(Quantities):
     """n edge nodes with m devices each, which share K parts of the data; every node has a law of its own.
 
@@ -42,7 +41,8 @@ class Cluster(Quantities):
 
     def __post_init__(self) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
-        for name, limits in _LIMITS.items():
+        for field in dataclasses.fields(self):
+            name, limits = field.name, field.metadata["limits"]
             object.__setattr__(self, name, _checked(self.name_of(name), getattr(self, name), limits, shapes.get(name)))
             if name == "devices_per_edge":
                 groups = (self.num_edges, self.devices_per_edge)
@@ -63,7 +63,8 @@ class Cluster(Quantities):
             raise InvalidInputError(f"factor must be above 0, got {factor:g}")
         slower_device = _first_ones("devices", devices, self.devices_per_edge, factor)
         slower_edge = _first_ones("edges", edges, self.num_edges, factor)
-        return self.replace(
+        return dataclasses.replace(
+            self,
             part_s=self.part_s * slower_device,
             parts_per_s=self.parts_per_s / slower_device,
             edge_try_s=self.edge_try_s * slower_edge,
@@ -79,17 +80,11 @@ class Cluster(Quantities):
         of_devices = {name: getattr(self, name)[edges[:, None], devices] for name in DEVICE_FIELDS}
         of_edges = {name: getattr(self, name)[edges] for name in EDGE_FIELDS}
         num_edges, devices_per_edge = devices.shape
-        return self.replace(num_edges=num_edges, devices_per_edge=devices_per_edge, **of_devices, **of_edges)
-
-    def replace(self, **changes: Any) -> Self:
-        """The cluster with other values of some fields, checked anew."""
-        return type(self)(**{name: getattr(self, name) for name in _LIMITS} | changes)
+        return dataclasses.replace(
+            self, num_edges=num_edges, devices_per_edge=devices_per_edge, **of_devices, **of_edges
+        )
 
 
-_LIMITS: Mapping[str, Limits] = {
-    name: field.metadata["limits"]
-    for name, field in Cluster.__dataclass_fields__.items()  # type: ignore[attr-defined]
-}
 DEVICE_FIELDS = ("part_s", "parts_per_s", "device_try_s", "device_erasure")
 EDGE_FIELDS = ("edge_try_s", "edge_erasure")
 
