@@ -79,7 +79,8 @@ def _draw(points: Sequence[StudyPoint], file: Path) -> None:
     speed_ups = {name: (x, slowed[UNCODED][1] / y) for name, (x, y) in slowed.items()}
     title = (
         "Gradient coding: 5 edge nodes with 5 devices each, one device under each and one edge node's link 10 times as"
-        " slow, unless varied\nOur reconstruction of arXiv:2406.10831; the parameters of its experiments are not known to us"
+        " slow, unless varied\n"
+        "Our reconstruction of arXiv:2406.10831; the parameters of its experiments are not known to us"
     )
     panel = Panel(SWEEPS["slow-down"].label, "times as fast as uncoded", speed_ups)
     claimed = ("the paper's headline", HEADLINE_SPEED_UP)
