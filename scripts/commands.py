@@ -43,7 +43,8 @@ COMMANDS = {
     "figures": Command(
         "figures",
         "Draw what budgets, data and devices are worth to the static joint design, beside each of its ablations.\n\n"
-        "An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.",
+        "An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.\n"
+        "`--study run-time` draws what gradient codes are worth in a cluster of its own, whatever the scenario.",
     ),
     "train": Command(
         "train",

@@ -20,6 +20,7 @@ beartype_package(
         claw_skip_package_names=(
             "edgelearn_env.gradient_coding.codes.layout",
             "edgelearn_env.gradient_coding.execution.ray_engine",
+            "edgelearn_env.gradient_coding.run_time.cluster",
             "edgelearn_env.scenarios",
             "edgelearn_env.tapes.tape",
             "edgelearn_env.stages.scenario",
