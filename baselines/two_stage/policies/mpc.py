@@ -236,7 +236,7 @@ def _outlook(pair: Counts, episode: BlockEpisode) -> _Outlook | None:
     """The plan for one pair; None if it does not fit into what is left."""
     if min(episode.finetune_delay_s, episode.finetune_energy_j) <= 0:
         return None
-    solution = EpisodeProgram(episode, recurring=True).solve()
+    solution = EpisodeProgram(episode, recurring=True).solve(quick=True)
     if solution is None:
         return None
     times = solution.times
