@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import cvxpy as cp
 import numpy as np
 
-from edgelearn_env.baselines.solvers import SOLVERS, checked_solver
+from edgelearn_env.baselines.solvers import QUICK_ATTEMPTS, SOLVERS, checked_solver
 from edgelearn_env.baselines.stages.conic.program_data import Scales, program_data
+from edgelearn_env.baselines.stages.conic.recurring_problem import RecurringProblem
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 
@@ -95,26 +96,25 @@ class EpisodeProgram:
         self._data = program_data(episode, self._scales)
         if overdraft_price is not None:
             self._data["overdraft_price"] = np.asarray(overdraft_price)
-        self._recurring = recurring
         sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
         if recurring:
             shapes = tuple((name, value.shape) for name, value in self._data.items())
-            self._form = _compiled_form(sizes, shapes, thrifty)
+            self._form: _Form = _recurring_form(sizes, shapes, thrifty)
         else:
             self._form = _Form(sizes, self._data, thrifty=thrifty)
 
-    def solve(self, solver: str = "clarabel") -> Solution | None:
+    def solve(self, solver: str = "clarabel", *, quick: bool = False) -> Solution | None:
         """Solve with one of `SOLVERS`; None without a solution of full accuracy, as where budgets forbid the rounds.
+
+        Args:
+            solver: its name.
+            quick: make `QUICK_ATTEMPTS` instead.
 
         Raises:
             InvalidInputError: the solver is unknown.
             MissingExtraError: it is not installed.
         """
-        attempts = SOLVERS[checked_solver(solver)]
-        if self._recurring:
-            for name, value in self._data.items():
-                # Setting `.value` instead would check each number, which takes as long as a third of the solver's work.
-                self._form.numbers[name].save_value(value)
+        attempts = QUICK_ATTEMPTS if quick else SOLVERS[checked_solver(solver)]
         if not any(self._is_solved(arguments) for arguments in attempts):
             return None
         share = 1.0 if self._form.share is None else float(_value(self._form.share))
@@ -129,7 +129,7 @@ class EpisodeProgram:
             # A solution of reduced accuracy is not taken for one.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             try:
-                self._form.problem.solve(enforce_dpp=True, warm_start=False, **arguments)
+                self._form.solve(self._data, arguments)
             except cp.SolverError:
                 return False
         return self._form.problem.status == cp.OPTIMAL
@@ -199,6 +199,10 @@ class _Form:
         constraints = [self.delay, self.energy, *self._constraints]
         cost = sum(self._costs) if self.share is None else self.share
         self.problem = cp.Problem(cp.Minimize(cost), constraints)
+
+    def solve(self, numbers: Mapping[str, np.ndarray], arguments: Mapping[str, Any]) -> None:
+        """Solve it, by these arguments of cvxpy's; the numbers are its own."""
+        self.problem.solve(warm_start=False, **arguments)
 
     def _budget(self, name: str) -> cp.Expression | float:
         """What may be used of a budget."""
@@ -301,12 +305,24 @@ class _Form:
             self._constraints.append(cp.multiply(p["idle"], self.duration_s) == p["idle_s"])
 
 
+class _RecurringForm(_Form):
+    """The program with parameters for its numbers."""
+
+    def __init__(self, sizes: tuple[int, int, int], parameters: Mapping[str, cp.Parameter], *, thrifty: bool) -> None:
+        super().__init__(sizes, parameters, thrifty=thrifty)
+        self._recurring = RecurringProblem(self.problem, parameters)
+
+    def solve(self, numbers: Mapping[str, np.ndarray], arguments: Mapping[str, Any]) -> None:
+        """Solve it with these numbers for its parameters."""
+        self._recurring.solve(numbers, **arguments)
+
+
 @functools.lru_cache(maxsize=256)
-def _compiled_form(
+def _recurring_form(
     sizes: tuple[int, int, int], shapes: tuple[tuple[str, tuple[int, ...]], ...], thrifty: bool
-) -> _Form:
-    """The program of one shape with parameters for its numbers, compiled when it is first solved."""
-    return _Form(sizes, {name: cp.Parameter(shape, name=name) for name, shape in shapes}, thrifty=thrifty)
+) -> _RecurringForm:
+    """The program of one shape, compiled when it is first solved."""
+    return _RecurringForm(sizes, {name: cp.Parameter(shape, name=name) for name, shape in shapes}, thrifty=thrifty)
 
 
 def _value(variable: cp.Variable) -> np.ndarray:

@@ -83,7 +83,7 @@ class CheapestRounds(NamedTuple):
 
 
 class _Intervals(NamedTuple):
-    """Intervals of durations, each of one round: (n,); finish prices and costs in them, (n, K)."""
+    """Intervals of durations, each of one round: (n,); finish prices and what devices cost in the middle, (n, K)."""
 
     round_index: np.ndarray
     low_s: np.ndarray
@@ -91,7 +91,7 @@ class _Intervals(NamedTuple):
     finish: np.ndarray
     bound: np.ndarray
     middle: np.ndarray
-    participates: np.ndarray
+    joined: np.ndarray
 
 
 def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> CheapestRounds:
@@ -127,17 +127,20 @@ def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> Cheap
         ends = (np.concatenate([low_s, middle_s]), np.concatenate([middle_s, high_s]))
         found.append(_bounded(costs, times, np.tile(rounds, 2), *ends))
     every = _Intervals(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
-    return CheapestRounds(proven, *_ways(every, least, spread))
+    return CheapestRounds(proven, *_ways(costs, every, least, spread))
 
 
-def _ways(intervals: _Intervals, least: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ways(
+    costs: RoundCosts, intervals: _Intervals, least: np.ndarray, spread: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Round, finish prices and participants of the best way for each set of participants that comes near the least."""
     near = np.flatnonzero(intervals.middle < np.nextafter(least[intervals.round_index] + spread, np.inf))
     near = near[np.lexsort((intervals.middle[near], intervals.round_index[near]))]
-    key = np.column_stack([intervals.round_index[near], intervals.participates[near]])
-    _, first = np.unique(key, axis=0, return_index=True)
-    chosen = near[np.sort(first)]
-    return intervals.round_index[chosen], intervals.finish[chosen], intervals.participates[chosen]
+    rounds = intervals.round_index[near]
+    participates = _participants(costs, rounds, intervals.joined[near])
+    _, first = np.unique(np.column_stack([rounds, participates]), axis=0, return_index=True)
+    first.sort()
+    return rounds[first], intervals.finish[near[first]], participates[first]
 
 
 def _bounded(
@@ -153,9 +156,9 @@ def _bounded(
         total: np.ndarray = costs.second[rounds] * duration_s + of_devices
         return total
 
-    at_middle = joined - finish * middle_s[:, None]
     bound = np.minimum(cost(low_s), cost(high_s))
-    return _Intervals(rounds, low_s, high_s, finish, bound, cost(middle_s), _participants(costs, rounds, at_middle))
+    at_middle = joined - finish * middle_s[:, None]
+    return _Intervals(rounds, low_s, high_s, finish, bound, cost(middle_s), at_middle)
 
 
 def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:
@@ -212,15 +215,14 @@ class _FinishTimes:
         seconds = device_costs(costs, rounds, finish).seconds
         shape = (_NUM_PRICES, num_rounds, num_devices)
         # By falling price, so that times rise.
-        self._log_s = np.log(seconds).reshape(shape)[::-1].transpose(1, 2, 0).copy()
-        self._log_price = np.log(finish).reshape(shape)[::-1].transpose(1, 2, 0).copy()
+        self._log_s, self._log_price = (np.log(array).reshape(shape)[::-1].copy() for array in (seconds, finish))
 
     def prices(self, rounds: np.ndarray, duration_s: np.ndarray) -> np.ndarray:
         """Prices at which the devices are done in about that time, none above that of a second, (n, K)."""
-        log_s, table, price = np.log(duration_s)[:, None], self._log_s[rounds], self._log_price[rounds]
-        below = np.clip(np.sum(table <= log_s[..., None], axis=2) - 1, 0, _NUM_PRICES - 2)[..., None]
-        low, high = (np.take_along_axis(table, below + step, axis=2)[..., 0] for step in (0, 1))
-        first, second = (np.take_along_axis(price, below + step, axis=2)[..., 0] for step in (0, 1))
+        log_s, devices = np.log(duration_s)[:, None], np.arange(self._log_s.shape[2])
+        below = np.clip(np.sum(self._log_s[:, rounds] <= log_s, axis=0) - 1, 0, _NUM_PRICES - 2)
+        at, after = ((row, rounds[:, None], devices) for row in (below, below + 1))
+        low, high, first, second = self._log_s[at], self._log_s[after], self._log_price[at], self._log_price[after]
         # Where a clock, a power or a batch is at its limit, times do not tell prices apart.
         slope = np.where(high - low > _FLAT, (second - first) / np.maximum(high - low, _FLAT), 0.0)
         log_price = np.clip(first + slope * (log_s - low), second, first)

@@ -29,8 +29,8 @@ from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 Counts = tuple[int, int]
 
-# Shares of the rounds left from which the first search starts.
-_STARTS = (0.1, 0.25, 0.45)
+# Shares of the rounds left from which the first search starts if need be, and that of its first step.
+_STARTS, _FIRST_STEP = (0.1, 0.25, 0.45), 1 / 32
 
 # A rival plan has this share more or fewer rounds in one stage.
 _STRIDE = 0.06
@@ -40,10 +40,14 @@ _SAVED = 0.1
 
 
 class Remembered(NamedTuple):
-    """What is taken along from round to round: numbers of rounds to come, None at first; prices of the last plan."""
+    """What is taken along from round to round: numbers of rounds to come and prices of the last plan.
 
-    pair: Counts | None
+    `is_design` says that they are the static design's, from which a first plan is searched for.
+    """
+
+    pair: Counts
     prices: PlanPrices
+    is_design: bool = False
 
 
 class _Outlook(NamedTuple):
@@ -102,13 +106,14 @@ class MPC:
 
     @cached_property
     def _at_first(self) -> Remembered:
-        """The prices of the static design; charge is worth what other energy is."""
+        """Rounds and prices of the static design; charge is worth what other energy is."""
         best = best_rounds(StaticConstants.of(self._scenario), "both")
         unit = self._scenario.bound.quotient_form(0).finetune_weight
         joule = max(unit * best.prices.energy, LEAST_PRICE)
         second = max(unit * float(np.sum(best.prices.finish)), LEAST_PRICE)
         charge = np.full(self._scenario.num_devices, joule)
-        return Remembered(None, PlanPrices(second, joule, charge, best.value))
+        pair = (best.num_pretrain_rounds, best.num_finetune_rounds)
+        return Remembered(pair, PlanPrices(second, joule, charge, best.value), is_design=True)
 
 
 def planned_round(constants: Constants, observed: Observed, known: Remembered) -> tuple[Allocation, Remembered]:
@@ -120,7 +125,7 @@ def planned_round(constants: Constants, observed: Observed, known: Remembered) -
         known: of the round before.
     """
     outlooks = _Outlooks(constants, observed, known.prices)
-    best = outlooks.search() if known.pair is None else outlooks.compare(known.pair)
+    best = outlooks.search(known.pair) if known.is_design else outlooks.compare(known.pair)
     now = float(constants.bound.value(observed.state.bound_terms))
     if best is None or (observed.state.finetuning and best.value >= now):
         return stopping_round(constants.scenario), Remembered((0, 0), known.prices)
@@ -138,10 +143,14 @@ class _Outlooks:
         self._most = self._scenario.budgets.max_rounds - int(observed.state.round_index)
         self._found: dict[Counts, _Outlook | None] = {}
 
-    def search(self) -> _Outlook | None:
-        """The best plan on the forecast, by a pattern search with ever smaller steps."""
-        most, step = self._most, max(self._most // 8, 1)
-        best = self._best([(0, 1), *((int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS)])
+    def search(self, planned: Counts) -> _Outlook | None:
+        """The best plan on the forecast, by a pattern search with ever smaller steps.
+
+        It starts from these numbers of rounds, or where they do not fit from the best of some that are spread out.
+        """
+        most, step = self._most, max(round(_FIRST_STEP * self._most), 1)
+        spread = [(int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS]
+        best = self._best([planned]) or self._best([(0, 1), *spread])
         while best is not None and step:
             num_pretrain, num_finetune = best.pair
             near = [(num_pretrain + a * step, num_finetune + b * step) for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))]
@@ -236,7 +245,7 @@ def _outlook(pair: Counts, episode: BlockEpisode) -> _Outlook | None:
     """The plan for one pair; None if it does not fit into what is left."""
     if min(episode.finetune_delay_s, episode.finetune_energy_j) <= 0:
         return None
-    solution = EpisodeProgram(episode, recurring=True).solve()
+    solution = EpisodeProgram(episode, recurring=True).solve(quick=True)
     if solution is None:
         return None
     times = solution.times
