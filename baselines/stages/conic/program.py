@@ -97,7 +97,8 @@ class EpisodeProgram:
         if overdraft_price is not None:
             self._data["overdraft_price"] = np.asarray(overdraft_price)
         sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
-        if recurring:
+        # What devices hold of the data is part of the shape: it seldom recurs.
+        if recurring and episode.holders is None:
             shapes = tuple((name, value.shape) for name, value in self._data.items())
             self._form: _Form = _recurring_form(sizes, shapes, thrifty)
         else:

@@ -50,8 +50,8 @@ class Uplink(NamedTuple):
 Part = TypeVar("Part", Processor, Uplink)
 
 
-def in_rounds(hardware: Part, rounds: np.ndarray) -> Part:
-    """What differs between rounds, (T, K), as it is in those at some indices, (n, K)."""
+def in_rounds(hardware: Part, rounds: np.ndarray | int) -> Part:
+    """What differs between rounds, (T, K), as it is in those at some indices, (n, K), or in one, (K,)."""
     return hardware._make(array[rounds] if np.ndim(array) == 2 else array for array in hardware)
 
 
