@@ -20,7 +20,8 @@ beartype_package(
         claw_skip_package_names=(
             "edgelearn_env.scenarios",
             "edgelearn_env.tapes.tape",
-            "edgelearn_env.two_stage.scenario",
+            "edgelearn_env.stages.scenario",
+            "edgelearn_env.gradient_coding.scenario",
         ),
     ),
 )
