@@ -139,7 +139,7 @@ def next_rounds(law: HiddenLaw, state: HiddenState, round_index: Array, num_roun
 
 def _row_length(law: HiddenLaw) -> int:
     """Random numbers of a round: a turn, a stall and tries of each device, tries of each edge node."""
-    return 2 * law.slow_factor.shape[0] + law.per_log_erasure.shape[0]
+    return int(2 * law.slow_factor.shape[0] + law.per_log_erasure.shape[0])
 
 
 # Which of the streams that can be made from an episode's it is.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.gradient_coding import hidden
 from edgelearn_env.gradient_coding.constants import CodingConstants
 from edgelearn_env.gradient_coding.dynamics import initial_state, step
@@ -15,6 +15,7 @@ from edgelearn_env.gradient_coding.info import info
 from edgelearn_env.gradient_coding.limits import checked_allocation
 from edgelearn_env.gradient_coding.records import Allocation, CodedRound, Outcome, State
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
+from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
@@ -102,8 +103,6 @@ def model_of(
         InvalidInputError: no such kernel.
         MissingExtraError: compiled loops are asked for, which this system does not have.
     """
-    if kernel not in ("auto", "numpy", "compiled"):
-        raise InvalidInputError(f"kernel must be one of auto, compiled, numpy, got {kernel!r}")
-    if kernel == "compiled":
+    if checked_kernel(kernel) == "compiled":
         raise MissingExtraError("kernel 'compiled' is only there for system two-stage: choose 'numpy'")
     return GradientCodingModel(scenario, xp, **placement)

@@ -7,22 +7,24 @@ of each.
 """
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
+from edgelearn_env.model import State
 from edgelearn_env.physics.battery import battery_after_round_j
 from edgelearn_env.physics.budgets import LAST_ROUND, RUNNING, reason_to_refuse
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
+from edgelearn_env.stages import records
 from edgelearn_env.stages.bounds import BoundTerms
 from edgelearn_env.stages.constants import Constants
-from edgelearn_env.stages.records import Allocation, DeviceRound, FinetuneRound, Outcome, PlannedRound, State
+from edgelearn_env.stages.records import Allocation, DeviceRound, FinetuneRound, Outcome, PlannedRound
 from edgelearn_env.tapes.tape import Conditions
 
 
-def initial_state(constants: Constants, batch_size: int) -> State:
+def initial_state(constants: Constants, batch_size: int) -> records.State:
     """B episodes before their first round."""
     battery_j = constants.battery_initial_j
     xp = namespace_of(battery_j)
     zero = xp.zeros(batch_size, dtype=battery_j.dtype, device=battery_j.device)
     count = xp.zeros(batch_size, dtype=xp.int64, device=battery_j.device)
-    return State(
+    return records.State(
         round_index=count,
         finetuning=count > 0,
         ended=count > 0,
@@ -50,7 +52,7 @@ def step(
 
     Args:
         constants: of the scenario, in the arrays' library.
-        state: before the round.
+        state: before the round; `records.State`, or a record of the system's own that has its fields too.
         conditions: channel gains and harvested powers of this round, (B, K).
         allocation: what was decided, within the scenario's limits.
         finetuning: what it would be if it were a fine-tuning round and no budget applied.

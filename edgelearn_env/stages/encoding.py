@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
+from edgelearn_env.model import State
 from edgelearn_env.physics.units import db_to_ratio
 from edgelearn_env.stages.bounds import LearningBound
-from edgelearn_env.stages.records import Allocation, State
+from edgelearn_env.stages.records import Allocation
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Conditions
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from edgelearn_env.stages.records import Allocation, Outcome, State
+from edgelearn_env.model import Allocation, Outcome, State
 
 
 def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:
-    """The `info` of B episodes, (B,) or (B, K) arrays; `TwoStageEnv` has the table.
+    """The `info` of B episodes of any system, (B,) or (B, K) arrays; `TwoStageEnv` has the table.
 
     Args:
         state: after the last round.

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.model import Column
+from edgelearn_env.model import Allocation, Codec, Column, Outcome, State
+from edgelearn_env.stages import encoding, records
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state, step
-from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.stages.info import info
 from edgelearn_env.stages.limits import checked_allocation
-from edgelearn_env.stages.records import Allocation, DeviceRound, FinetuneRound, Outcome, State
+from edgelearn_env.stages.records import DeviceRound, FinetuneRound
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.law import LawState, TapeLaw, before_first_round, next_rounds
 from edgelearn_env.tapes.tape import Conditions
@@ -20,6 +20,8 @@ from edgelearn_env.tapes.tape import Conditions
 
 class StagedModel:
     """All of `edgelearn_env.model.Model` but what a system's fine-tuning is, and how its episodes look.
+
+    Its records are those of `stages.records`; a system with more to say has its own, with the same fields first.
 
     Args:
         scenario: what is fixed.
@@ -42,7 +44,7 @@ class StagedModel:
     @cached_property
     def codec(self) -> Codec:
         """Between records and what an agent sees."""
-        return Codec.of(self.scenario, namespace_of(self._array), device=self._array.device)
+        return encoding.Codec.of(self.scenario, namespace_of(self._array), device=self._array.device)
 
     @cached_property
     def law(self) -> TapeLaw:
@@ -57,8 +59,9 @@ class StagedModel:
         """What stands for the last round before there was one: nothing decided, nothing counted, Psi as it is."""
         xp = namespace_of(state.battery_j)
         one, each, no = xp.zeros_like(state.elapsed_s), xp.zeros_like(state.battery_j), xp.zeros_like(state.ended)
-        allocation = Allocation(switch=no, server_freq_hz=one, server_batch=one, freq_hz=each, power_w=each, batch=each)
-        outcome = Outcome(
+        decided = {"switch": no, "server_freq_hz": one, "server_batch": one}
+        allocation = records.Allocation(**decided, freq_hz=each, power_w=each, batch=each)
+        outcome = records.Outcome(
             counted=no,
             end_reason=xp.zeros_like(state.round_index),
             reward=one,

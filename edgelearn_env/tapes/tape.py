@@ -38,8 +38,7 @@ class Tape(NamedTuple):
     @classmethod
     def stack(cls, tapes: "Sequence[Tape]") -> Self:
         """Several tapes as one batch."""
-        stacked: Self = mapped(lambda *arrays: np.stack(arrays), *tapes)
-        return stacked
+        return cls(*mapped(lambda *arrays: np.stack(arrays), *tapes))
 
     def each(self) -> "list[Tape]":
         """The tapes of a batch, one by one."""
@@ -62,7 +61,7 @@ class Tape(NamedTuple):
         """Write an npz file, atomically."""
         if Path(path).suffix != ".npz":
             raise InvalidInputError(f"tape path must end in .npz, got {str(path)!r}")
-        hidden = {f"{_HIDDEN}{name}": array for name, array in _fields_of(self.hidden).items()}
+        hidden: dict[str, Any] = {f"{_HIDDEN}{name}": array for name, array in _fields_of(self.hidden).items()}
         with written_atomically(path) as temporary:
             np.savez_compressed(temporary, channel_gain=self.channel_gain, harvest_w=self.harvest_w, **hidden)
 

@@ -35,7 +35,7 @@ class TensorTapes:
         self._seeds = np.full(num_episodes, _NO_SEED)
         self._key_seed = torch.full((num_episodes,), _NO_SEED, device=device)
         self._episode = torch.full((num_episodes,), _NO_SEED, device=device)
-        self._is_given: torch.Tensor | None = None
+        self._is_given = torch.zeros(num_episodes, dtype=torch.bool, device=device)
         self._given: Conditions | None = None
 
     @property
@@ -64,7 +64,7 @@ class TensorTapes:
 
     def begin(self, tape: Tape | None = None) -> None:
         """Go to the first round of the next tape of each sequence, or of a given tape, (T, K), or tapes, (B, T, K)."""
-        self._is_given, self._given = None, None
+        self._given = None
         if tape is not None:
             self._take(tape)
         else:
@@ -92,13 +92,13 @@ class TensorTapes:
         self._episode = self._episode + ended
         first = self._law.before_first_round(stream_keys(self._key_seed, self._episode))
         self._law_state = mapped(lambda new, old: torch.where(ended, new, old), first, self._law_state)
-        if self._is_given is not None:
+        if self._given is not None:
             self._is_given = self._is_given & ~ended
 
     def _read(self, round_index: torch.Tensor) -> None:
         self._law_state, drawn = self._law.next_rounds(self._law_state, 1)
         rounds = mapped(lambda array: array[0], drawn)
-        if self._is_given is not None:
+        if self._given is not None:
             index = torch.clamp(round_index, max=self._last_round)
             rounds = mapped(lambda given, new: self._unless_drawn(given, index, new), self._given, rounds)
         self.conditions = mapped(lambda array: array.T, rounds)
@@ -118,7 +118,7 @@ class TensorTapes:
 
         audible = tape._replace(channel_gain=np.maximum(tape.channel_gain, _LEAST_GAIN))
         self._given = Conditions(*mapped(episodes_last, audible))
-        self._is_given = torch.ones(num_episodes, dtype=torch.bool, device=self._device)
+        self._is_given = torch.ones_like(self._is_given)
 
     def _unless_given(self, name: torch.Tensor) -> torch.Tensor:
-        return name.clone() if self._is_given is None else torch.where(self._is_given, _NO_SEED, name)
+        return name.clone() if self._given is None else torch.where(self._is_given, _NO_SEED, name)

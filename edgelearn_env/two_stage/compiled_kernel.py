@@ -1,7 +1,10 @@
 """The model in compiled loops: bit for bit what numpy's array operations give, in a fraction of their time."""
 
+from functools import cached_property
+
 import numpy as np
 
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.stages.records import Allocation, Outcome, State
 from edgelearn_env.tapes.compiled_law import before_first_round, next_rounds
 from edgelearn_env.tapes.law import LawState
@@ -18,6 +21,11 @@ class CompiledModel(ArrayModel):
     def __init__(self, scenario: TwoStageScenario) -> None:
         super().__init__(scenario)
         self._loop_constants = loop_constants_of(self.constants)
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Between records and what an agent sees; the loops read its numbers."""
+        return Codec.of(self.scenario)
 
     def decode(self, action: np.ndarray) -> Allocation:
         """As `Codec.decode`."""

@@ -4,18 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.errors import MissingExtraError
+from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.two_stage.array_kernel import ArrayModel
 from edgelearn_env.two_stage.scenario import TwoStageScenario
-
-KERNELS = ("auto", "compiled", "numpy")
 
 
 def model_of(scenario: TwoStageScenario, kernel: str = "auto", *, xp: Any = np, **placement: Any) -> ArrayModel:
     """What plays a two-stage scenario; see `edgelearn_env.model.model_of`."""
-    if kernel not in KERNELS:
-        raise InvalidInputError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
-    if kernel == "numpy" or xp is not np:
+    if checked_kernel(kernel) == "numpy" or xp is not np:
         return ArrayModel(scenario, xp, **placement)
     try:
         from edgelearn_env.two_stage.compiled_kernel import CompiledModel

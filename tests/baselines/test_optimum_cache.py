@@ -27,7 +27,7 @@ def solved(monkeypatch) -> list[int]:
 
     def solving(scenario, tapes, **choices):
         calls.append(len(tapes.channel_gain))
-        return (clairvoyant(scenario, type(tapes)(*arrays)) for arrays in zip(*tapes, strict=True))
+        return (clairvoyant(scenario, tape) for tape in tapes.each())
 
     monkeypatch.setattr(optimum_cache, "clairvoyant_batch", solving)
     return calls

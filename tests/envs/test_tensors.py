@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from edgelearn_env.arrays.records import arrays_of
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
@@ -128,7 +129,7 @@ def test_conditions_are_those_of_the_named_tape_in_every_round(rng):
         state, conditions = ours.observed
         for row in range(B):
             tape = sample_tape(ours.scenario, int(ours.tape_seed[row]), int(ours.tape_episode[row]))
-            for seen, array in zip(conditions, tape, strict=True):
+            for seen, array in zip(arrays_of(conditions), arrays_of(tape), strict=True):
                 np.testing.assert_allclose(seen[row], array[state.round_index[row]], rtol=ROUNDING)
         ours.step(random_actions(rng, ours))
     assert ours.tape_episode.min() > 0
@@ -162,7 +163,7 @@ def test_tapes_handed_in_are_played_for_one_episode(rng, tiny, batched, autorese
     observation, _ = ours.reset(tape=tape)
     assert_close(observation, theirs.reset(options={"tape": tape})[0], 2**-23)
     assert ours.tape_seed.tolist() == [-1] * B
-    for array in tape:
+    for array in arrays_of(tape):
         array.fill(7.0)
     for _ in range(60 if autoreset else 1):
         actions = random_actions(rng, ours)

@@ -49,8 +49,8 @@ def drawn(num_episodes, num_rounds, *, correlation=0.9, flip_probability=0.1):
     one = np.ones((1, 1))
     law = TapeLaw(one, one, correlation, 0.0, flip_probability)
     law_state = before_first_round(law, stream_keys(np.arange(num_episodes), np.zeros(num_episodes, dtype=np.int64)))
-    _, (gain, harvest_w) = next_rounds(law, law_state, num_rounds)
-    return gain[:, 0], harvest_w[:, 0]
+    _, drawn = next_rounds(law, law_state, num_rounds)
+    return drawn.channel_gain[:, 0], drawn.harvest_w[:, 0]
 
 
 @given(seeds, st.integers(1, 40), st.integers(1, 40))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_scenarios import random_scenario, random_tape, seeds
 
+from edgelearn_env.arrays.records import arrays_of
 from edgelearn_env.tapes.reader import TapeReader
 from edgelearn_env.tapes.tape import sample_tape
 from edgelearn_env.two_stage.array_kernel import ArrayModel
@@ -39,8 +40,9 @@ def test_each_episode_meets_the_rounds_of_its_own_tape(batch_size, seed, data):
 
     def check():
         for row in rng.integers(batch_size, size=5):
-            for read, tape in zip(reader.conditions, played[row](), strict=True):
-                np.testing.assert_array_equal(read[row], tape[position[row]])
+            tape = played[row]()
+            for read, array in zip(arrays_of(reader.conditions), arrays_of(tape), strict=True):
+                np.testing.assert_array_equal(read[row], array[position[row]])
 
     begin(np.arange(batch_size))
     for _ in range(data.draw(st.integers(1, 40))):

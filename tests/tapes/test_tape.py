@@ -150,7 +150,7 @@ def test_a_tape_that_fits_comes_back_as_float64(tiny, tiny_tape):
 
 
 @pytest.mark.parametrize("shape", [(29, 3), (30, 2), (3, 30), (90,), (), (1, 1, 30, 3), (2, 30, 4)])
-@pytest.mark.parametrize("name", Tape._fields)
+@pytest.mark.parametrize("name", ["channel_gain", "harvest_w"])
 def test_a_tape_of_a_wrong_shape_is_refused_with_both_shapes(tiny, tiny_tape, name, shape):
     with pytest.raises(InvalidInputError) as caught:
         tiny_tape._replace(**{name: np.ones(shape)}).checked(tiny)
@@ -160,7 +160,7 @@ def test_a_tape_of_a_wrong_shape_is_refused_with_both_shapes(tiny, tiny_tape, na
 
 @pytest.mark.parametrize("number", [(3, 1), (2, 3), (0, 0)])
 def test_gains_and_harvests_of_different_numbers_of_episodes_or_of_none_are_refused(tiny, tiny_tape, number):
-    gains, harvests = (np.stack([array] * 3)[:count] for array, count in zip(tiny_tape, number, strict=True))
+    gains, harvests = (np.stack([array] * 3)[:count] for array, count in zip(tiny_tape[:2], number, strict=True))
     with pytest.raises(InvalidInputError, match=r"tape\.harvest_w must|tape\.channel_gain must"):
         Tape(gains, harvests).checked(tiny)
     with pytest.raises(InvalidInputError, match=r"tape\.harvest_w must"):
@@ -168,7 +168,7 @@ def test_gains_and_harvests_of_different_numbers_of_episodes_or_of_none_are_refu
 
 
 @pytest.mark.parametrize(("value", "text"), [(np.nan, "nan"), (np.inf, "inf"), (-1e-9, "-1e-09")])
-@pytest.mark.parametrize("name", Tape._fields)
+@pytest.mark.parametrize("name", ["channel_gain", "harvest_w"])
 def test_a_tape_with_a_value_that_is_not_finite_or_negative_is_refused_with_it(tiny, tiny_tape, name, value, text):
     array = getattr(tiny_tape, name).copy()
     array[11, 2] = value

@@ -24,10 +24,10 @@ from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.physics.budgets import END_REASONS
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.kernels import KERNELS
 from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.tape import Conditions, Tape
-from edgelearn_env.two_stage import kernels
 from edgelearn_env.two_stage.array_kernel import ArrayModel
 from edgelearn_env.two_stage.compiled_kernel import CompiledModel
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
@@ -69,7 +69,7 @@ def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size
     ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
     tape = Tape.stack([random_tape(rng, scenario) for _ in range(batch_size)])
     # A channel or a source that fails now and then.
-    tape = Tape(*(array * (rng.random(array.shape) < 0.97) for array in tape))
+    tape = mapped(lambda array: array * (rng.random(array.shape) < 0.97), tape)
     state = initial_state(theirs.constants, batch_size)
     # One round more than there are, for an episode that has ended.
     for _ in range(scenario.budgets.max_rounds + 1):
@@ -231,8 +231,8 @@ def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
 def test_nothing_that_is_handed_in_is_written_to_or_comes_back(rng, tiny):
     kernel = CompiledModel(tiny)
     law_state = kernel.before_first_round(stream_keys(np.arange(5), np.zeros(5, dtype=np.int64)))
-    _, (gain, harvest_w) = kernel.next_rounds(law_state, 2)
-    state, conditions = initial_state(kernel.constants, 5), Conditions(gain[0].T, harvest_w[0].T)
+    _, rounds = kernel.next_rounds(law_state, 2)
+    state, conditions = initial_state(kernel.constants, 5), mapped(lambda array: array[0].T, rounds)
     allocation = kernel.decode(random_actions(rng, (5, 12)))
     given = (law_state, state, conditions, allocation)
     before = mapped(np.copy, given)
@@ -290,7 +290,7 @@ def test_without_numba_arrays_do_and_the_compiled_kernel_says_what_to_install(mo
 
 
 def test_a_kernel_is_chosen_by_name(tiny):
-    chosen = {name: type(model_of(tiny, name)) for name in kernels.KERNELS}
+    chosen = {name: type(model_of(tiny, name)) for name in KERNELS}
     assert chosen == {"auto": CompiledModel, "compiled": CompiledModel, "numpy": ArrayModel}
     with pytest.raises(InvalidInputError, match=r"^kernel must be one of auto, compiled, numpy, got 'fast'$"):
         TwoStageVectorEnv(2, tiny, kernel="fast")

@@ -291,7 +291,7 @@ def test_more_of_anything_useful_is_never_worse(tuned, relaxation):
 def test_one_more_round_on_the_tape_is_never_worse(optima):
     for scenario, tape, optimum in optima[:3]:
         longer = scenario.replace(budgets={"max_rounds": scenario.budgets.max_rounds + 1})
-        tape = Tape(*(np.concatenate([array, array[-1:]]) for array in tape))
+        tape = mapped(lambda array: np.concatenate([array, array[-1:]]), tape)
         assert clairvoyant(longer, tape).value <= optimum.value * (1 + SAME)
 
 
@@ -306,7 +306,7 @@ def test_the_order_of_devices_changes_nothing():
                 part |= {name: [v[k] for k in order] for name, v in part.items() if isinstance(v, list)}
         reordered = Scenario.from_dict(table)
         optimum = clairvoyant(scenario, tape)
-        other = clairvoyant(reordered, Tape(*(array[:, order] for array in tape)))
+        other = clairvoyant(reordered, mapped(lambda array, order=order: array[:, order], tape))
         assert other.value == pytest.approx(optimum.value, rel=SAME)
         assert optimum.num_finetune_rounds > 0
 
@@ -383,7 +383,7 @@ def test_where_no_upload_arrives_the_optimum_is_to_pretrain(tiny, objective):
 @pytest.mark.parametrize("objective", ["finetune", "two-stage"])
 def test_where_the_server_is_useless_the_optimum_is_to_finetune(tiny, tiny_tape, objective):
     scenario = short(tiny, server=USELESS_SERVER, learning={"objective": objective})
-    optimum = clairvoyant(scenario, Tape(*(array[:6] for array in tiny_tape)))
+    optimum = clairvoyant(scenario, mapped(lambda array: array[:6], tiny_tape))
     assert optimum.num_pretrain_rounds == 0
     assert optimum.num_finetune_rounds > 0
     assert optimum.certificate.gap <= GAP + 1e-6
@@ -422,7 +422,7 @@ def test_a_device_in_a_deep_fade_is_silent_while_others_go_on(tiny, tiny_tape, f
 def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, change, objective):
     few = {"budgets": {"max_rounds": 4}, "learning": {"objective": objective}}
     scenario = short(tiny).replace(**change).replace(**few)
-    tape = Tape(*(array[:4] for array in tiny_tape))
+    tape = mapped(lambda array: array[:4], tiny_tape)
     assert_certified(Solved(scenario, tape, clairvoyant(scenario, tape)))
 
 
@@ -455,7 +455,7 @@ def test_a_batch_of_tapes_is_refused(tiny, tiny_tape):
 
 def test_a_tape_that_does_not_fit_is_refused(tiny, tiny_tape):
     with pytest.raises(InvalidInputError, match=r"tape\.channel_gain"):
-        clairvoyant(tiny, Tape(*(array[:-1] for array in tiny_tape)))
+        clairvoyant(tiny, mapped(lambda array: array[:-1], tiny_tape))
 
 
 def test_many_tapes_are_solved_in_their_order_as_each_alone():
@@ -473,7 +473,7 @@ def test_many_tapes_need_a_batch_axis_and_at_least_one_worker(tiny, tiny_tape):
 
 
 def test_the_tape_is_left_as_it_was(tiny, tiny_tape):
-    before = Tape(*(array.copy() for array in tiny_tape))
+    before = mapped(np.copy, tiny_tape)
     clairvoyant(tiny, tiny_tape)
     for array, copy in zip(tiny_tape, before, strict=True):
         np.testing.assert_array_equal(array, copy)

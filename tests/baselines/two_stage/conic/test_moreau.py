@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small_systems import planned, random_system
 
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
@@ -54,7 +55,7 @@ def test_it_agrees_with_clarabel_on_small_systems(objective, batteries):
 
 @pytest.mark.parametrize("stages", ["both", "pretrain", "finetune"])
 def test_it_agrees_with_clarabel_on_a_longer_tape(tiny, tiny_tape, stages):
-    tiny, tiny_tape = tiny.replace(budgets={"max_rounds": 12}), Tape(*(array[:12] for array in tiny_tape))
+    tiny, tiny_tape = tiny.replace(budgets={"max_rounds": 12}), mapped(lambda array: array[:12], tiny_tape)
     ours = clairvoyant(tiny, tiny_tape, gap=GAP, stages=stages, solver="moreau")
     assert_the_same_and_certified(ours, clairvoyant(tiny, tiny_tape, gap=GAP, stages=stages))
     assert rollout(tiny, tiny_tape, ours.plan).objective[0] == pytest.approx(ours.value, rel=1e-9)
@@ -65,8 +66,8 @@ def test_it_alone_is_used_where_it_is_asked_for(solvers_used, tiny):
     tapes = Tape.stack([sample_tape(tiny, seed) for seed in range(2)])
     optima = list(clairvoyant_batch(tiny, tapes, solver="moreau", num_workers=1))
     assert set(solvers_used) == {"MOREAU"}
-    for *arrays, optimum in zip(*tapes, optima, strict=True):
-        assert clairvoyant(tiny, Tape(*arrays), solver="moreau").certificate == optimum.certificate
+    for tape, optimum in zip(tapes.each(), optima, strict=True):
+        assert clairvoyant(tiny, tape, solver="moreau").certificate == optimum.certificate
 
 
 def test_its_multipliers_prove_its_solution(tiny, tiny_tape):

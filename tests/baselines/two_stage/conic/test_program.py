@@ -357,7 +357,7 @@ def test_a_device_without_weight_that_is_silent_might_as_well_not_be_there():
         scenario, tape = random_system(seed, num_devices=3, shortest=4)
         scenario = scenario.replace(learning={"device_weight": [0.4, 0.6, 0.0]})
         episode = planned(scenario, tape, 1, 3, np.array([[True, True, False]] * 3))
-        fewer = planned(without_last_device(scenario), Tape(*(array[:, :2] for array in tape)), 1, 3)
+        fewer = planned(without_last_device(scenario), mapped(lambda array: array[:, :2], tape), 1, 3)
         solutions = [EpisodeProgram(each).solve() for each in (episode, fewer)]
         assert (solutions[0] is None) == (solutions[1] is None)
         if solutions[0] is not None:
@@ -470,7 +470,7 @@ def test_the_rest_of_an_optimal_plan_is_the_optimal_plan_of_the_rest():
             left = budgets.delay_s - float(state.elapsed_s), budgets.energy_j - float(state.spent_j)
             rest = PlannedEpisode(
                 scenario=scenario,
-                tape=Tape(*(array[done:] for array in tape)),
+                tape=mapped(lambda array, t=done: array[t:], tape),
                 num_pretrain_rounds=max(2 - done, 0),
                 num_finetune_rounds=min(5 - done, 3),
                 given_participates=participates[max(done - 2, 0) :],

@@ -244,7 +244,7 @@ def test_it_does_not_see_the_future():
         scenario, tape = random_system(seed, longest=12)
         rng = np.random.default_rng(seed)
         t = int(rng.integers(0, scenario.budgets.max_rounds))
-        other = Tape(*(array.copy() for array in tape))
+        other = mapped(np.copy, tape)
         for array, new in zip(other, random_tape(rng, scenario), strict=True):
             array[t + 1 :] = 3 * new[t + 1 :]
         first, second = (rollout(scenario, future, lyapunov(scenario)) for future in (tape, other))

@@ -5,6 +5,7 @@ import pytest
 from small_systems import random_system
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
@@ -74,19 +75,19 @@ def played(tapes):
 
 def test_planning_ahead_closes_half_of_the_gap_of_an_equal_split(tapes, played):
     equal = rollout(SCENARIO, tapes, tuned_equal_split(SCENARIO)).objective
-    bound = np.array([clairvoyant(SCENARIO, Tape(*arrays)).bound for arrays in zip(*tapes, strict=True)])
+    bound = np.array([clairvoyant(SCENARIO, tape).bound for tape in tapes.each()])
     assert np.all(played.objective >= bound)
     assert np.mean(np.log(played.objective / bound)) <= 0.5 * np.mean(np.log(equal / bound))
 
 
 def test_an_episode_is_played_the_same_alone_and_in_a_batch(tapes, played):
-    alone = rollout(SCENARIO, Tape(*(array[1] for array in tapes)), MPC(SCENARIO))
+    alone = rollout(SCENARIO, tapes.rows(1), MPC(SCENARIO))
     assert alone.objective[0] == played.objective[1]
 
 
 def test_what_comes_later_changes_no_decision(tapes, played):
     known = 6
-    other = Tape(*(np.concatenate([array[0, :known], array[0, known:][::-1]]) for array in tapes))
+    other = mapped(lambda array: np.concatenate([array[0, :known], array[0, known:][::-1]]), tapes)
     replayed = rollout(SCENARIO, other, MPC(SCENARIO))
     for name, decided in played.allocations._asdict().items():
         assert np.array_equal(decided[:1, :known], getattr(replayed.allocations, name)[:, :known]), name
@@ -116,7 +117,7 @@ def test_a_device_in_a_deep_fade_is_silent_while_it_lasts_and_the_others_fine_tu
 
 
 def test_choosing_who_takes_part_is_no_worse_than_everyone_and_better_in_fades(tapes, played, monkeypatch):
-    tapes = Tape(*(array[:1] for array in tapes))
+    tapes = tapes.rows(slice(1))
     fades = faded(tapes, slice(17, 22))
     chosen = rollout(SCENARIO, fades, MPC(SCENARIO)).objective
     monkeypatch.setattr(

@@ -6,6 +6,7 @@ from hypothesis import given
 from random_scenarios import random_scenario, random_tape, seeds
 from small_systems import copies, random_system
 
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.baselines.stages.policies.largest_round import largest_finetune_round, largest_pretrain_round
 from edgelearn_env.baselines.two_stage.ladder import LADDER
@@ -242,7 +243,7 @@ def test_policies_do_not_see_the_future(name):
         scenario, tape = random_system(seed, longest=12)
         rng = np.random.default_rng(seed)
         t = int(rng.integers(0, scenario.budgets.max_rounds))
-        other = Tape(*(array.copy() for array in tape))
+        other = mapped(np.copy, tape)
         for array, new in zip(other, random_tape(rng, scenario), strict=True):
             array[t + 1 :] = 3 * new[t + 1 :]
         first, second = (

@@ -1,0 +1,16 @@
+"""Names of what a round can be computed by; which of them a system has is its own matter."""
+
+from edgelearn_env.errors import InvalidInputError
+
+KERNELS = ("auto", "compiled", "numpy")
+
+
+def checked_kernel(kernel: str) -> str:
+    """`kernel`, once it is known to be one.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if kernel not in KERNELS:
+        raise InvalidInputError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
+    return kernel
