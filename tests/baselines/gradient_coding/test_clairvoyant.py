@@ -31,7 +31,7 @@ def least_of_all_plans(scenario: GradientCodingScenario, tape: Tape) -> float:
     sets += list(choices.participates * choices.role[:, None])
     values = [system.nothing().value]
     for first in range(horizon + 1):
-        for count in range(horizon + 1 - first):
+        for count in range(0 if first else 1, horizon + 1 - first):
             for roles in itertools.product(sets, repeat=count):
                 if count and not roles[-1].any():
                     continue
