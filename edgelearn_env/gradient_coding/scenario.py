@@ -98,6 +98,11 @@ class GradientCodingScenario(StagedScenario):
         return self.num_devices // self.coding.num_edges
 
     @property
+    def copies(self) -> int:
+        """(S_e + 1)(S_w + 1): how many devices hold each part of the data."""
+        return (self.coding.stored_edge_stragglers + 1) * (self.coding.stored_device_stragglers + 1)
+
+    @property
     def codes(self) -> tuple[tuple[int, int], ...]:
         """All (s_e, s_w) that a round may use; (0, 0), no code, comes first."""
         edges, devices = self.coding.stored_edge_stragglers, self.coding.stored_device_stragglers

@@ -7,8 +7,8 @@ import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.model import Allocation, Outcome, State
 from edgelearn_env.physics.budgets import DELAY, ENERGY, LAST_ROUND, RUNNING
-from edgelearn_env.stages.records import Allocation, Outcome, State
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Trajectory
