@@ -12,6 +12,9 @@ from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 # A block of alike rounds is this much longer than the one before it.
 _GROWTH = 1.7
 
+# A rest of fine-tuning rounds that would make less than this share of the block before it belongs to that.
+_SMALL_REST = 0.5
+
 
 class Blocks(NamedTuple):
     """How many alike rounds each block stands for, by stage."""
@@ -21,10 +24,14 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, num_pretrain: int, num_finetune: int) -> Self:
-        """So many rounds of each stage in blocks; the next round is a block of its own."""
+        """So many rounds of each stage in blocks; the next round is one of its own, and so is the last one.
+
+        What follows a block has to find charge in the batteries: without a last round alone, all but one round of the
+        last block could be played without.
+        """
         # Far from now forecasts are alike: few blocks do.
         first = max(1.0, num_finetune / 6) if num_pretrain else 1.0
-        return cls(_sizes(num_pretrain, 1.0), _sizes(num_finetune, first))
+        return cls(_sizes(num_pretrain, 1.0), (*_sizes(num_finetune - 1, first, _SMALL_REST), 1))
 
     @property
     def rounds_ahead(self) -> np.ndarray:
@@ -34,11 +41,12 @@ class Blocks(NamedTuple):
         return middle
 
 
-def _sizes(total: int, first: float) -> tuple[int, ...]:
+def _sizes(total: int, first: float, small_rest: float = 0.0) -> tuple[int, ...]:
     """Sizes of blocks that sum to `total`: one round, then from `first` on ever longer."""
-    sizes, size = [1] if total else [], first
-    while sum(sizes) < total:
-        sizes.append(min(round(size), total - sum(sizes)))
+    sizes, size, left = [1] if total else [], first, total - 1
+    while left > 0:
+        sizes.append(left if left < (1 + small_rest) * round(size) else round(size))
+        left -= sizes[-1]
         size *= _GROWTH
     return tuple(sizes)
 

@@ -13,7 +13,7 @@ from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # How far from the best a round's participants may be, of what taking part is worth.
-_TOLERANCE = 1e-3
+_TOLERANCE = 0.02
 
 # Rounds that cost so much more than the cheapest, in what the heaviest device is worth, are nearly as good.
 _NEARLY = 1.5
