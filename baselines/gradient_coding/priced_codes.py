@@ -12,7 +12,6 @@ from edgelearn_env.baselines.priced.records import AllowedSets, PricedRounds, Pr
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.model.hardware import Hardware
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
-from edgelearn_env.tapes.tape import Tape
 
 
 class PricedCodes(PricedEpisode):
@@ -21,13 +20,17 @@ class PricedCodes(PricedEpisode):
     A round is one without a code, as in `PricedEpisode`, or one of the `Choices` with a code.
     """
 
-    def hardware(self, scenario: GradientCodingScenario, tape: Tape) -> Hardware:
-        """Processors and uplinks of all rounds, (T, K)."""
-        return straggling_hardware(scenario, tape.channel_gain, tape.hidden)
+    scenario: GradientCodingScenario
+    _scenario: GradientCodingScenario
 
-    def most_load(self, scenario: GradientCodingScenario) -> float:
-        """Those of all parts that it holds."""
-        edges, devices = scenario.codes[-1]
+    def hardware(self) -> Hardware:
+        """Processors and uplinks of all rounds, (T, K)."""
+        return straggling_hardware(self.scenario, self.tape.channel_gain, self.tape.hidden)
+
+    @property
+    def most_load(self) -> float:
+        """Samples that a device computes for each of a batch, at most: those of all parts that it holds."""
+        edges, devices = self.scenario.codes[-1]
         return float((edges + 1) * (devices + 1))
 
     def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:

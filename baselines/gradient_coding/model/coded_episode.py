@@ -13,6 +13,7 @@ from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.gradient_coding import records as coded
 from edgelearn_env.gradient_coding.hidden import Hidden
+from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.stages.records import Allocation
 
 
@@ -28,10 +29,12 @@ class CodedEpisode(PlannedEpisode):
     """A planned episode whose rounds may have codes.
 
     Attributes:
+        scenario: the system.
         given_roles: what each device does in each fine-tuning round, (N, K): 0 silent, 1 + the code's place among
             `scenario.codes` one that takes part with it.
     """
 
+    scenario: GradientCodingScenario
     given_roles: np.ndarray
 
     @property
@@ -62,7 +65,8 @@ class CodedEpisode(PlannedEpisode):
         """Which parts each device computes, (N, K, K); its own alone in an episode without codes."""
         if not self.code.any():
             return None
-        return np.stack([holders_of(self.scenario, code) for code in self.scenario.codes])[self.code]
+        held: np.ndarray = np.stack([holders_of(self.scenario, code) for code in self.scenario.codes])[self.code]
+        return held
 
     @cached_property
     def devices(self) -> Processor:

@@ -32,7 +32,8 @@ class StragglerForecast(NamedTuple):
         law = self.law
         if not self.remembers:
             return np.broadcast_to(law.slow_at_first[:, 0], seen_slowdown.shape)
-        return np.where(seen_slowdown > 1, 1 - law.slow_end[:, 0], law.slow_begin[:, 0])
+        chance: np.ndarray = np.where(seen_slowdown > 1, 1 - law.slow_end[:, 0], law.slow_begin[:, 0])
+        return chance
 
     def likely(self, seen_slowdown: np.ndarray) -> Hidden:
         """Slowed where that is likelier than not, mean stalls, nothing erased; (B, K) and (B, n)."""

@@ -62,16 +62,16 @@ class PricedEpisode:
         stages: Stages = "both",
         solver: str = "clarabel",
     ) -> None:
+        self.scenario, self.tape, self.stages, self.solver = scenario, tape, stages, solver
         # Of the delay budget only the plans' part is cut: bounds are for all of it.
         share = restriction.pretrain_share
         self._server = server_processor(scenario)
-        self._devices, uplink = self.hardware(scenario, tape)
+        self._devices, uplink = self.hardware()
         least_share = 1.0 if share is None else min(share, 1 - share)
         reachable = within_reach(
-            scenario, tape, self._devices, uplink, most_load=self.most_load(scenario), least_share=least_share
+            scenario, tape, self._devices, uplink, most_load=self.most_load, least_share=least_share
         )
         self._scenario, self._tape, self._restriction = reachable, tape, restriction
-        self.scenario, self.tape, self.stages, self.solver = scenario, tape, stages, solver
         delay_s, energy_j = scenario.budgets.delay_s, reachable.budgets.energy_j
         self.setting = Setting(
             delay_s=delay_s * (1 - (share or 0.0)),
@@ -86,11 +86,12 @@ class PricedEpisode:
         self._form = scenario.bound.quotient_form(np.arange(len(tape.harvest_w) + 1))
         self._weight = np.broadcast_to(np.asarray(scenario.learning.device_weight), (scenario.num_devices,))
 
-    def hardware(self, scenario: StagedScenario, tape: Tape) -> Hardware:
+    def hardware(self) -> Hardware:
         """Processors and uplinks of the devices, (K,), or (T, K) where rounds differ."""
-        return Hardware(device_processors(scenario), uplinks(scenario, tape.channel_gain))
+        return Hardware(device_processors(self.scenario), uplinks(self.scenario, self.tape.channel_gain))
 
-    def most_load(self, scenario: StagedScenario) -> float:
+    @property
+    def most_load(self) -> float:
         """Samples that a device computes for each of a batch, at most."""
         return 1.0
 

@@ -52,7 +52,8 @@ Part = TypeVar("Part", Processor, Uplink)
 
 def in_rounds(hardware: Part, rounds: np.ndarray | int) -> Part:
     """What differs between rounds, (T, K), as it is in those at some indices, (n, K), or in one, (K,)."""
-    return hardware._make(array[rounds] if np.ndim(array) == 2 else array for array in hardware)
+    fields: Any = hardware
+    return type(hardware)(*(array[rounds] if np.ndim(array) == 2 else array for array in fields))
 
 
 def cheapest_frequency_hz(time_price: Price, energy_price: Price, processor: Processor) -> Array:

@@ -20,10 +20,9 @@ from edgelearn_env.baselines.stages.policies.priced_round import (
     hardware_now,
     priced_finetune_round,
 )
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.stages.bounds import QuotientForm
 from edgelearn_env.stages.constants import Constants
-from edgelearn_env.stages.records import Allocation
 
 # One for all episodes, or one for each, (B,).
 Number = Any

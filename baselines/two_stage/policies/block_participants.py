@@ -9,8 +9,8 @@ from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, che
 from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.stages.model.hardware import device_processors, least_dissimilarity, uplinks
 from edgelearn_env.stages.records import State
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # How far from the best a round's participants may be, of what taking part is worth.
 _TOLERANCE = 0.02
@@ -38,7 +38,7 @@ class PlanPrices(NamedTuple):
 
 
 def heaviest_participants(
-    scenario: TwoStageScenario, state: State, rounds: Tape, prices: PlanPrices, is_next: np.ndarray
+    scenario: StagedScenario, state: State, rounds: Tape, prices: PlanPrices, is_next: np.ndarray
 ) -> np.ndarray:
     """Who takes part in each of some fine-tuning rounds, (n, K).
 
@@ -60,13 +60,13 @@ def heaviest_participants(
     heaviest = by_weight[np.searchsorted(found.round_index, np.arange(len(is_next)), side="right") - 1]
     participates = found.participates[heaviest]
     for row in np.flatnonzero(is_next):
-        seconds = device_costs(costs, row[None], found.finish[heaviest[row, None]]).seconds[0]
+        seconds = device_costs(costs, np.array([row]), found.finish[heaviest[[row]]]).seconds[0]
         uplink = costs.uplink._replace(noise_w=costs.uplink.noise_w[row])
         participates[row] = _covered(costs.devices, uplink, state.battery_j, participates[row], seconds)
     return participates
 
 
-def _round_costs(scenario: TwoStageScenario, rounds: Tape, prices: PlanPrices, longest_s: float) -> RoundCosts:
+def _round_costs(scenario: StagedScenario, rounds: Tape, prices: PlanPrices, longest_s: float) -> RoundCosts:
     """What decides the cost of the rounds."""
     form, weight = scenario.bound.quotient_form(0), np.asarray(scenario.learning.device_weight)
     shape = rounds.harvest_w.shape

@@ -19,13 +19,12 @@ from edgelearn_env.baselines.stages.static.search import best_rounds
 from edgelearn_env.baselines.two_stage.policies.block_episode import BlockEpisode, Blocks, first_block
 from edgelearn_env.baselines.two_stage.policies.block_participants import LEAST_PRICE, PlanPrices, heaviest_participants
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.stages.bounds import BoundTerms
 from edgelearn_env.stages.constants import Constants, constants_of
-from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.dynamics import planned_round as planned_round_of
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 Counts = tuple[int, int]
 
@@ -81,7 +80,7 @@ class MPC:
     Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place.
     """
 
-    def __init__(self, scenario: TwoStageScenario) -> None:
+    def __init__(self, scenario: StagedScenario) -> None:
         self._scenario, self._constants = scenario, constants_of(scenario)
         self._stop = stopping_round(scenario)
         self._remembered: dict[int, Remembered] = {}
@@ -252,7 +251,7 @@ def _outlook(pair: Counts, episode: BlockEpisode) -> _Outlook | None:
     return _Outlook(pair, episode.learning_bound(times.server_batch, times.batch), episode, solution)
 
 
-def stopping_round(scenario: TwoStageScenario) -> Allocation:
+def stopping_round(scenario: StagedScenario) -> Allocation:
     """A round that cannot be counted, for one episode: a plan of no rounds holds nothing else."""
     tape = Tape(*np.ones((2, 1, scenario.num_devices)))
     nothing = PlannedEpisode(scenario=scenario, tape=tape, num_pretrain_rounds=0, num_finetune_rounds=0)

@@ -19,7 +19,7 @@ from edgelearn_env.baselines.stages.static.search import Best, best_rounds
 from edgelearn_env.baselines.two_stage.static.relaxation import real_rounds_bound
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.stages.bounds import TwoStageBound
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.scenario import StagedScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class StaticDesign:
         restriction: what it keeps to besides.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     num_pretrain_rounds: int
     num_finetune_rounds: int
     server_batch: np.ndarray
@@ -88,7 +88,7 @@ class StaticDesign:
 
 
 def static_design(
-    scenario: TwoStageScenario, *, stages: Stages = "both", restriction: Restriction = UNRESTRICTED
+    scenario: StagedScenario, *, stages: Stages = "both", restriction: Restriction = UNRESTRICTED
 ) -> StaticDesign:
     """Find the best design over all numbers of rounds, and prove it.
 
@@ -114,7 +114,7 @@ def static_design(
     return _design(constants, best, bound)
 
 
-def with_ample_batteries(scenario: TwoStageScenario) -> TwoStageScenario:
+def with_ample_batteries(scenario: StagedScenario) -> StagedScenario:
     """The scenario with batteries that can pay for anything the energy budget allows."""
     charge_j = scenario.budgets.energy_j
     return scenario.replace(energy={"battery_initial_j": charge_j, "battery_capacity_j": charge_j})
@@ -146,7 +146,7 @@ def _design(constants: StaticConstants, best: Best, bound: float) -> StaticDesig
 _ROUNDING = 1e-12
 
 
-def require_one_round(scenario: TwoStageScenario, restriction: Restriction = UNRESTRICTED) -> None:
+def require_one_round(scenario: StagedScenario, restriction: Restriction = UNRESTRICTED) -> None:
     """Let pass a system whose budgets can pay for one fine-tuning round of single samples on the mean channel.
 
     Raises:
