@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from edgelearn_env.gradient_coding.run_time.cluster import Cluster
-from edgelearn_env.gradient_coding.run_time.codes import Code, HierarchicalCode, every_hierarchical_code
 from edgelearn_env.gradient_coding.run_time.expectation import expected_iteration
+from edgelearn_env.gradient_coding.run_time.schemes import HierarchicalScheme, Scheme, every_hierarchical_scheme
 from edgelearn_env.gradient_coding.run_time.times import MeanTimes
 
-AnyCode = TypeVar("AnyCode", bound=Code)
+AnyCode = TypeVar("AnyCode", bound=Scheme)
 
 
 class Choice(NamedTuple):
     """A code, and how long an iteration takes with it by what it was chosen from, s."""
 
-    code: Code
+    code: Scheme
     iteration_s: float
 
 
@@ -27,11 +27,11 @@ def jncss(means: MeanTimes) -> Choice:
     Args:
         means: true or estimated.
     """
-    codes = every_hierarchical_code(means.num_edges, means.devices_per_edge)
+    codes = every_hierarchical_scheme(means.num_edges, means.devices_per_edge)
     return _fastest((code, mean_iteration_s(means, code)) for code in codes)
 
 
-def fastest_code(cluster: Cluster, codes: Iterable[Code] | None = None, num_points: int = 4096) -> Choice:
+def fastest_code(cluster: Cluster, codes: Iterable[Scheme] | None = None, num_points: int = 4096) -> Choice:
     """The code of least E[T].
 
     Args:
@@ -40,7 +40,7 @@ def fastest_code(cluster: Cluster, codes: Iterable[Code] | None = None, num_poin
         num_points: of the grid, see `expected_iteration`.
     """
     if codes is None:
-        codes = every_hierarchical_code(cluster.num_edges, cluster.devices_per_edge)
+        codes = every_hierarchical_scheme(cluster.num_edges, cluster.devices_per_edge)
     return _fastest(expected_iterations_s(cluster, codes, num_points).items())
 
 
@@ -49,11 +49,11 @@ def expected_iterations_s(cluster: Cluster, codes: Iterable[AnyCode], num_points
     return {code: expected_iteration(cluster, code, num_points).mean_s for code in codes}
 
 
-def mean_iteration_s(means: MeanTimes, code: HierarchicalCode) -> float:
+def mean_iteration_s(means: MeanTimes, code: HierarchicalScheme) -> float:
     """When the server can decode if every node takes its mean, s."""
     return float(code.iteration_s(means.at(code.load_parts(means)))[0])
 
 
-def _fastest(timed: Iterable[tuple[Code, float]]) -> Choice:
+def _fastest(timed: Iterable[tuple[Scheme, float]]) -> Choice:
     """The first of the fastest: among equals the one that tolerates, and computes, least."""
     return min((Choice(code, iteration_s) for code, iteration_s in timed), key=lambda choice: choice.iteration_s)

@@ -7,12 +7,12 @@ import numpy as np
 
 from edgelearn_env.baselines.gradient_coding.run_time.jncss import mean_iteration_s
 from edgelearn_env.gradient_coding.run_time.cluster import Cluster
-from edgelearn_env.gradient_coding.run_time.codes import HierarchicalCode, JobSize, every_hierarchical_code
 from edgelearn_env.gradient_coding.run_time.expectation import expected_iteration
+from edgelearn_env.gradient_coding.run_time.schemes import HierarchicalScheme, JobSize, every_hierarchical_scheme
 from edgelearn_env.gradient_coding.run_time.times import MeanTimes
 
 # Codes to choose from, for n' edge nodes and m' devices under each.
-CodesOf = Callable[[int, int], Sequence[HierarchicalCode]]
+CodesOf = Callable[[int, int], Sequence[HierarchicalScheme]]
 
 
 class Team(NamedTuple):
@@ -27,13 +27,13 @@ class Team(NamedTuple):
 
     edges: np.ndarray
     devices: np.ndarray
-    code: HierarchicalCode
+    code: HierarchicalScheme
     iteration_s: float
 
 
-def uncoded(num_edges: int, devices_per_edge: int) -> list[HierarchicalCode]:
+def uncoded(num_edges: int, devices_per_edge: int) -> list[HierarchicalScheme]:
     """No code, as codes to choose from."""
-    return [HierarchicalCode(0, 0)]
+    return [HierarchicalScheme(0, 0)]
 
 
 def jncss_team(means: MeanTimes) -> Team:
@@ -50,7 +50,7 @@ def jncss_team(means: MeanTimes) -> Team:
     )
 
 
-def fastest_team(cluster: Cluster, codes: CodesOf = every_hierarchical_code, num_points: int = 4096) -> Team:
+def fastest_team(cluster: Cluster, codes: CodesOf = every_hierarchical_scheme, num_points: int = 4096) -> Team:
     """Those of least E[T], of the teams that are fastest in the mean for their size and code.
 
     Args:
@@ -59,20 +59,20 @@ def fastest_team(cluster: Cluster, codes: CodesOf = every_hierarchical_code, num
         num_points: of the grid, see `expected_iteration`.
     """
 
-    def expected_s(edges: np.ndarray, devices: np.ndarray, code: HierarchicalCode) -> float:
+    def expected_s(edges: np.ndarray, devices: np.ndarray, code: HierarchicalScheme) -> float:
         return expected_iteration(cluster.kept(edges, devices), code, num_points).mean_s
 
     return _fastest_team(MeanTimes.of(cluster), codes, expected_s)
 
 
 def _fastest_team(
-    means: MeanTimes, codes: CodesOf, iteration_s: Callable[[np.ndarray, np.ndarray, HierarchicalCode], float]
+    means: MeanTimes, codes: CodesOf, iteration_s: Callable[[np.ndarray, np.ndarray, HierarchicalScheme], float]
 ) -> Team:
     teams = (Team(*members, iteration_s(*members)) for members in _members(means, codes))
     return min(teams, key=lambda team: team.iteration_s)
 
 
-def _members(means: MeanTimes, codes: CodesOf) -> Iterator[tuple[np.ndarray, np.ndarray, HierarchicalCode]]:
+def _members(means: MeanTimes, codes: CodesOf) -> Iterator[tuple[np.ndarray, np.ndarray, HierarchicalScheme]]:
     """For every number of edge nodes, of devices under each, and every code of these: the nodes of least means."""
     for num_edges in range(1, means.num_edges + 1):
         for devices_per_edge in range(1, means.devices_per_edge + 1):

@@ -13,7 +13,12 @@ import numpy as np
 from edgelearn_env.baselines.gradient_coding.run_time.jncss import Choice, expected_iterations_s, jncss
 from edgelearn_env.baselines.gradient_coding.run_time.slow_nodes import fastest_team, uncoded
 from edgelearn_env.gradient_coding.run_time.cluster import Cluster
-from edgelearn_env.gradient_coding.run_time.codes import Code, FlatCode, HierarchicalCode, every_hierarchical_code
+from edgelearn_env.gradient_coding.run_time.schemes import (
+    FlatScheme,
+    HierarchicalScheme,
+    Scheme,
+    every_hierarchical_scheme,
+)
 from edgelearn_env.gradient_coding.run_time.times import MeanTimes
 
 # The headline of arXiv:2406.10831: up to so many times as fast as uncoded.
@@ -24,16 +29,16 @@ BEST = "hierarchical, best (s_e, s_w)"
 LEFT_OUT = "uncoded, slow nodes left out"
 
 # The codes that each scheme chooses from; the one of least E[T] counts.
-CODES: Mapping[str, Callable[[Cluster], list[Code]]] = {
-    BEST: lambda cluster: [*every_hierarchical_code(cluster.num_edges, cluster.devices_per_edge)],
-    UNCODED: lambda cluster: [HierarchicalCode(0, 0)],
+CODES: Mapping[str, Callable[[Cluster], list[Scheme]]] = {
+    BEST: lambda cluster: [*every_hierarchical_scheme(cluster.num_edges, cluster.devices_per_edge)],
+    UNCODED: lambda cluster: [HierarchicalScheme(0, 0)],
     "at the devices, best (0, s_w)": lambda cluster: [
-        HierarchicalCode(0, late) for late in range(cluster.devices_per_edge)
+        HierarchicalScheme(0, late) for late in range(cluster.devices_per_edge)
     ],
     "at the edge nodes, best (s_e, 0)": lambda cluster: [
-        HierarchicalCode(late, 0) for late in range(cluster.num_edges)
+        HierarchicalScheme(late, 0) for late in range(cluster.num_edges)
     ],
-    "flat, best s": lambda cluster: [FlatCode(late) for late in range(cluster.num_edges * cluster.devices_per_edge)],
+    "flat, best s": lambda cluster: [FlatScheme(late) for late in range(cluster.num_edges * cluster.devices_per_edge)],
     "hierarchical, JNCSS from means": lambda cluster: [jncss(MeanTimes.of(cluster)).code],
 }
 SCHEMES = (*CODES, LEFT_OUT)
@@ -121,7 +126,7 @@ def schemes_at_their_best(cluster: Cluster, num_points: int = 1024) -> dict[str,
 
 def speed_ups_of_every_code(cluster: Cluster, num_points: int = 1024) -> np.ndarray:
     """E[T] of no code over that of each (s_e, s_w), (n, m)."""
-    codes = every_hierarchical_code(cluster.num_edges, cluster.devices_per_edge)
+    codes = every_hierarchical_scheme(cluster.num_edges, cluster.devices_per_edge)
     expected_s = np.array([*expected_iterations_s(cluster, codes, num_points).values()])
     speed_ups: np.ndarray = expected_s[0] / expected_s
     return speed_ups.reshape(cluster.num_edges, cluster.devices_per_edge)

@@ -6,8 +6,8 @@ import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.gradient_coding.run_time.cluster import Cluster
-from edgelearn_env.gradient_coding.run_time.codes import Code
 from edgelearn_env.gradient_coding.run_time.laws import EdgeLinks, device_done_probability
+from edgelearn_env.gradient_coding.run_time.schemes import Scheme
 from edgelearn_env.gradient_coding.run_time.times import TRANSMISSIONS
 
 
@@ -23,7 +23,7 @@ class ExpectedTime(NamedTuple):
     error_s: float
 
 
-def expected_iteration(cluster: Cluster, code: Code, num_points: int = 4096) -> ExpectedTime:
+def expected_iteration(cluster: Cluster, code: Scheme, num_points: int = 4096) -> ExpectedTime:
     """E[T] = integral of P(T > t) dt, by trapezoids on an even grid of times.
 
     P(T > t) follows from the devices' distribution functions, which are exact, by counting who is late. With h between
@@ -48,13 +48,13 @@ def expected_iteration(cluster: Cluster, code: Code, num_points: int = 4096) -> 
     return ExpectedTime(float(np.trapezoid(undone, time_s)), 1.5 * float(time_s[1]) + beyond_s)
 
 
-def _undone_probability(cluster: Cluster, code: Code, load_parts: float, time_s: np.ndarray) -> np.ndarray:
+def _undone_probability(cluster: Cluster, code: Scheme, load_parts: float, time_s: np.ndarray) -> np.ndarray:
     """P(T > t), (T,)."""
     device_done = device_done_probability(cluster, load_parts, time_s)
     return 1 - code.decodable_probability(device_done, EdgeLinks(cluster, time_s))
 
 
-def _end_of_grid(cluster: Cluster, code: Code, load_parts: float) -> tuple[float, float]:
+def _end_of_grid(cluster: Cluster, code: Scheme, load_parts: float) -> tuple[float, float]:
     """A time after which next to nothing of P(T > t) is left, and a bound on its integral from there on, s.
 
     It begins where even the slowest node is done, and is drawn in on coarse grids.

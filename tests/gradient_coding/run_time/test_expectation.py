@@ -7,16 +7,21 @@ import pytest
 from random_clusters import even_cluster, random_cluster
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.gradient_coding.run_time.codes import Code, FlatCode, HierarchicalCode, every_hierarchical_code
 from edgelearn_env.gradient_coding.run_time.expectation import expected_iteration
+from edgelearn_env.gradient_coding.run_time.schemes import (
+    FlatScheme,
+    HierarchicalScheme,
+    Scheme,
+    every_hierarchical_scheme,
+)
 from edgelearn_env.gradient_coding.run_time.times import sampled_times
 
 SIZES = [(2, 3), (3, 2), (1, 4), (4, 1)]
 
 
-def all_codes(num_edges: int, devices_per_edge: int) -> list[Code]:
-    flat = [FlatCode(late) for late in range(num_edges * devices_per_edge)]
-    return [*every_hierarchical_code(num_edges, devices_per_edge), *flat]
+def all_codes(num_edges: int, devices_per_edge: int) -> list[Scheme]:
+    flat = [FlatScheme(late) for late in range(num_edges * devices_per_edge)]
+    return [*every_hierarchical_scheme(num_edges, devices_per_edge), *flat]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -25,7 +30,7 @@ def test_one_device_takes_the_sum_of_its_means(seed):
     link_s = 2 * cluster.device_try_s / (1 - cluster.device_erasure)
     link_s = link_s[0, 0] + 2 * cluster.edge_try_s[0] / (1 - cluster.edge_erasure[0])
     mean_s = cluster.num_parts * (cluster.part_s + 1 / cluster.parts_per_s)[0, 0] + link_s
-    found = expected_iteration(cluster, HierarchicalCode(0, 0))
+    found = expected_iteration(cluster, HierarchicalScheme(0, 0))
     assert found.mean_s == pytest.approx(mean_s, rel=1e-4)
     assert abs(found.mean_s - mean_s) < found.error_s
 
@@ -36,7 +41,7 @@ def test_over_links_that_never_fail_it_is_the_mean_of_an_exponential_order_stati
     load = 2.0 * (late + 1)
     tail_s = load / 100.0 * sum(1 / (4 - fastest) for fastest in range(4 - late))
     mean_s = 0.01 * load + 2 * 0.05 + 2 * 0.1 + tail_s
-    for code in (HierarchicalCode(0, late), FlatCode(late)):
+    for code in (HierarchicalScheme(0, late), FlatScheme(late)):
         assert expected_iteration(cluster, code).mean_s == pytest.approx(mean_s, rel=1e-4)
 
 
@@ -64,12 +69,12 @@ def test_a_coarse_grid_is_no_farther_off_than_it_says(size, rng):
 
 def test_without_a_code_it_is_the_same_whether_there_are_levels_or_not(rng):
     cluster = random_cluster(rng, 3, 3)
-    levels, flat = (expected_iteration(cluster, code).mean_s for code in (HierarchicalCode(0, 0), FlatCode(0)))
+    levels, flat = (expected_iteration(cluster, code).mean_s for code in (HierarchicalScheme(0, 0), FlatScheme(0)))
     assert levels == pytest.approx(flat, rel=1e-12)
 
 
 def test_a_time_unit_ten_times_as_long_makes_a_number_a_tenth_of_it(rng):
-    cluster, code = random_cluster(rng, 2, 3), HierarchicalCode(1, 1)
+    cluster, code = random_cluster(rng, 2, 3), HierarchicalScheme(1, 1)
     times = ("part_s", "device_try_s", "edge_try_s")
     changes = {name: getattr(cluster, name) / 10 for name in times} | {"parts_per_s": 10 * cluster.parts_per_s}
     scaled = expected_iteration(dataclasses.replace(cluster, **changes), code)
@@ -81,12 +86,12 @@ def test_extreme_laws_keep_their_statement(changes):
     cluster = even_cluster(1, 1, **changes)
     link_s = 2 * 0.05 / 0.9 + 2 * 0.1 / (1 - cluster.edge_erasure[0])
     mean_s = link_s + 6 * (cluster.part_s + 1 / cluster.parts_per_s)[0, 0]
-    found = expected_iteration(cluster, HierarchicalCode(0, 0))
+    found = expected_iteration(cluster, HierarchicalScheme(0, 0))
     assert abs(found.mean_s - mean_s) < found.error_s < 0.02 * mean_s
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InvalidInputError, match="late_edges must be from 0 to 1, got 2"):
-        expected_iteration(even_cluster(2, 3), HierarchicalCode(2, 0))
+        expected_iteration(even_cluster(2, 3), HierarchicalScheme(2, 0))
     with pytest.raises(InvalidInputError, match="num_points must be at least 2, got 1"):
-        expected_iteration(even_cluster(), HierarchicalCode(0, 0), 1)
+        expected_iteration(even_cluster(), HierarchicalScheme(0, 0), 1)

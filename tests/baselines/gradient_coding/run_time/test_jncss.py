@@ -6,8 +6,8 @@ from random_clusters import even_cluster, random_cluster
 
 from edgelearn_env.baselines.gradient_coding.run_time.estimates import RunningMeans, jncss_on_the_run
 from edgelearn_env.baselines.gradient_coding.run_time.jncss import fastest_code, jncss
-from edgelearn_env.gradient_coding.run_time.codes import FlatCode, HierarchicalCode, every_hierarchical_code
 from edgelearn_env.gradient_coding.run_time.expectation import expected_iteration
+from edgelearn_env.gradient_coding.run_time.schemes import FlatScheme, HierarchicalScheme, every_hierarchical_scheme
 from edgelearn_env.gradient_coding.run_time.times import MeanTimes, sampled_times
 
 
@@ -60,17 +60,17 @@ def test_among_equals_chance_alone_can_be_worth_a_code():
     cluster = even_cluster(4, 2, num_parts=8.0, edge_try_s=1.0, edge_erasure=0.5)
     choice = fastest_code(cluster)
     assert choice.code.late_edges > 0
-    assert choice.iteration_s < 0.7 * expected_iteration(cluster, HierarchicalCode(0, 0)).mean_s
+    assert choice.iteration_s < 0.7 * expected_iteration(cluster, HierarchicalScheme(0, 0)).mean_s
     assert jncss(MeanTimes.of(cluster)).code == (0, 0)
 
 
 def test_the_fastest_code_is_the_least_of_all_expectations(rng):
     cluster = random_cluster(rng, 3, 2)
-    expected_s = {code: expected_iteration(cluster, code, 1024).mean_s for code in every_hierarchical_code(3, 2)}
+    expected_s = {code: expected_iteration(cluster, code, 1024).mean_s for code in every_hierarchical_scheme(3, 2)}
     choice = fastest_code(cluster, num_points=1024)
     assert choice == (min(expected_s, key=expected_s.get), min(expected_s.values()))
-    flat = fastest_code(cluster, [FlatCode(0), FlatCode(2)], 1024)
-    assert flat.iteration_s == min(expected_iteration(cluster, FlatCode(late), 1024).mean_s for late in (0, 2))
+    flat = fastest_code(cluster, [FlatScheme(0), FlatScheme(2)], 1024)
+    assert flat.iteration_s == min(expected_iteration(cluster, FlatScheme(late), 1024).mean_s for late in (0, 2))
 
 
 def test_running_means_are_means_of_all_that_was_seen_whatever_the_loads(rng):

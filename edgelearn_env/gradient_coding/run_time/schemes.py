@@ -36,7 +36,7 @@ class JobSize(NamedTuple):
 
 
 @runtime_checkable
-class Code(Protocol):
+class Scheme(Protocol):
     """What the run time of an iteration needs to know of a code."""
 
     @property
@@ -57,7 +57,7 @@ class Code(Protocol):
         """P(the server can decode by t), (T,), from P(a device is done by t), (n, m, T), and the edge nodes' links."""
 
 
-class HierarchicalCode(NamedTuple):
+class HierarchicalScheme(NamedTuple):
     """A code that tolerates s_e edge nodes that are late, and s_w late devices under each of the others.
 
     D = K (s_e + 1) (s_w + 1) / (n m). An edge node is done a link after its (m - s_w)-th fastest device, the iteration
@@ -94,7 +94,7 @@ class HierarchicalCode(NamedTuple):
         return at_most_probability(1 - links.passed(ready), self.late_edges)
 
 
-class FlatCode(NamedTuple):
+class FlatScheme(NamedTuple):
     """A code over all devices alike, which tolerates any s of them; edge nodes hand on what comes, as it comes.
 
     D = K (s + 1) / (n m). What comes through an edge node is a link later than its device was; all of its devices share
@@ -135,9 +135,9 @@ class FlatCode(NamedTuple):
         return np.asarray(total.sum(axis=0))
 
 
-def every_hierarchical_code(num_edges: int, devices_per_edge: int) -> list[HierarchicalCode]:
+def every_hierarchical_scheme(num_edges: int, devices_per_edge: int) -> list[HierarchicalScheme]:
     """All (s_e, s_w), s_e slowest."""
-    return [HierarchicalCode(edges, devices) for edges in range(num_edges) for devices in range(devices_per_edge)]
+    return [HierarchicalScheme(edges, devices) for edges in range(num_edges) for devices in range(devices_per_edge)]
 
 
 def _load_parts(job: Job, copies: int) -> float:
