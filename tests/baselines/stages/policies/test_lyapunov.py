@@ -9,11 +9,11 @@ from random_scenarios import random_tape, seeds
 from small_systems import copies, random_system
 
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.baselines.stages.policies import tuned_lyapunov as tuning
 from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
 from edgelearn_env.baselines.stages.policies.priced_round import hardware_now, priced_finetune_round, priced_parts
 from edgelearn_env.baselines.stages.policies.tuned_lyapunov import tuned_lyapunov
 from edgelearn_env.baselines.two_stage.ladder import LADDER
-from edgelearn_env.baselines.two_stage.policies import tuned_lyapunov as tuning
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
