@@ -3,7 +3,13 @@
 import numpy as np
 
 from edgelearn_env.gradient_coding import CodeLayout, HierarchicalCode, product_code
-from edgelearn_env.gradient_coding.execution.coded_round import PlayedRound, coded_round
+from edgelearn_env.gradient_coding.execution.coded_round import (
+    EdgeTask,
+    PlayedRound,
+    coded_round,
+    computed,
+    edge_tasks,
+)
 from edgelearn_env.gradient_coding.execution.delays import Delays
 from edgelearn_env.gradient_coding.execution.sites import Hub
 from edgelearn_env.gradient_coding.execution.softmax_regression import SoftmaxRegression
@@ -64,7 +70,36 @@ def check_what_was_late_is_there_for_the_next_round(master: Hub) -> None:
     assert all(second.clocks[device][1] < begun_s + MINUTES_S / 2 for device in late)
 
 
+def all_late() -> list[EdgeTask]:
+    return list(edge_tasks(code(1, 1), PROBLEM, PROBLEM.weights(), delays(late_devices=tuple(range(9)))))
+
+
+def check_devices_that_are_stopped_give_no_answer(master: Hub) -> None:
+    def stops_at_once(task: EdgeTask, edge: Hub) -> int:
+        group = edge.start(computed, task.devices)
+        group.stop()
+        return len(group.first(len(task.devices)))
+
+    answers = master.start(stops_at_once, all_late()).first(3)
+    assert [answer.answer for answer in answers] == [0, 0, 0]
+
+
+def check_edges_that_are_stopped_give_no_answer(master: Hub) -> None:
+    def waits(task: EdgeTask, edge: Hub) -> int:
+        group = edge.start(computed, task.devices)
+        try:
+            return len(group.first(1))
+        finally:
+            group.stop()
+
+    group = master.start(waits, all_late())
+    group.stop()
+    assert group.first(3) == []
+
+
 CHECKS = (
+    check_devices_that_are_stopped_give_no_answer,
+    check_edges_that_are_stopped_give_no_answer,
     check_the_late_are_left_out,
     check_an_edge_that_lacks_devices_is_left_out,
     check_what_was_late_is_there_for_the_next_round,

@@ -89,13 +89,25 @@ def coded_round(
         weights: where.
         delays: injected.
     """
-    layout, tasks = code.layout, _tasks(code, problem, weights, delays)
+    layout, tasks = code.layout, edge_tasks(code, problem, weights, delays)
     begun_s = time.perf_counter()
     came = _first_of(master.start(gathered, tasks), layout.num_edges - layout.edge_stragglers)
     found = code.decoded({edge.member: edge.answer.message for edge in came})
     seconds = time.perf_counter() - begun_s
     clocks = {device: times for edge in came for device, times in sorted(edge.answer.clocks.items())}
     return PlayedRound(found, seconds, clocks, np.isin(np.arange(layout.num_devices), list(clocks)))
+
+
+def edge_tasks(
+    code: HierarchicalCode, problem: SoftmaxRegression, weights: np.ndarray, delays: Delays
+) -> Sequence[EdgeTask]:
+    """What each edge node is to gather, and each of its devices to compute, in such a round."""
+    device_s = delays.device_s(code).tolist()
+
+    def devices(edge: int) -> tuple[DeviceTask, ...]:
+        return tuple(DeviceTask(code, k, problem, weights, device_s[k]) for k in code.devices_of(edge))
+
+    return [EdgeTask(code, edge, devices(edge), delay_s) for edge, delay_s in enumerate(delays.edge_s.tolist())]
 
 
 def gathered(task: EdgeTask, edge: Hub) -> EdgeAnswer:
@@ -124,14 +136,3 @@ def _first_of(group: Group, count: int) -> list[Finished]:
         return group.first(count)
     finally:
         group.stop()
-
-
-def _tasks(
-    code: HierarchicalCode, problem: SoftmaxRegression, weights: np.ndarray, delays: Delays
-) -> Sequence[EdgeTask]:
-    device_s = delays.device_s(code).tolist()
-
-    def devices(edge: int) -> tuple[DeviceTask, ...]:
-        return tuple(DeviceTask(code, k, problem, weights, device_s[k]) for k in code.devices_of(edge))
-
-    return [EdgeTask(code, edge, devices(edge), delay_s) for edge, delay_s in enumerate(delays.edge_s.tolist())]

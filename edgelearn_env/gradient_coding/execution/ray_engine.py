@@ -40,7 +40,7 @@ def ray_engine(group_sizes: Sequence[int], address: str | None = None) -> Iterat
         address: of the cluster, such as ray://HOST:10001 or auto; a new one on this machine if None.
 
     Raises:
-        InvalidInputError: there is no cluster at that address.
+        InvalidInputError: there is no cluster at that address, or it wants a token that RAY_AUTH_TOKEN does not hold.
     """
     _connect(address)
     try:
@@ -59,7 +59,10 @@ def _connect(address: str | None) -> None:
         _require_reachable(address)
         ray.init(address, log_to_driver=False)
     except (OSError, ValueError) as error:
-        raise InvalidInputError(f"address must be that of a running Ray cluster, got {address!r}") from error
+        sentence = (
+            "address must be that of a running Ray cluster, whose token, if it asks for one, is in RAY_AUTH_TOKEN"
+        )
+        raise InvalidInputError(f"{sentence}, got {address!r}") from error
 
 
 def _require_reachable(address: str) -> None:

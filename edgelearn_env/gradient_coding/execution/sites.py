@@ -38,6 +38,8 @@ class Group(Protocol):
     def first(self, count: int) -> list[Finished]:
         """The `count` answers that their sites' clocks say were first, of those there are as soon as enough are.
 
+        Works that were stopped count, but have no answer.
+
         Raises:
             Stopped: the site that waits for them is to stop itself.
         """

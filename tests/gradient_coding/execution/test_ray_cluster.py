@@ -42,7 +42,7 @@ def test_of_answers_that_are_ready_the_earliest_by_their_sites_clocks_are_taken(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
 def test_an_address_without_a_cluster_is_refused_at_once(address, master):
-    with pytest.raises(InvalidInputError, match=f"address must be that of a running Ray cluster, got '{address}'"):
+    with pytest.raises(InvalidInputError, match=f"address must be that of a running Ray cluster, .*, got '{address}'"):
         ray_engine((1,), address).__enter__()
 
 
