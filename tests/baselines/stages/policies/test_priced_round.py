@@ -27,6 +27,10 @@ def parts_of(system, observed, prices):
     return priced_parts(system, observed, prices, hardware_now(system, observed))
 
 
+def round_of(system, observed, prices):
+    return priced_finetune_round(system, observed, prices, hardware_now(system, observed))
+
+
 def observed_at_start(scenario: Scenario, gain=1e-9, **changes) -> Observed:
     """One episode before its first round; `changes` to its state."""
     state = initial_state(constants_of(scenario), 1)
@@ -124,9 +128,7 @@ def test_every_round_can_be_played_with_just_those_that_are_given_a_batch():
             gain=worth * scenario.learning.device_weight * each,
             dissimilarity=0.0,
         )
-        chosen = priced_finetune_round(
-            system, Observed(state, conditions), prices, hardware_now(system, Observed(state, conditions))
-        )
+        chosen = round_of(system, Observed(state, conditions), prices)
         np.testing.assert_array_equal(chosen.batch, np.round(chosen.batch))
         _, outcome = step(system, state, conditions, allocation_of(chosen))
         asked = np.any(chosen.batch >= 1, axis=1)
@@ -157,7 +159,7 @@ def test_a_round_is_shortened_to_the_time_and_the_energy_that_are_left(tiny, lef
 
 def test_no_device_of_a_priced_round_spends_more_than_its_battery_holds(tiny):
     prices, battery_j = prices_of(tiny, 0.05, 0.3), np.array([[0.5, 0.02, 0.005]])
-    parts = priced_parts(constants_of(tiny), observed_at_start(tiny, battery_j=battery_j), prices)
+    parts = parts_of(constants_of(tiny), observed_at_start(tiny, battery_j=battery_j), prices)
     assert parts.participates.all()
     assert np.all(parts.energy_j <= battery_j)
     assert np.all(parts.energy_j[0, 1:] > 0.98 * battery_j[0, 1:])
@@ -166,7 +168,7 @@ def test_no_device_of_a_priced_round_spends_more_than_its_battery_holds(tiny):
 def test_a_dead_battery_is_not_waited_for_and_the_others_keep_their_batches(tiny):
     system, prices = constants_of(tiny), prices_of(tiny, 0.3, 3.0)
     full, dead = (
-        priced_finetune_round(system, observed_at_start(tiny, battery_j=np.array([[0.5, charge_j, 0.5]])), prices)
+        round_of(system, observed_at_start(tiny, battery_j=np.array([[0.5, charge_j, 0.5]])), prices)
         for charge_j in (0.5, 0.0)
     )
     assert full.batch[0, 1] > 10
@@ -182,11 +184,11 @@ def test_a_device_in_a_deep_fade_is_left_silent_where_waiting_costs_more_than_it
     assert 3 / 3 < 0.3 * upload_s < 30 / 3 / 2
     for worth, takes_part in ((3.0, False), (30.0, True)):
         prices = prices_of(scenario, 0.3, 0.3, worth)
-        chosen = priced_finetune_round(constants_of(scenario), observed_at_start(scenario, gain), prices)
+        chosen = round_of(constants_of(scenario), observed_at_start(scenario, gain), prices)
         np.testing.assert_array_equal(chosen.batch[0] >= 1, [True, takes_part, True])
 
 
 def test_where_all_devices_are_in_a_deep_fade_nobody_takes_part(tiny):
     for gain in (1e-16, 0.0):
-        chosen = priced_finetune_round(constants_of(tiny), observed_at_start(tiny, gain), prices_of(tiny, 0.3, 3.0))
+        chosen = round_of(constants_of(tiny), observed_at_start(tiny, gain), prices_of(tiny, 0.3, 3.0))
         np.testing.assert_array_equal(chosen.batch, np.zeros((1, 3)))
