@@ -104,11 +104,12 @@ def finetune_round(
     anybody = xp.any(work.takes_part, axis=-1)
     decoded = xp.where(coded, waited_s < float("inf"), anybody)
     end_s = xp.where(decoded, waited_s, last_s)
-    lateness = xp.where(coded & decoded, 1.0, 0.0)[:, None] * _undone(work, end_s)
+    lateness = xp.where((coded & decoded)[:, None], _undone(work, end_s), 0.0)
     done = 1.0 - lateness
     devices = DeviceRound(work.takes_part, *(done * array for array in work[1:]))
     round_ = FinetuneRound(
-        duration_s=end_s + xp.where(decoded, scenario.radio.downlink_s, scenario.radio.idle_s),
+        # Not the choice of two plain numbers, which torch would make in single precision.
+        duration_s=xp.where(decoded, end_s + scenario.radio.downlink_s, end_s + scenario.radio.idle_s),
         devices=devices,
         contributes=xp.where(coded[:, None], decoded[:, None], work.takes_part),
     )

@@ -67,7 +67,8 @@ class Codec:
 
         def number(entry: Array, most: int) -> Array:
             share = xp.minimum(xp.maximum(xp.astype(entry, xp.float64), -1.0), 1.0) * 0.5 + 0.5
-            return xp.astype(xp.round(share * most), xp.int64)
+            # What is not a number, which only tensors may hold, has no whole number either.
+            return xp.astype(xp.round(xp.where(xp.isnan(share), 0.0, share) * most), xp.int64)
 
         return Allocation(
             **staged._asdict(),

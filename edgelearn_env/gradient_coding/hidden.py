@@ -7,7 +7,7 @@ import numpy as np
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
-from edgelearn_env.tapes.counter_random import STEP, mixed, uniforms
+from edgelearn_env.tapes.counter_random import mixed, uniforms
 from edgelearn_env.tapes.tape import checked_numbers, require_shape
 
 
@@ -102,7 +102,8 @@ class HiddenState(NamedTuple):
 
 def before_first_round(law: HiddenLaw, key: Array) -> HiddenState:
     """Where the law stands before the first round, for the random streams of B episodes."""
-    xp, own = namespace_of(key), mixed(key + _OF_ITS_OWN * STEP)
+    # The episode's own numbers are `mixed` of states after this one: no number of theirs begins this stream.
+    xp, own = namespace_of(key), mixed(key)
     num_devices = law.slow_factor.shape[0]
     draws = uniforms(own, xp.zeros_like(own), 1, _row_length(law))[0, :num_devices, :]
     return HiddenState(own, xp.astype(draws < law.slow_at_first, xp.float64))
@@ -140,7 +141,3 @@ def next_rounds(law: HiddenLaw, state: HiddenState, round_index: Array, num_roun
 def _row_length(law: HiddenLaw) -> int:
     """Random numbers of a round: a turn, a stall and tries of each device, tries of each edge node."""
     return int(2 * law.slow_factor.shape[0] + law.per_log_erasure.shape[0])
-
-
-# Which of the streams that can be made from an episode's it is.
-_OF_ITS_OWN = 1

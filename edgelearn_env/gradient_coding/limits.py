@@ -21,12 +21,17 @@ def checked_allocation(scenario: GradientCodingScenario, allocation: Allocation,
         ("device_stragglers", coding.stored_device_stragglers),
     ):
         number = getattr(allocation, name)
-        if np.shape(number) != (num_episodes,) or number.dtype.kind != "i":
-            raise InvalidInputError(f"allocation.{name} must hold {num_episodes} whole numbers, got {number!r}")
+        _require(name, number, (num_episodes,), "iu", "whole numbers")
         if np.any(outside := (number < 0) | (number > most)):
             sentence = f"allocation.{name} must lie between 0 and coding.stored_{name} = {most}"
             raise InvalidInputError(f"{sentence}, got {number[outside][0]}")
-    shape = (num_episodes, scenario.num_devices)
-    if np.shape(allocation.asked) != shape or allocation.asked.dtype != bool:
-        raise InvalidInputError(f"allocation.asked must hold truth values of shape {shape}, got {allocation.asked!r}")
+    _require("asked", allocation.asked, (num_episodes, scenario.num_devices), "b", "truth values")
     return allocation._replace(**staged._asdict())
+
+
+def _require(name: str, values: np.ndarray, shape: tuple[int, ...], kinds: str, content: str) -> None:
+    """Raise unless a decision is an array of that shape and of one of these kinds of numbers."""
+    if np.shape(values) != shape:
+        raise InvalidInputError(f"allocation.{name} must have shape {shape}, got {np.shape(values)}")
+    if values.dtype.kind not in kinds:
+        raise InvalidInputError(f"allocation.{name} must hold {content}, got {values.dtype} numbers")

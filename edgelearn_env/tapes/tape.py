@@ -110,8 +110,9 @@ class Tape(NamedTuple):
         """What is hidden, once it is known to be what the scenario's system needs, with these leading axes."""
         place = system_named(scenario.system).hidden
         if not place:
-            if self.hidden:
-                raise InvalidInputError(f"tape.hidden must be empty for system {scenario.system!r}")
+            if not isinstance(self.hidden, tuple) or self.hidden:
+                sentence = f"tape.hidden must be empty for system {scenario.system!r}"
+                raise InvalidInputError(f"{sentence}, got {type(self.hidden).__name__}")
             return ()
         kind = located(place)
         if not isinstance(self.hidden, kind):
