@@ -89,7 +89,7 @@ class Tape(NamedTuple):
         Raises:
             InvalidInputError: no such file, or something that is not a number.
         """
-        return cls(_trace(channel_gain, "channel gain"), _trace(harvest_w, "harvest"))
+        return cls(trace_of(channel_gain, "channel gain"), trace_of(harvest_w, "harvest"))
 
     def checked(self, scenario: Scenario) -> Self:
         """This tape, once it is known to fit the scenario.
@@ -177,16 +177,12 @@ def hidden_record(arrays: Mapping[str, np.ndarray]) -> Any:
     return kind(**arrays)
 
 
-# What the names of hidden arrays begin with in a file.
-_HIDDEN = "hidden."
+def trace_of(path: str | Path, what: str) -> np.ndarray:
+    """The table in a trace file: one line a round, one comma-separated number a device; `#` begins a comment.
 
-
-def _fields_of(record: Any) -> dict[str, np.ndarray]:
-    """The arrays of a record by name; none of an empty one."""
-    return record._asdict() if record else {}
-
-
-def _trace(path: str | Path, what: str) -> np.ndarray:
+    Raises:
+        InvalidInputError: no such file, or something that is not a number.
+    """
     path = existing_file(path, f"{what} trace")
     try:
         with warnings.catch_warnings():
@@ -194,3 +190,12 @@ def _trace(path: str | Path, what: str) -> np.ndarray:
             return np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8-sig")
     except (ValueError, UserWarning) as error:
         raise InvalidInputError(f"{what} trace file {str(path)!r} is not a table of numbers: {error}") from error
+
+
+# What the names of hidden arrays begin with in a file.
+_HIDDEN = "hidden."
+
+
+def _fields_of(record: Any) -> dict[str, np.ndarray]:
+    """The arrays of a record by name; none of an empty one."""
+    return record._asdict() if record else {}
