@@ -10,7 +10,7 @@ DEVELOPMENT := $(VENV)/.development
 # More arguments for `edgelearn benchmark`: make benchmark ARGS="--episodes 5"
 ARGS :=
 
-.PHONY: benchmark test test-slow test-oldest test-rl-zoo test-rllib lint clean
+.PHONY: benchmark test test-slow test-oldest test-rl-zoo test-rllib test-cluster lint clean
 
 benchmark: $(BASE)
 	$(BIN)/edgelearn benchmark $(ARGS)
@@ -29,11 +29,14 @@ test-oldest: $(DEVELOPMENT)
 	PYTHONPATH=$(OLDEST) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/envs tests/wrappers tests/test_registration.py
 
 # What these bring needs other versions than the rest, so each gets an environment of its own.
-test-rl-zoo test-rllib: test-%: constraints-%.txt
+test-rl-zoo: TESTS := tests/agents/test_rl_zoo.py
+test-rllib: TESTS := tests/agents/test_rllib.py
+test-cluster: TESTS := tests/gradient_coding/execution/test_ray_cluster.py
+test-rl-zoo test-rllib test-cluster: test-%: constraints-%.txt
 	$(PYTHON) -m venv $(VENV)/$*
 	$(VENV)/$*/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/$*/bin/python -m pip install --quiet --constraint $< --editable ".[$*]" beartype hypothesis pytest
-	$(VENV)/$*/bin/python -m pytest -m "not slow" tests/agents/test_$(subst -,_,$*).py
+	$(VENV)/$*/bin/python -m pytest -m "not slow" $(TESTS)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .

@@ -43,7 +43,8 @@ COMMANDS = {
     "figures": Command(
         "figures",
         "Draw what budgets, data and devices are worth to the static joint design, beside each of its ablations.\n\n"
-        "An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.",
+        "An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.\n"
+        "`--study run-time` draws what gradient codes are worth in a cluster of its own, whatever the scenario.",
     ),
     "train": Command(
         "train",
@@ -52,6 +53,10 @@ COMMANDS = {
     "curves": Command(
         "curves",
         "Draw the training curve of each recipe over its seeds, with a 95 % interval; print what each came to.",
+    ),
+    "coded-round": Command(
+        "coded_round",
+        "Play one gradient round on real workers, with injected delays: with a code, and without one, waiting for all.",
     ),
     "speed": Command(
         "speed.speed",

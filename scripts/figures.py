@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
@@ -24,6 +24,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
+from edgelearn_env.scripts.run_time_study import write_run_time_study
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 _CSV = "study.csv"
@@ -35,12 +36,19 @@ def figures(
     objective: Objective = None,
     points: Annotated[int, typer.Option(min=2, help="Values of each number that is varied.")] = 9,
     workers: Workers = None,
-    out: Annotated[Path, typer.Option(help="Folder for study.csv and the pictures.")] = Path("results"),
+    study: Annotated[
+        Literal["bound", "run-time"], typer.Option(help="The learning bound, or run times of gradient coding.")
+    ] = "bound",
+    out: Annotated[Path, typer.Option(help="Folder for tables (CSV) and pictures.")] = Path("results"),
 ) -> None:
     """Draw what budgets, data and devices are worth to the static joint design, beside each of its ablations.
 
     An interrupted run goes on where it stopped: points in study.csv that belong to the same system are kept.
+    `--study run-time` draws what gradient codes are worth in a cluster of its own, whatever the scenario.
     """
+    if study == "run-time":
+        write_run_time_study(out, workers)
+        return
     scenario, output = TwoStageScenario.load(chosen_scenario(scenario_name, changes, objective)), Output()
     folder = writable_folder(out)
     wanted = [(name, float(value)) for name, sweep in SWEEPS.items() for value in sweep.values(scenario, points)]

@@ -11,13 +11,16 @@ from beartype.claw import beartype_package
 
 # Before the first import of the package, so that the annotations of its functions are checked while testing. Left out
 # are variables (a mapping of protocol classes cannot be checked at run time) and the modules whose job is to refuse
-# values of a wrong type themselves.
+# values of a wrong type themselves, and the one whose classes Ray takes apart.
 beartype_package(
     "edgelearn_env",
     conf=BeartypeConf(
         claw_is_pep526=False,
         is_pep484_tower=True,
         claw_skip_package_names=(
+            "edgelearn_env.gradient_coding.codes.layout",
+            "edgelearn_env.gradient_coding.execution.ray_engine",
+            "edgelearn_env.gradient_coding.run_time.cluster",
             "edgelearn_env.scenarios",
             "edgelearn_env.tapes.tape",
             "edgelearn_env.stages.scenario",

@@ -3,7 +3,7 @@
 import numpy as np
 from random_scenarios import random_allocation, random_scenario, random_tape
 
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.records import Allocation
 from edgelearn_env.tapes.tape import Tape

@@ -68,7 +68,7 @@ def test_a_wheel_holds_code_presets_and_checkpoints_and_no_bare_folders(wheel):
     assert roots == {"edgelearn_env"}
     for file in (
         "two_stage/presets/default.toml",
-        "baselines/two_stage/clairvoyant/search.py",
+        "baselines/two_stage/clairvoyant.py",
         "agents/checkpoints/ppo-default-0.zip",
         "scripts/main.py",
         "py.typed",

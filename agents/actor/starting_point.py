@@ -20,6 +20,7 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, rollout
 from edgelearn_env.two_stage.scenario import TwoStageScenario
@@ -90,7 +91,7 @@ def _of_plan(codec: Codec, plan: StaticPlan) -> Start:
     )
 
 
-def device_traits(scenario: TwoStageScenario) -> np.ndarray:
+def device_traits(scenario: StagedScenario) -> np.ndarray:
     """log(x_k / geometric mean of x) of what decides which device is strong and which is weak, (K, 8)."""
     devices, radio, energy = scenario.devices, scenario.radio, scenario.energy
     traits = (

@@ -100,7 +100,8 @@ class RoundPlans(NamedTuple):
         duration_s: D, s, (n,).
         shared_j: what it takes of the energy budget besides the devices' energies, J, (n,).
         device_j: what each device spends, J, (n, K).
-        participates: whose battery has to cover what it spends, (n, K).
+        roles: what each device does, whole numbers, (n, K): 0 for one that is silent, for others a number of the
+            system's own, such as 1, or the code or the level at which it takes part.
     """
 
     round_index: np.ndarray
@@ -109,14 +110,20 @@ class RoundPlans(NamedTuple):
     duration_s: np.ndarray
     shared_j: np.ndarray
     device_j: np.ndarray
-    participates: np.ndarray
+    roles: np.ndarray
+
+    @property
+    def participates(self) -> np.ndarray:
+        """Whose battery has to cover what it spends, (n, K)."""
+        participates: np.ndarray = self.roles > 0
+        return participates
 
     @classmethod
     def none(cls, num_devices: int) -> "RoundPlans":
         """No plans at all."""
         nothing = np.zeros(0)
         nobody = np.zeros((0, num_devices))
-        return cls(nothing.astype(int), nothing, nothing, nothing, nothing, nobody, nobody > 0)
+        return cls(nothing.astype(int), nothing, nothing, nothing, nothing, nobody, nobody.astype(int))
 
 
 class AllowedSets(NamedTuple):
@@ -241,8 +248,8 @@ class PricedSystem(Protocol):
     def nothing(self) -> Planned:
         """The plan of no rounds."""
 
-    def planned(self, num_pretrain: int, participates: np.ndarray) -> Planned | None:
-        """The best plan with M pre-training rounds and these devices in the rounds that follow, (N, K), if any."""
+    def planned(self, num_pretrain: int, roles: np.ndarray) -> Planned | None:
+        """The best plan with M pre-training rounds and these roles in the rounds that follow, (N, K), if any."""
 
-    def overdrawn(self, num_pretrain: int, participates: np.ndarray) -> Prices | None:
+    def overdrawn(self, num_pretrain: int, roles: np.ndarray) -> Prices | None:
         """Where there is no such plan: prices at which overdrawing budgets and batteries for one costs too much."""

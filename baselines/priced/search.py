@@ -48,11 +48,11 @@ class Proven(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Prices, the bounds of all pairs that they prove, and who takes part in the cheapest plans of rounds, (T, K)."""
+    """Prices, the bounds of all pairs that they prove, and the roles in the cheapest plans of rounds, (T, K)."""
 
     prices: Prices
     bounds: np.ndarray
-    participates: np.ndarray
+    roles: np.ndarray
 
 
 class _Node(NamedTuple):
@@ -135,10 +135,10 @@ class _Search:
         guess = self._system.first_guess()
         point = self._priced(guess.prices, self._sets, guess.phi)
         first, last = guess.num_pretrain, guess.num_pretrain + guess.num_finetune
-        found = self._planned(point.participates, first, last, self._sets)
+        found = self._planned(point.roles, first, last, self._sets)
         while found is None and first + last:
             first, last = first // 2, first // 2 + (last - first) // 2
-            found = self._planned(point.participates, first, last, self._sets)
+            found = self._planned(point.roles, first, last, self._sets)
         for scale in _SCALES:
             self._priced((found or point).prices.scaled(scale), self._sets)
 
@@ -160,7 +160,7 @@ class _Search:
     def raise_bound(self, first: int, last: int) -> None:
         """Find prices that prove the pair (M, e), or a better plan; or leave it."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
-        node = _Node(first, last, self._sets, point, point.participates)
+        node = _Node(first, last, self._sets, point, point.roles > 0)
         node = self._raised(node, _FEW_STEPS if self._left else _MOST_STEPS)
         if not self._is_proven(node):
             self._left.append(node)
@@ -181,7 +181,7 @@ class _Search:
                 continue
             cell = _least_decided(node)
             if cell is None:
-                node = node.at(self._planned(node.sets.must, node.first, node.last, node.sets))
+                node = node.at(self._planned(node.point.roles, node.first, node.last, node.sets))
                 self._left += [] if self._is_proven(node) else [node]
                 continue
             for takes_part in (True, False):
@@ -209,14 +209,14 @@ class _Search:
 
     def _raised(self, node: _Node, most_steps: int) -> _Node:
         """The node with the best prices that so many steps find."""
-        candidates = [node.point.participates]
+        candidates = [node.point.roles]
         for _ in range(most_steps):
             if self._is_proven(node):
                 break
-            for participates in candidates:
-                node = node.at(self._planned(participates, node.first, node.last, node.sets))
+            for roles in candidates:
+                node = node.at(self._planned(roles, node.first, node.last, node.sets))
             node, heaviest = self._recombined(node)
-            candidates = [node.point.participates, heaviest]
+            candidates = [node.point.roles, heaviest]
         return node
 
     def _proven_phi(self, prices: list[Prices], sets: AllowedSets, pairs: np.ndarray, most: float) -> float:
@@ -234,28 +234,28 @@ class _Search:
 
         return most * (1 - _least_share(proves, self._gap / 8))
 
-    def _planned(self, participates: np.ndarray, first: int, last: int, sets: AllowedSets) -> _Point | None:
-        """The best plan for these sets, (T, K), of which those of the pair count; what its multipliers prove."""
-        played = np.flatnonzero(participates[first:last].any(axis=1))
+    def _planned(self, roles: np.ndarray, first: int, last: int, sets: AllowedSets) -> _Point | None:
+        """The best plan for these roles, (T, K), of which those of the pair count; what its multipliers prove."""
+        played = np.flatnonzero(roles[first:last].any(axis=1))
         # Nobody has to be waited for after the last round with participants.
         last = first + (int(played[-1]) + 1 if len(played) else 0)
-        participates = participates[first:last]
+        roles = roles[first:last]
         if not last or self._bounds[first, last] == np.inf:
             return None
-        key = (first, last, participates.tobytes())
+        key = (first, last, roles.tobytes())
         splits = sets is not self._sets or not np.any(sets.may & ~sets.must)
         if key not in self._solved:
-            self._solved[key] = self._solved_for(first, participates)
+            self._solved[key] = self._solved_for(first, roles)
         elif not splits:
             return None
         if splits and self._solved[key] is None:
-            self._solved[key] = self._system.overdrawn(first, participates)
+            self._solved[key] = self._system.overdrawn(first, roles)
         prices = self._solved[key]
         return None if prices is None else self._priced(prices, sets)
 
-    def _solved_for(self, first: int, participates: np.ndarray) -> Prices | None:
-        """The prices of the best plan for these sets, which is remembered, if there is one."""
-        found = self._system.planned(first, participates)
+    def _solved_for(self, first: int, roles: np.ndarray) -> Prices | None:
+        """The prices of the best plan for these roles, which is remembered, if there is one."""
+        found = self._system.planned(first, roles)
         self.num_solved += 1
         if found is None:
             return None
@@ -268,9 +268,9 @@ class _Search:
     def _recombined(self, node: _Node) -> tuple[_Node, np.ndarray]:
         """The node at prices half way to those of the best combination of all plans known for it.
 
-        And the sets that have the largest shares in that combination, (T, K).
+        And the roles that have the largest shares in that combination, (T, K).
         """
-        first, last, heaviest = node.first, node.last, node.point.participates.copy()
+        first, last, heaviest = node.first, node.last, node.point.roles.copy()
         known = [plans for kept in self._plans[first:last] for plans in kept]
         plans = RoundPlans(*(np.concatenate(arrays) for arrays in zip(*known, strict=True))) if known else None
         if plans is not None:
@@ -283,7 +283,7 @@ class _Search:
             return node, heaviest
         if plans is not None:
             order = np.argsort(found.shares)
-            heaviest[plans.round_index[order]] = plans.participates[order]
+            heaviest[plans.round_index[order]] = plans.roles[order]
             shares = np.zeros(heaviest.shape)
             np.add.at(shares, plans.round_index, found.shares[:, None] * plans.participates)
             node = node._replace(shares=shares)
@@ -295,11 +295,11 @@ class _Search:
         rounds = self._system.rounds(prices, phi, self._tolerance(phi), sets)
         self._keep(rounds.plans)
         bounds = bounds_of_all_pairs(self._system, prices, phi, rounds)
-        participates = np.zeros(prices.pay.shape, dtype=bool)
+        roles = np.zeros(prices.pay.shape, dtype=int)
         # The cheapest plan of a round comes first: written last.
-        participates[rounds.plans.round_index[::-1]] = rounds.plans.participates[::-1]
-        participates[rounds.least < rounds.least_active] = False
-        point = _Point(prices, bounds, participates)
+        roles[rounds.plans.round_index[::-1]] = rounds.plans.roles[::-1]
+        roles[rounds.least < rounds.least_active] = 0
+        point = _Point(prices, bounds, roles)
         if sets is self._sets and phi >= self.phi:
             self._bounds = np.maximum(self._bounds, bounds)
             self._points = [*self._points[1 - _POINTS_KEPT :], point]

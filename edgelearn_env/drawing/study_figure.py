@@ -24,12 +24,13 @@ _STYLES = (
 
 
 class Panel(NamedTuple):
-    """Curves by name, x (logarithmic) and y, with gaps where y is not finite; the labels of both axes."""
+    """Curves by name, x and y, with gaps where y is not finite; the labels of both axes, and their scales."""
 
     x_label: str
     y_label: str
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
     y_scale: Literal["log", "linear"] = "log"
+    x_scale: Literal["log", "linear"] = "log"
 
 
 def study_figure(title: str, panels: Sequence[Panel]) -> Figure:
@@ -41,7 +42,7 @@ def study_figure(title: str, panels: Sequence[Panel]) -> Figure:
     figure.suptitle(title, parse_math=False)
     handles: dict[str, Line2D] = {}
     for index, panel in enumerate(panels):
-        handles |= _drawn(figure.add_subplot(num_rows, num_columns, index + 1), panel)
+        handles |= drawn_panel(figure.add_subplot(num_rows, num_columns, index + 1), panel)
     named = {name: handles[name] for panel in panels for name in panel.curves if name in handles}
     legend = figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=4, frameon=False)
     for text in legend.get_texts():
@@ -49,8 +50,8 @@ def study_figure(title: str, panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def _drawn(axes: Axes, panel: Panel) -> dict[str, Line2D]:
-    """Draw a panel; its lines by name."""
+def drawn_panel(axes: Axes, panel: Panel) -> dict[str, Line2D]:
+    """Draw a panel; its lines by name. The first lies on top, thin and black."""
     far, lines = _far_above(panel), {}
     for rank, ((name, (x, y)), (color, marker)) in enumerate(zip(panel.curves.items(), _STYLES, strict=False)):
         if name in far or not np.isfinite(y).any():
@@ -62,9 +63,10 @@ def _drawn(axes: Axes, panel: Panel) -> dict[str, Line2D]:
     if far:
         ranges = (f"{name}, {' to '.join(dict.fromkeys(f'{end:.3g}' for end in ends))}" for name, ends in far.items())
         axes.set_title(f"far above: {'; '.join(ranges)}", fontsize=9, loc="right", parse_math=False)
-    axes.set_xscale("log")
+    axes.set_xscale(panel.x_scale)
     axes.set_yscale(panel.y_scale)
-    _number(axes.xaxis, (1, 2, 5))
+    if panel.x_scale == "log":
+        _number(axes.xaxis, (1, 2, 5))
     if panel.y_scale == "log":
         low, high = axes.get_ylim()
         _number(axes.yaxis, (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7))

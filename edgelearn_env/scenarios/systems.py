@@ -48,8 +48,8 @@ SYSTEMS: dict[str, System] = {
         vector="edgelearn_env.two_stage.env:TwoStageVectorEnv",
         tensors="edgelearn_env.two_stage.tensor_env:TwoStageTorch",
         ladder="edgelearn_env.baselines.two_stage.ladder:LADDER",
-        optimum="edgelearn_env.baselines.two_stage.clairvoyant.search:clairvoyant",
-        optimum_record="edgelearn_env.baselines.two_stage.model.optimum:TwoStageOptimum",
+        optimum="edgelearn_env.baselines.two_stage.clairvoyant:clairvoyant",
+        optimum_record="edgelearn_env.baselines.stages.model.optimum:StagedOptimum",
     ),
     "gradient-coding": System(
         environment="EdgeLearn/GradientCoding-v0",
@@ -60,6 +60,9 @@ SYSTEMS: dict[str, System] = {
         single="edgelearn_env.gradient_coding.env:GradientCodingEnv",
         vector="edgelearn_env.gradient_coding.env:GradientCodingVectorEnv",
         tensors="edgelearn_env.gradient_coding.tensor_env:GradientCodingTorch",
+        ladder="edgelearn_env.baselines.gradient_coding.ladder:LADDER",
+        optimum="edgelearn_env.baselines.gradient_coding.clairvoyant:clairvoyant",
+        optimum_record="edgelearn_env.baselines.gradient_coding.clairvoyant:CodedOptimum",
     ),
 }
 

@@ -7,7 +7,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from edgelearn_env.baselines.optimum import Certificate
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scripts.speed.timing import seconds_of
 from edgelearn_env.tapes.seeds import test_seeds

@@ -8,8 +8,8 @@ import pytest
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines import optimum_cache
 from edgelearn_env.baselines.optimum_cache import cached_optima, optimum_digest
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
+from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.tapes.tape import sample_tape
 
 SEEDS = [3, 4]
@@ -33,7 +33,7 @@ def solved(monkeypatch) -> list[int]:
     return calls
 
 
-def same(one: TwoStageOptimum, other: TwoStageOptimum) -> None:
+def same(one: StagedOptimum, other: StagedOptimum) -> None:
     assert one.certificate == other.certificate
     assert (one.value, one.achieved) == (other.value, other.achieved)
     for name in ("plan", "whole_plan"):

@@ -10,8 +10,8 @@ from small_systems import planned
 
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.solvers import SOLVERS
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.tapes.tape import Tape
 

@@ -16,9 +16,9 @@ pytest.importorskip("torch")
 import torch
 
 from edgelearn_env.arrays.records import arrays_of
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.plan import plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state

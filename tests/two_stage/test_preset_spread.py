@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
+from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.ladder import LADDER
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes import seeds
@@ -18,7 +18,7 @@ TRIVIAL = ("random", "fixed", "myopic")
 
 
 @functools.cache
-def optimum(preset: str) -> TwoStageOptimum:
+def optimum(preset: str) -> StagedOptimum:
     """The best plan of one tape, to a percent: a worse one only makes it harder to be above."""
     scenario = Scenario.preset(preset)
     return clairvoyant(scenario, sample_tape(scenario, seeds.TEST), gap=0.01)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction, Stages
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
+from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS, Restricted
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
-from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.tapes.tape import Tape
@@ -41,7 +41,7 @@ def ablated_design(name: str, scenario: TwoStageScenario) -> StaticDesign:
     return _best_design(name, scenario)[1]
 
 
-def ablated_optimum(name: str, scenario: TwoStageScenario, tape: Tape, *, gap: float = 1e-3) -> TwoStageOptimum:
+def ablated_optimum(name: str, scenario: TwoStageScenario, tape: Tape, *, gap: float = 1e-3) -> StagedOptimum:
     """The best plan for a known tape under an ablation.
 
     The search begins where the mean channel's ends, and moves on to the next place as long as that helps. The bound is
@@ -75,7 +75,7 @@ def restricted_design(problem: Restricted) -> StaticDesign:
     return static_design(problem.scenario, stages=problem.stages, restriction=problem.restriction)
 
 
-def restricted_optimum(problem: Restricted, tape: Tape, **search: Any) -> TwoStageOptimum:
+def restricted_optimum(problem: Restricted, tape: Tape, **search: Any) -> StagedOptimum:
     """The clairvoyant optimum of a problem, in samples of the scenario it was made from; `search` as for that."""
     optimum = clairvoyant(problem.scenario, tape, stages=problem.stages, restriction=problem.restriction, **search)
     return dataclasses.replace(

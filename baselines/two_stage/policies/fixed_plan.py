@@ -1,8 +1,8 @@
 """The fixed policy: the static design, played open loop whatever happens."""
 
-from edgelearn_env.baselines.two_stage.model.plan import Plan
+from edgelearn_env.baselines.stages.model.plan import Plan
+from edgelearn_env.baselines.stages.static.rounds import average_tape
 from edgelearn_env.baselines.two_stage.static.design import static_design
-from edgelearn_env.baselines.two_stage.static.rounds import average_tape
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 __all__ = ["average_tape", "fixed_plan"]

@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.special import exp1
 
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Conditions, Tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 _LEAST = 1e-100
 
 
-def expected_tape(scenario: TwoStageScenario, conditions: Conditions, rounds_ahead: np.ndarray) -> Tape:
+def expected_tape(scenario: StagedScenario, conditions: Conditions, rounds_ahead: np.ndarray) -> Tape:
     """Typical channel gains and expected harvests some rounds from now, one row for each entry of `rounds_ahead`.
 
     Gain: exp E[log g] given the present fade c_0. Upload times and, at a given time, the logarithm of upload energies

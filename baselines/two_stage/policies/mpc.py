@@ -1,6 +1,7 @@
 """Model-predictive control: plan the rest of the episode on a forecast, play the first round, plan again."""
 
 import dataclasses
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -9,100 +10,61 @@ from joblib import delayed
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.parallel import shared_out
-from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
-from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
-from edgelearn_env.baselines.two_stage.model.closed_forms import Processor, Uplink
-from edgelearn_env.baselines.two_stage.model.hardware import device_processors, least_dissimilarity, uplinks
-from edgelearn_env.baselines.two_stage.model.plan import nearest_batches, plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode, PlanStart
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Solution
+from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode, PlanStart
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.static.search import best_rounds
+from edgelearn_env.baselines.two_stage.policies.block_episode import BlockEpisode, Blocks, first_block
+from edgelearn_env.baselines.two_stage.policies.block_participants import LEAST_PRICE, PlanPrices, heaviest_participants
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
-from edgelearn_env.baselines.two_stage.static.search import best_rounds
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.stages.bounds import BoundTerms
-from edgelearn_env.stages.constants import constants_of
-from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.constants import Constants, constants_of
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.dynamics import planned_round as planned_round_of
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 Counts = tuple[int, int]
 
-# Shares of the rounds left from which the first search starts.
-_STARTS = (0.1, 0.25, 0.45)
+# Shares of the rounds left from which the first search starts if need be, and that of its first step.
+_STARTS, _FIRST_STEP = (0.1, 0.25, 0.45), 1 / 32
 
 # A rival plan has this share more or fewer rounds in one stage.
 _STRIDE = 0.06
 
-# A block of alike rounds is this much longer than the one before it.
-_GROWTH = 1.7
-
-# How far from the best a round's participants may be, of what taking part is worth.
-_TOLERANCE = 1e-3
-
-# Rounds that cost so much more than the cheapest, in what the heaviest device is worth, are nearly as good.
-_NEARLY = 1.5
-
 # Of what a round leaves, how much more it may take for batches that are rounded up.
 _SAVED = 0.1
 
-# Of a round, for a single sample.
-_COMPUTE_SHARE = 0.2
-
-# Closed forms divide by prices.
-_LEAST_PRICE = 1e-12
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockEpisode(PlannedEpisode):
-    """A planned episode in blocks of alike rounds, each one row of the tape.
-
-    Attributes:
-        pretrain_blocks, finetune_blocks: rounds in each block.
-    """
-
-    pretrain_blocks: tuple[int, ...]
-    finetune_blocks: tuple[int, ...]
-
-    @cached_property
-    def pretrain_repeats(self) -> np.ndarray:
-        """Rounds in each pre-training block, (M,)."""
-        return np.array(self.pretrain_blocks, dtype=float)
-
-    @cached_property
-    def finetune_repeats(self) -> np.ndarray:
-        """Rounds in each fine-tuning block, (N,)."""
-        return np.array(self.finetune_blocks, dtype=float)
-
-
-class PlanPrices(NamedTuple):
-    """What a plan's constraints are worth, in units of the bound's numerator: of a second, of a joule, of charge, (K,).
-
-    `value` is its Phi, what participation is worth.
-    """
-
-    second: float
-    joule: float
-    charge: np.ndarray
-    value: float
-
 
 class Remembered(NamedTuple):
-    """What is taken along from round to round: numbers of rounds to come, None at first; prices of the last plan."""
+    """What is taken along from round to round: numbers of rounds to come and prices of the last plan.
 
-    pair: Counts | None
+    `is_design` says that they are the static design's, from which a first plan is searched for.
+    """
+
+    pair: Counts
     prices: PlanPrices
+    is_design: bool = False
 
 
 class _Outlook(NamedTuple):
-    """A plan on a forecast: its numbers of rounds, what Phi it would end with, its first round, and its prices."""
+    """A plan on a forecast: its numbers of rounds, what Phi it would end with, its rounds and what was decided."""
 
     pair: Counts
     value: float
-    first_round: Allocation
-    prices: PlanPrices
+    episode: BlockEpisode
+    solution: Solution
+
+    @property
+    def prices(self) -> PlanPrices:
+        """What the plan's constraints are worth; charge as before the second block of rounds."""
+        unit, second_block = self.episode.total_weight, min(1, self.episode.num_finetune_rounds - 1)
+        multipliers = self.solution.multipliers
+        prices = (multipliers.time, multipliers.energy, multipliers.carry[second_block])
+        second, joule, charge = (np.maximum(price * unit, LEAST_PRICE) for price in prices)
+        return PlanPrices(float(second), float(joule), charge, self.value)
 
 
 class MPC:
@@ -118,8 +80,9 @@ class MPC:
     Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place.
     """
 
-    def __init__(self, scenario: TwoStageScenario) -> None:
-        self._scenario = scenario
+    def __init__(self, scenario: StagedScenario) -> None:
+        self._scenario, self._constants = scenario, constants_of(scenario)
+        self._stop = stopping_round(scenario)
         self._remembered: dict[int, Remembered] = {}
 
     def __call__(self, observed: Observed) -> Allocation:
@@ -127,11 +90,11 @@ class MPC:
         running = np.flatnonzero(~observed.state.ended).tolist()
         episodes = [mapped(lambda array, i=index: array[i], observed) for index in running]
         jobs = (
-            delayed(planned_round)(self._scenario, episode, self._known(index, episode))
+            delayed(planned_round)(self._constants, episode, self._known(index, episode))
             for index, episode in zip(running, episodes, strict=True)
         )
         decided = shared_out(jobs, len(episodes))
-        rows = [stopping_round(self._scenario)] * len(observed.state.ended)
+        rows = [self._stop] * len(observed.state.ended)
         for index, (allocation, remembered) in zip(running, decided, strict=True):
             rows[index], self._remembered[index] = allocation, remembered
         return mapped(lambda *arrays: np.stack(arrays), *rows)
@@ -142,45 +105,51 @@ class MPC:
 
     @cached_property
     def _at_first(self) -> Remembered:
-        """The prices of the static design; charge is worth what other energy is."""
+        """Rounds and prices of the static design; charge is worth what other energy is."""
         best = best_rounds(StaticConstants.of(self._scenario), "both")
         unit = self._scenario.bound.quotient_form(0).finetune_weight
-        joule = max(unit * best.prices.energy, _LEAST_PRICE)
-        second = max(unit * float(np.sum(best.prices.finish)), _LEAST_PRICE)
+        joule = max(unit * best.prices.energy, LEAST_PRICE)
+        second = max(unit * float(np.sum(best.prices.finish)), LEAST_PRICE)
         charge = np.full(self._scenario.num_devices, joule)
-        return Remembered(None, PlanPrices(second, joule, charge, best.value))
+        pair = (best.num_pretrain_rounds, best.num_finetune_rounds)
+        return Remembered(pair, PlanPrices(second, joule, charge, best.value), is_design=True)
 
 
-def planned_round(scenario: TwoStageScenario, observed: Observed, known: Remembered) -> tuple[Allocation, Remembered]:
+def planned_round(constants: Constants, observed: Observed, known: Remembered) -> tuple[Allocation, Remembered]:
     """What to do in this round of one episode, and what to remember of its plan.
 
     Args:
-        scenario: the system.
+        constants: the scenario as arrays.
         observed: state and conditions, without the leading axis of episodes.
         known: of the round before.
     """
-    outlooks = _Outlooks(scenario, observed, known.prices)
-    best = outlooks.search() if known.pair is None else outlooks.compare(known.pair)
-    now = float(scenario.bound.value(observed.state.bound_terms))
+    outlooks = _Outlooks(constants, observed, known.prices)
+    best = outlooks.search(known.pair) if known.is_design else outlooks.compare(known.pair)
+    now = float(constants.bound.value(observed.state.bound_terms))
     if best is None or (observed.state.finetuning and best.value >= now):
-        return stopping_round(scenario), Remembered((0, 0), known.prices)
+        return stopping_round(constants.scenario), Remembered((0, 0), known.prices)
     num_pretrain, num_finetune = best.pair
     pair = (num_pretrain - 1, num_finetune) if num_pretrain else (0, num_finetune - 1)
-    return best.first_round, Remembered(pair, best.prices)
+    return outlooks.first_round(best), Remembered(pair, best.prices)
 
 
 class _Outlooks:
     """Plans for the rest of one episode by their numbers of rounds, each solved once."""
 
-    def __init__(self, scenario: TwoStageScenario, observed: Observed, prices: PlanPrices) -> None:
-        self._scenario, self._observed, self._prices = scenario, observed, prices
-        self._most = scenario.budgets.max_rounds - int(observed.state.round_index)
+    def __init__(self, constants: Constants, observed: Observed, prices: PlanPrices) -> None:
+        self._constants, self._observed, self._prices = constants, observed, prices
+        self._scenario = constants.scenario
+        self._most = self._scenario.budgets.max_rounds - int(observed.state.round_index)
         self._found: dict[Counts, _Outlook | None] = {}
 
-    def search(self) -> _Outlook | None:
-        """The best plan on the forecast, by a pattern search with ever smaller steps."""
-        most, step = self._most, max(self._most // 8, 1)
-        best = self._best([(0, 1), *((int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS)])
+    def search(self, planned: Counts) -> _Outlook | None:
+        """The best plan on the forecast, by a pattern search with ever smaller steps.
+
+        It starts from these numbers of rounds, or where they do not fit from the best of some that are spread out.
+        """
+        most, step = self._most, max(round(_FIRST_STEP * self._most), 1)
+        spread = [(int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS]
+        best = self._best([planned]) or self._best([(0, 1), *spread])
         while best is not None and step:
             num_pretrain, num_finetune = best.pair
             near = [(num_pretrain + a * step, num_finetune + b * step) for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))]
@@ -203,130 +172,86 @@ class _Outlooks:
         return best
 
     def _best(self, pairs: list[Counts]) -> _Outlook | None:
-        outlooks = [outlook for outlook in map(self._outlook, pairs) if outlook is not None]
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._found]
+        self._found |= dict.fromkeys(new)
+        possible = [pair for pair in new if self._may_be(pair)]
+        for pair, episode in zip(possible, self._rests(possible), strict=True):
+            self._found[pair] = _outlook(pair, episode)
+        outlooks = [outlook for pair in pairs if (outlook := self._found[pair]) is not None]
         return min(outlooks, key=lambda outlook: outlook.value, default=None)
 
-    def _outlook(self, pair: Counts) -> _Outlook | None:
-        """The plan for one pair; None if it does not fit into what is left."""
+    def _may_be(self, pair: Counts) -> bool:
+        """Whether so many rounds may be played from here."""
         fits = pair[0] >= 0 and pair[1] >= 1 and sum(pair) <= self._most
-        if not fits or (pair[0] and self._observed.state.finetuning):
-            return None
-        if pair not in self._found:
-            self._found[pair] = self._solved(pair)
-        return self._found[pair]
+        return fits and not (pair[0] and self._observed.state.finetuning)
 
-    def _solved(self, pair: Counts) -> _Outlook | None:
-        episode = self._rest(*pair)
-        if min(episode.finetune_delay_s, episode.finetune_energy_j) <= 0:
-            return None
-        solution = EpisodeProgram(episode, recurring=True).solve()
-        if solution is None:
-            return None
-        value = episode.learning_bound(solution.times.server_batch, solution.times.batch)
-        first_round = self._first_round(episode, solution.times)
-        return _Outlook(pair, value, first_round, self._prices_of(episode, solution.multipliers, value))
-
-    def _first_round(self, episode: BlockEpisode, times: RoundTimes) -> Allocation:
+    def first_round(self, outlook: _Outlook) -> Allocation:
         """The first round in the nearest whole batches; rounded down where later rounds could not save what is more."""
+        episode, times = first_block(outlook.episode, outlook.solution.times)
         near = dataclasses.replace(episode, given_batches=nearest_batches(episode, times))
-        rounds = [plan_from_times(planned, times, whole_batches=True).allocations for planned in (near, episode)]
-        nearest, below = (mapped(lambda rows: rows[0], each) for each in rounds)
-        used, least, left = self._used(nearest), self._used(below), np.array(episode.start[:2])
+        plans = [plan_from_times(planned, times, whole_batches=True) for planned in (near, episode)]
+        nearest, below = (mapped(lambda rows: rows[0], plan.allocations) for plan in plans)
+        used, least = self._used(nearest, below)
+        left = np.array(episode.start[:2])
         return nearest if np.all(used - least <= _SAVED * (left - least)) else below
 
-    def _used(self, allocation: Allocation) -> np.ndarray:
-        """Seconds and joules that the round would take, (2,)."""
-        state, conditions, batch_of_one = mapped(lambda array: np.asarray(array)[None], (*self._observed, allocation))
-        used = planned_round_of(constants_of(self._scenario), state, conditions, batch_of_one)
-        return np.array([used.duration_s[0], used.energy_j[0]])
+    def _used(self, *allocations: Allocation) -> np.ndarray:
+        """Seconds and joules that each of these rounds would take, (n, 2)."""
+        state, conditions = mapped(lambda array: np.stack([array] * len(allocations)), tuple(self._observed))
+        rounds = mapped(lambda *arrays: np.stack(arrays), *allocations)
+        used = planned_round_of(self._constants, state, conditions, rounds)
+        return np.column_stack([used.duration_s, used.energy_j])
 
-    def _prices_of(self, episode: BlockEpisode, multipliers: Multipliers, value: float) -> PlanPrices:
-        """What the plan's constraints are worth; charge as before the second block of rounds."""
-        unit, second_block = episode.total_weight, min(1, episode.num_finetune_rounds - 1)
-        prices = (multipliers.time, multipliers.energy, multipliers.carry[second_block])
-        second, joule, charge = (np.maximum(price * unit, _LEAST_PRICE) for price in prices)
-        return PlanPrices(float(second), float(joule), charge, value)
+    def _rests(self, pairs: list[Counts]) -> Iterator[BlockEpisode]:
+        """The rest of the episode in blocks, on the forecast, with each of these numbers of rounds."""
+        every = [Blocks.of(*pair) for pair in pairs]
+        for blocks, participates in zip(every, self._participates(every), strict=True):
+            yield BlockEpisode(
+                scenario=self._scenario,
+                tape=self._forecast(blocks.rounds_ahead),
+                given_participates=participates,
+                num_pretrain_rounds=len(blocks.pretrain),
+                num_finetune_rounds=len(blocks.finetune),
+                given_start=self._start,
+                blocks=blocks,
+            )
 
-    def _participates(self, tape: Tape, num_pretrain: int) -> np.ndarray:
-        """Who takes part in each block of fine-tuning rounds, (N, K).
+    def _participates(self, every: list[Blocks]) -> list[np.ndarray]:
+        """Who takes part in each fine-tuning block, (N, K), of each of these plans; decided for all plans at once."""
+        if not every:
+            return []
+        ahead = np.concatenate([blocks.rounds_ahead[len(blocks.pretrain) :] for blocks in every])
+        rounds, state = self._forecast(ahead), self._observed.state
+        participates = heaviest_participants(self._scenario, state, rounds, self._prices, is_next=ahead == 0)
+        return np.split(participates, np.cumsum([len(blocks.finetune) for blocks in every])[:-1])
 
-        Of the sets whose round costs nearly as little as the cheapest one at the last plan's prices, the heaviest: at
-        the best number of rounds one round more, or one with fewer devices, costs about as much as it brings.
-        """
-        scenario, prices, state = self._scenario, self._prices, self._observed.state
-        form, weight = scenario.bound.quotient_form(0), np.asarray(scenario.learning.device_weight)
-        harvest_w, uplink = tape.harvest_w[num_pretrain:], uplinks(scenario, tape.channel_gain[num_pretrain:])
-        devices = device_processors(scenario)
-        sets = AllowedSets.all_of(*harvest_w.shape)
-        costs = RoundCosts(
-            second=np.maximum(prices.second - harvest_w @ prices.charge, _LEAST_PRICE),
-            joule=np.broadcast_to(prices.joule + prices.charge, harvest_w.shape),
-            gain=np.broadcast_to(prices.value * form.participation_weight * weight, harvest_w.shape),
-            noise=form.finetune_weight * scenario.gradient_noise_weight,
-            dissimilarity=form.dissimilarity_weight * least_dissimilarity(scenario, sets),
-            devices=devices,
-            uplink=uplink,
-            longest_s=float(scenario.budgets.delay_s - state.elapsed_s),
-            sets=sets,
-        )
-        worth = float(np.max(costs.gain))
-        found = cheapest_rounds(costs, _TOLERANCE * worth, _NEARLY * worth)
-        heaviest = np.lexsort((found.participates @ weight, found.round_index))
-        first = heaviest[np.searchsorted(found.round_index, np.arange(len(harvest_w)), side="right") - 1]
-        participates = found.participates[first]
-        if num_pretrain == 0:
-            seconds = device_costs(costs, found.round_index[first[:1]], found.finish[first[:1]]).seconds[0]
-            longest_s = np.max(seconds, where=participates[0], initial=0.0)
-            covered = _single_sample_j(devices, uplink, longest_s) <= state.battery_j
-            participates[0] &= covered
-            participates[0, np.argmax(covered * uplink.least_s[0] ** -1.0)] |= ~participates[0].any()
-        return participates
+    def _forecast(self, rounds_ahead: np.ndarray) -> Tape:
+        return expected_tape(self._scenario, self._observed.conditions, rounds_ahead)
 
-    def _rest(self, num_pretrain: int, num_finetune: int) -> BlockEpisode:
-        """The rest of the episode in blocks, on the forecast."""
+    @cached_property
+    def _start(self) -> PlanStart:
+        """Where the episode stands."""
         state, budgets = self._observed.state, self._scenario.budgets
-        pretrain = _blocks(num_pretrain, 1.0)
-        # Far from now forecasts are alike: few blocks do.
-        finetune = _blocks(num_finetune, max(1.0, num_finetune / 6) if num_pretrain else 1.0)
-        sizes = np.array([*pretrain, *finetune])
-        middle = np.cumsum(sizes) - (sizes + 1) / 2
-        tape = expected_tape(self._scenario, self._observed.conditions, middle)
-        return BlockEpisode(
-            scenario=self._scenario,
-            tape=tape,
-            given_participates=self._participates(tape, len(pretrain)),
-            num_pretrain_rounds=len(pretrain),
-            num_finetune_rounds=len(finetune),
-            given_start=PlanStart(
-                delay_s=float(budgets.delay_s - state.elapsed_s),
-                energy_j=float(budgets.energy_j - state.spent_j),
-                battery_j=state.battery_j,
-                bound_terms=BoundTerms(*(float(term) for term in state.bound_terms)),
-            ),
-            pretrain_blocks=pretrain,
-            finetune_blocks=finetune,
+        return PlanStart(
+            delay_s=float(budgets.delay_s - state.elapsed_s),
+            energy_j=float(budgets.energy_j - state.spent_j),
+            battery_j=state.battery_j,
+            bound_terms=BoundTerms(*(float(term) for term in state.bound_terms)),
         )
 
 
-def _single_sample_j(devices: Processor, uplink: Uplink, seconds: float) -> np.ndarray:
-    """Energy of one sample and an upload in the first round, most of which is left to the upload, J, (K,)."""
-    compute_s = np.maximum(_COMPUTE_SHARE * seconds, devices.cycles_per_sample / devices.freq_max_hz)
-    upload_s = np.maximum(seconds - compute_s, uplink.least_s[0])
-    computed_j = devices.capacitance_j_s2 * devices.cycles_per_sample**3 / compute_s**2
-    energy_j: np.ndarray = computed_j + uplink.noise_w[0] * np.expm1(uplink.nats_s / upload_s) * upload_s
-    return energy_j
+def _outlook(pair: Counts, episode: BlockEpisode) -> _Outlook | None:
+    """The plan for one pair; None if it does not fit into what is left."""
+    if min(episode.finetune_delay_s, episode.finetune_energy_j) <= 0:
+        return None
+    solution = EpisodeProgram(episode, recurring=True).solve(quick=True)
+    if solution is None:
+        return None
+    times = solution.times
+    return _Outlook(pair, episode.learning_bound(times.server_batch, times.batch), episode, solution)
 
 
-def _blocks(total: int, first: float) -> tuple[int, ...]:
-    """Sizes of blocks that sum to `total`: one round, then from `first` on ever longer."""
-    sizes, size = [1] if total else [], first
-    while sum(sizes) < total:
-        sizes.append(min(round(size), total - sum(sizes)))
-        size *= _GROWTH
-    return tuple(sizes)
-
-
-def stopping_round(scenario: TwoStageScenario) -> Allocation:
+def stopping_round(scenario: StagedScenario) -> Allocation:
     """A round that cannot be counted, for one episode: a plan of no rounds holds nothing else."""
     tape = Tape(*np.ones((2, 1, scenario.num_devices)))
     nothing = PlannedEpisode(scenario=scenario, tape=tape, num_pretrain_rounds=0, num_finetune_rounds=0)

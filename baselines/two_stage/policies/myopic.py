@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.policies.largest_round import (
+from edgelearn_env.baselines.stages.policies.largest_round import (
     DevicesRound,
     ServerRound,
     allocation_of,

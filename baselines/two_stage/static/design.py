@@ -8,17 +8,18 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_compute, cheapest_upload
-from edgelearn_env.baselines.two_stage.model.plan import Plan, plan_from_times
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction, Stages
-from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.model.closed_forms import cheapest_compute, cheapest_upload
+from edgelearn_env.baselines.stages.model.plan import Plan
+from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction, Stages
+from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants, average_tape
+from edgelearn_env.baselines.stages.static.search import Best, best_rounds
 from edgelearn_env.baselines.two_stage.static.relaxation import real_rounds_bound
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants, average_tape
-from edgelearn_env.baselines.two_stage.static.search import Best, best_rounds
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.stages.bounds import TwoStageBound
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.scenario import StagedScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,7 @@ class StaticDesign:
         restriction: what it keeps to besides.
     """
 
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     num_pretrain_rounds: int
     num_finetune_rounds: int
     server_batch: np.ndarray
@@ -87,7 +88,7 @@ class StaticDesign:
 
 
 def static_design(
-    scenario: TwoStageScenario, *, stages: Stages = "both", restriction: Restriction = UNRESTRICTED
+    scenario: StagedScenario, *, stages: Stages = "both", restriction: Restriction = UNRESTRICTED
 ) -> StaticDesign:
     """Find the best design over all numbers of rounds, and prove it.
 
@@ -113,7 +114,7 @@ def static_design(
     return _design(constants, best, bound)
 
 
-def with_ample_batteries(scenario: TwoStageScenario) -> TwoStageScenario:
+def with_ample_batteries(scenario: StagedScenario) -> StagedScenario:
     """The scenario with batteries that can pay for anything the energy budget allows."""
     charge_j = scenario.budgets.energy_j
     return scenario.replace(energy={"battery_initial_j": charge_j, "battery_capacity_j": charge_j})
@@ -145,7 +146,7 @@ def _design(constants: StaticConstants, best: Best, bound: float) -> StaticDesig
 _ROUNDING = 1e-12
 
 
-def require_one_round(scenario: TwoStageScenario, restriction: Restriction = UNRESTRICTED) -> None:
+def require_one_round(scenario: StagedScenario, restriction: Restriction = UNRESTRICTED) -> None:
     """Let pass a system whose budgets can pay for one fine-tuning round of single samples on the mean channel.
 
     Raises:

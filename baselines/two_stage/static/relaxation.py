@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.round_counts import Prices
-from edgelearn_env.baselines.two_stage.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
+from edgelearn_env.baselines.stages.static.round_counts import Prices
+from edgelearn_env.baselines.stages.static.rounds import LeastCost, StaticConstants, device_costs, server_costs
 from edgelearn_env.stages.bounds import TwoStageBound
 
 # Of a maximum: relative gap, most points, first move from the first point, and how near shares come to 0 and 1.

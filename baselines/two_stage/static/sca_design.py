@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 from edgelearn_env.baselines.two_stage.static.sca_program import Approximation, Point, terms_at
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 

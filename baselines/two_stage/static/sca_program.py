@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import cvxpy as cp
 import numpy as np
 
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 from edgelearn_env.errors import SolverError
 
 # Numbers at a point, or the parameters of a program that stand for them.

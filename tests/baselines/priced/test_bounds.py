@@ -9,8 +9,8 @@ from small_systems import copies, many_ways, random_system
 from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
 from edgelearn_env.baselines.priced.master import combined
 from edgelearn_env.baselines.priced.records import PricedSystem, Prices, RoundPlans
-from edgelearn_env.baselines.two_stage.clairvoyant.priced_episode import PricedEpisode
-from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.trajectory import rollout
 

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from small_systems import copies, many_ways, pairs_of, random_system
 
+from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
+from edgelearn_env.baselines.stages.model.restriction import Restriction
+from edgelearn_env.baselines.stages.static.rounds import average_tape
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS, fixed_power
 from edgelearn_env.baselines.two_stage.ablations.search import (
     ablated_design,
@@ -17,11 +20,8 @@ from edgelearn_env.baselines.two_stage.ablations.search import (
     restricted_design,
     restricted_optimum,
 )
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.model.optimum import TwoStageOptimum
-from edgelearn_env.baselines.two_stage.model.restriction import Restriction
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.static.design import with_ample_batteries
-from edgelearn_env.baselines.two_stage.static.rounds import average_tape
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.scenarios.scenario import Scenario
@@ -48,7 +48,7 @@ def random_places(name: str, seed: int) -> Places:
     return tuple((np.random.default_rng(seed).integers(0, 17, ABLATIONS[name].num_places) / 16).tolist())
 
 
-Solved = tuple[Scenario, Tape, Places, TwoStageOptimum]
+Solved = tuple[Scenario, Tape, Places, StagedOptimum]
 
 # Systems whose optima fine-tune; each freedom is of use to one of them.
 SEEDS = (104, 111, 114)
@@ -72,7 +72,7 @@ def solved_ablations(name: str) -> list[Solved]:
 
 
 @functools.cache
-def joint_optimum(seed: int) -> TwoStageOptimum:
+def joint_optimum(seed: int) -> StagedOptimum:
     """Of the same system, with nothing fixed."""
     return clairvoyant(*random_system(seed, longest=LONGEST), gap=GAP)
 

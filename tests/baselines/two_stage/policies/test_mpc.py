@@ -6,9 +6,9 @@ from small_systems import random_system
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies import mpc
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.forecast import expected_tape
@@ -121,7 +121,7 @@ def test_choosing_who_takes_part_is_no_worse_than_everyone_and_better_in_fades(t
     fades = faded(tapes, slice(17, 22))
     chosen = rollout(SCENARIO, fades, MPC(SCENARIO)).objective
     monkeypatch.setattr(
-        mpc._Outlooks, "_participates", lambda outlooks, tape, count: np.ones((len(tape.harvest_w) - count, 3), bool)
+        mpc, "heaviest_participants", lambda scenario, state, rounds, prices, is_next: np.ones((len(is_next), 3), bool)
     )
     everyone = rollout(SCENARIO, tapes, MPC(SCENARIO)).objective
     assert played.objective[0] <= everyone[0] * (1 + 1e-3)

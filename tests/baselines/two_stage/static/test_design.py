@@ -6,14 +6,14 @@ from random_scenarios import random_scenario
 from small_systems import pairs_of
 
 from edgelearn_env import InvalidInputError, Scenario, Tape, rollout
-from edgelearn_env.baselines.two_stage.clairvoyant.search import clairvoyant
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram
-from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.two_stage.model.restriction import Restriction
+from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
+from edgelearn_env.baselines.stages.model.restriction import Restriction
+from edgelearn_env.baselines.stages.static.round_counts import Prices, RoundCounts, solve_pair
+from edgelearn_env.baselines.stages.static.rounds import StaticConstants, average_tape
+from edgelearn_env.baselines.stages.static.search import pair_bounds
+from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design, with_ample_batteries
-from edgelearn_env.baselines.two_stage.static.round_counts import Prices, RoundCounts, solve_pair
-from edgelearn_env.baselines.two_stage.static.rounds import StaticConstants, average_tape
-from edgelearn_env.baselines.two_stage.static.search import pair_bounds
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 

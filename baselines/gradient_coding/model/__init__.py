@@ -1,0 +1,1 @@
+"""Coded rounds as plans and prices see them."""

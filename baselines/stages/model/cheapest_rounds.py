@@ -1,0 +1,232 @@
+"""The least cost of a fine-tuning round over who takes part, how long it lasts, and what everyone does.
+
+At prices of a second c, of each device's joules, and with a gain g_k for taking part, a round costs
+
+    min over d and nonempty S of  c d + sum_{k in S} (cost_k(d) - g_k),
+
+cost_k(d) being the least cost of noise and energy with which device k is done by d. That is convex in d and given, for
+any finish prices p, from below by C_k(p) - p d with the closed form C_k(p) = min over what k decides of its cost plus p
+times its time. So on an interval of durations
+
+    F(d) = c d + sum_k min(0, C_k(p_k) - g_k - p_k d)
+
+is a lower bound for any p. It is concave, hence least at an end of the interval. Intervals whose bound is below the
+best round found are halved, with finish prices at which devices are done in their middle; whatever is left at the end
+is a proven bound over all sets and durations together.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edgelearn_env.baselines.priced.records import AllowedSets
+from edgelearn_env.baselines.stages.model.closed_forms import (
+    Least,
+    Processor,
+    Uplink,
+    cheapest_compute,
+    cheapest_upload,
+    in_rounds,
+)
+
+# Durations are first told apart by this factor.
+_COARSE = 1.5
+
+_MOST_HALVINGS = 16
+
+# Logarithms of times that are as good as the same.
+_FLAT = 1e-6
+
+# Finish prices that are tabled: from this share of a second's price up to all of it.
+_LEAST_SHARE, _NUM_PRICES = 1e-4, 24
+
+
+class RoundCosts(NamedTuple):
+    """What decides the cost of T rounds.
+
+    Attributes:
+        second: c, price of a second of the round, (T,).
+        joule: of a joule of each device, (T, K).
+        gain: g, what taking part is worth, (T, K).
+        noise: price of 1/b of each device, (K,).
+        dissimilarity: what each number of participants, 1 to K, costs besides, (T, K).
+        devices, uplink: the hardware, (K,), or (T, K) where rounds differ.
+        longest_s: no round lasts longer, s, a number or (T,).
+        sets: who may take part.
+    """
+
+    second: np.ndarray
+    joule: np.ndarray
+    gain: np.ndarray
+    noise: np.ndarray
+    dissimilarity: np.ndarray
+    devices: Processor
+    uplink: Uplink
+    longest_s: np.ndarray | float
+    sets: AllowedSets
+
+
+class CheapestRounds(NamedTuple):
+    """Least costs of the rounds, and ways to play them, best first within each round.
+
+    Attributes:
+        least: proven lower bound, (T,); infinity where nobody may take part.
+        round_index: of each way, (n,).
+        finish: finish prices at which it is cheapest, (n, K).
+        participates: who takes part, (n, K).
+    """
+
+    least: np.ndarray
+    round_index: np.ndarray
+    finish: np.ndarray
+    participates: np.ndarray
+
+
+class _Intervals(NamedTuple):
+    """Intervals of durations, each of one round: (n,); finish prices and what devices cost in the middle, (n, K)."""
+
+    round_index: np.ndarray
+    low_s: np.ndarray
+    high_s: np.ndarray
+    finish: np.ndarray
+    bound: np.ndarray
+    middle: np.ndarray
+    joined: np.ndarray
+
+
+def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> CheapestRounds:
+    """Bounds and plans of all rounds.
+
+    Args:
+        costs: prices and hardware.
+        tolerance: by how much a bound may be below the least cost found; tight enough intervals allowing.
+        spread: ways that cost so much more than the best of a round are told too, one for each set of participants.
+    """
+    times = _FinishTimes(costs)
+    shortest_s = np.min(costs.devices.cycles_per_sample / costs.devices.freq_max_hz + costs.uplink.least_s, axis=1)
+    longest_s = np.broadcast_to(costs.longest_s, shortest_s.shape)
+    shortest_s = np.minimum(shortest_s * (1 - 1e-9), longest_s)
+    count = np.maximum(np.ceil(np.log(longest_s / shortest_s) / np.log(_COARSE)), 1).astype(int)
+    rounds = np.repeat(np.arange(len(count)), count)
+    step = np.arange(len(rounds)) - np.repeat(np.cumsum(count) - count, count)
+    ratio = (longest_s / shortest_s) ** (1 / count)
+    low_s, high_s = (shortest_s[rounds] * ratio[rounds] ** (step + end) for end in (0, 1))
+    found = [_bounded(costs, times, rounds, low_s, high_s)]
+    least = np.full(len(count), np.inf)
+    proven = np.full(len(count), np.inf)
+    for halving in range(_MOST_HALVINGS):
+        latest = found[-1]
+        np.minimum.at(least, latest.round_index, latest.middle)
+        wanting = latest.bound < least[latest.round_index] - tolerance
+        wanting &= halving < _MOST_HALVINGS - 1
+        np.minimum.at(proven, latest.round_index[~wanting], latest.bound[~wanting])
+        if not wanting.any():
+            break
+        rounds, low_s, high_s = latest.round_index[wanting], latest.low_s[wanting], latest.high_s[wanting]
+        middle_s = np.sqrt(low_s * high_s)
+        ends = (np.concatenate([low_s, middle_s]), np.concatenate([middle_s, high_s]))
+        found.append(_bounded(costs, times, np.tile(rounds, 2), *ends))
+    every = _Intervals(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+    return CheapestRounds(proven, *_ways(costs, every, least, spread))
+
+
+def _ways(
+    costs: RoundCosts, intervals: _Intervals, least: np.ndarray, spread: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Round, finish prices and participants of the best way for each set of participants that comes near the least."""
+    near = np.flatnonzero(intervals.middle < np.nextafter(least[intervals.round_index] + spread, np.inf))
+    near = near[np.lexsort((intervals.middle[near], intervals.round_index[near]))]
+    rounds = intervals.round_index[near]
+    participates = _participants(costs, rounds, intervals.joined[near])
+    _, first = np.unique(np.column_stack([rounds, participates]), axis=0, return_index=True)
+    first.sort()
+    return rounds[first], intervals.finish[near[first]], participates[first]
+
+
+def _bounded(
+    costs: RoundCosts, times: "_FinishTimes", rounds: np.ndarray, low_s: np.ndarray, high_s: np.ndarray
+) -> _Intervals:
+    """The intervals with bounds, and what the round costs in their middle."""
+    middle_s = np.sqrt(low_s * high_s)
+    finish = times.prices(rounds, middle_s)
+    joined = device_costs(costs, rounds, finish).cost - costs.gain[rounds]
+
+    def cost(duration_s: np.ndarray) -> np.ndarray:
+        of_devices = _least_sum(costs, rounds, joined - finish * duration_s[:, None])
+        total: np.ndarray = costs.second[rounds] * duration_s + of_devices
+        return total
+
+    bound = np.minimum(cost(low_s), cost(high_s))
+    at_middle = joined - finish * middle_s[:, None]
+    return _Intervals(rounds, low_s, high_s, finish, bound, cost(middle_s), at_middle)
+
+
+def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:
+    """C_k(p): least noise + joule e + p (t + u) of each device, and the seconds t + u at which it is had, (n, K)."""
+    joule, uplink = costs.joule[rounds], in_rounds(costs.uplink, rounds)
+    compute = cheapest_compute(costs.noise, finish, joule, in_rounds(costs.devices, rounds))
+    upload = cheapest_upload(finish, joule, uplink)
+    return Least(compute.cost + upload.cost, compute.seconds + upload.seconds)
+
+
+def _least_sum(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:
+    """min over sets S that may be, but none, of sum_{k in S} x_k + dissimilarity of |S|, (n,)."""
+    if costs.dissimilarity.any():
+        smallest: np.ndarray = np.min(_sums_by_count(costs, rounds, joined)[1], axis=1)
+        return smallest
+    must, may = costs.sets.must[rounds], costs.sets.may[rounds]
+    chosen = np.where(must, joined, np.where(may, np.minimum(joined, 0.0), 0.0))
+    # If nobody is worth it and nobody has to, the one who costs least.
+    dearest = np.where(may, np.where(np.any(must, axis=1, keepdims=True), 0.0, joined), np.inf)
+    least: np.ndarray = np.sum(chosen, axis=1) + np.maximum(np.min(dearest, axis=1), 0.0)
+    return least
+
+
+def _participants(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:
+    """A set with that least sum, (n, K)."""
+    order, sums = _sums_by_count(costs, rounds, joined)
+    count = np.argmin(sums, axis=1) + 1
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.broadcast_to(np.arange(joined.shape[1]), order.shape), axis=1)
+    participants: np.ndarray = place < count[:, None]
+    return participants
+
+
+def _sums_by_count(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those who have to take part first and then the cheapest, and the sum over the first 1 to K of them, (n, K)."""
+    must, may = costs.sets.must[rounds], costs.sets.may[rounds]
+    possible = np.where(may, joined, np.inf)
+    order = np.argsort(np.where(must, -np.inf, possible), axis=1)
+    sums = np.cumsum(np.take_along_axis(possible, order, axis=1), axis=1) + costs.dissimilarity[rounds]
+    too_few = np.arange(1, joined.shape[1] + 1) < np.sum(must, axis=1)[:, None]
+    return order, np.where(too_few, np.inf, sums)
+
+
+class _FinishTimes:
+    """When each device of each round would be done, by the price of its finish; tabled, to be looked up backwards."""
+
+    def __init__(self, costs: RoundCosts) -> None:
+        self._costs = costs
+        top = np.maximum(costs.second, np.finfo(np.float64).tiny)
+        share = np.geomspace(_LEAST_SHARE, 1.0, _NUM_PRICES)
+        num_rounds, num_devices = costs.joule.shape
+        rounds = np.tile(np.arange(num_rounds), _NUM_PRICES)
+        finish = np.repeat((share[:, None] * top).reshape(-1, 1), num_devices, axis=1)
+        seconds = device_costs(costs, rounds, finish).seconds
+        shape = (_NUM_PRICES, num_rounds, num_devices)
+        # By falling price, so that times rise.
+        self._log_s, self._log_price = (np.log(array).reshape(shape)[::-1].copy() for array in (seconds, finish))
+
+    def prices(self, rounds: np.ndarray, duration_s: np.ndarray) -> np.ndarray:
+        """Prices at which the devices are done in about that time, none above that of a second, (n, K)."""
+        log_s, devices = np.log(duration_s)[:, None], np.arange(self._log_s.shape[2])
+        below = np.clip(np.sum(self._log_s[:, rounds] <= log_s, axis=0) - 1, 0, _NUM_PRICES - 2)
+        at, after = ((row, rounds[:, None], devices) for row in (below, below + 1))
+        low, high, first, second = self._log_s[at], self._log_s[after], self._log_price[at], self._log_price[after]
+        # Where a clock, a power or a batch is at its limit, times do not tell prices apart.
+        slope = np.where(high - low > _FLAT, (second - first) / np.maximum(high - low, _FLAT), 0.0)
+        log_price = np.clip(first + slope * (log_s - low), second, first)
+        # What the table leaves open between its rows.
+        late = np.log(device_costs(self._costs, rounds, np.exp(log_price)).seconds) - log_s
+        prices: np.ndarray = np.exp(np.clip(log_price - slope * late, second, first))
+        return prices

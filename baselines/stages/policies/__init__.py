@@ -1,0 +1,1 @@
+"""Policies that every system of two stages can build on."""

@@ -1,0 +1,1 @@
+"""The static design: rounds on a channel that does not vary."""

@@ -1,0 +1,1 @@
+"""How long an iteration of gradient coding takes, as a random variable: its law, samples and expectation."""

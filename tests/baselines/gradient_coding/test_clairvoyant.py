@@ -1,0 +1,126 @@
+"""The optimum of episodes with codes: below every policy, equal to brute force, replayed exactly."""
+
+import itertools
+
+import numpy as np
+import pytest
+from random_coded_scenarios import random_coded_scenario
+
+from edgelearn_env import Scenario, Tape, rollout, sample_tape
+from edgelearn_env.baselines import RandomPlay, clairvoyant, ladder_of
+from edgelearn_env.baselines.gradient_coding.clairvoyant import CodedOptimum
+from edgelearn_env.baselines.gradient_coding.model.choices import choices_of
+from edgelearn_env.baselines.gradient_coding.priced_codes import PricedCodes
+from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED
+from edgelearn_env.errors import SolverError
+from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
+
+
+def best_found(scenario: GradientCodingScenario, tape: Tape, gap: float = 1e-3) -> CodedOptimum:
+    try:
+        return clairvoyant(scenario, tape, gap=gap)
+    except SolverError as error:
+        return error.found
+
+
+def least_of_all_plans(scenario: GradientCodingScenario, tape: Tape) -> float:
+    """Phi of the best plan over all numbers of rounds, all sets and all codes of each round, one program for each."""
+    system, horizon, num_devices = PricedCodes(scenario, tape, UNRESTRICTED), len(tape.harvest_w), scenario.num_devices
+    sets = [np.array(some, dtype=int) for some in itertools.product((0, 1), repeat=num_devices)]
+    choices = choices_of(scenario)
+    sets += list(choices.participates * choices.role[:, None])
+    values = [system.nothing().value]
+    for first in range(horizon + 1):
+        for count in range(0 if first else 1, horizon + 1 - first):
+            for roles in itertools.product(sets, repeat=count):
+                if count and not roles[-1].any():
+                    continue
+                found = system.planned(first, np.array(roles, dtype=int).reshape(count, num_devices))
+                values.append(np.inf if found is None else found.value)
+    return min(values)
+
+
+def small_system(seed: int) -> tuple[GradientCodingScenario, Tape]:
+    """Two devices and three rounds, with a code."""
+    rng = np.random.default_rng(seed)
+    scenario = random_coded_scenario(rng, most_rounds=3)
+    while scenario.num_devices > 2 or len(scenario.codes) == 1:
+        scenario = random_coded_scenario(rng, most_rounds=3)
+    return scenario, sample_tape(scenario, seed)
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_the_optimum_is_that_of_all_sets_and_codes_tried_one_by_one(seed):
+    scenario, tape = small_system(seed)
+    optimum, least = clairvoyant(scenario, tape, gap=1e-4), least_of_all_plans(scenario, tape)
+    assert optimum.bound <= least * (1 + 1e-6)
+    assert optimum.value == pytest.approx(least, rel=2e-4)
+
+
+def below(scenario: GradientCodingScenario, tape: Tape, optimum: CodedOptimum, *, with_ladder: bool) -> bool:
+    """Whether a random episode or a policy passes the bound."""
+    played = [rollout(scenario, Tape.stack([tape] * 100), RandomPlay(scenario, seed=1)).objective.min()]
+    if with_ladder:
+        played += [rollout(scenario, tape, make(scenario)).objective[0] for make in ladder_of(scenario).values()]
+    return min(played) < optimum.bound
+
+
+def check_random_systems(seeds: range, *, with_ladder: bool) -> list[float]:
+    """Gaps of the optima, once no policy is below any of them and all plans reach what they promise."""
+    gaps = []
+    for seed in seeds:
+        scenario = random_coded_scenario(np.random.default_rng(seed))
+        tape = sample_tape(scenario, seed)
+        optimum = best_found(scenario, tape)
+        assert rollout(scenario, tape, optimum.plan).objective[0] == pytest.approx(optimum.value, rel=1e-6)
+        assert rollout(scenario, tape, optimum.whole_plan).objective[0] == pytest.approx(optimum.achieved, rel=1e-12)
+        assert not below(scenario, tape, optimum, with_ladder=with_ladder)
+        gaps.append(optimum.gap)
+    return gaps
+
+
+def test_no_policy_is_below_the_bound_of_random_small_systems():
+    gaps = check_random_systems(range(8), with_ladder=False)
+    assert max(gaps) <= 1.001e-3
+
+
+@pytest.mark.slow
+def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems():
+    gaps = check_random_systems(range(200), with_ladder=True)
+    assert sum(gap <= 1.001e-3 for gap in gaps) >= 180
+
+
+def test_without_codes_and_stragglers_it_is_the_two_stage_optimum():
+    scenario = Scenario.load("tiny")
+    coding = {"num_edges": 1, "stored_edge_stragglers": 0, "stored_device_stragglers": 0}
+    table = scenario.to_dict() | {"system": "gradient-coding", "coding": coding, "stragglers": {}}
+    plain, tape = GradientCodingScenario.load(table), sample_tape(scenario, 5)
+    ours, theirs = clairvoyant(plain, sample_tape(plain, 5)), clairvoyant(scenario, tape)
+    assert (ours.value, ours.bound) == pytest.approx((theirs.value, theirs.bound), rel=1e-9)
+
+
+def test_more_codes_and_fewer_stragglers_never_hurt():
+    scenario = GradientCodingScenario.load("coded-tiny", learning={"dissimilarity": 20.0}, budgets={"max_rounds": 8})
+    tape = sample_tape(scenario, 4)
+    hidden = tape.hidden
+    swift = tape._replace(hidden=hidden._replace(slowdown=np.ones_like(hidden.slowdown), stall_s=0 * hidden.stall_s))
+    plain = scenario.replace(coding={"stored_edge_stragglers": 0, "stored_device_stragglers": 0})
+    optimum = best_found(scenario, tape)
+    assert best_found(plain, tape).value >= optimum.bound
+    assert best_found(scenario, swift).bound <= optimum.value
+
+
+def test_a_code_is_used_where_it_pays():
+    # One device of three computes twenty times as long in all rounds, and data are too unlike to do without its part.
+    scenario = GradientCodingScenario.load(
+        "coded-tiny", learning={"dissimilarity": 100.0, "flops_per_sample": 3e8}, budgets={"max_rounds": 6}
+    )
+    tape = sample_tape(scenario, 0)
+    slowdown = np.ones_like(tape.hidden.slowdown)
+    slowdown[:, 0] = 20.0
+    optimum = best_found(scenario, tape._replace(hidden=tape.hidden._replace(slowdown=slowdown)))
+    tuned = optimum.plan.allocations.edge_stragglers + optimum.plan.allocations.device_stragglers
+    assert np.any(tuned[optimum.num_pretrain_rounds : -1] > 0)
+    assert not np.any(
+        optimum.plan.allocations.asked[optimum.num_pretrain_rounds : -1, 0][tuned[optimum.num_pretrain_rounds : -1] > 0]
+    )
