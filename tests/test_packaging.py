@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgelearn_env.scripts.environment_page import PAGE, with_environment_section
+from edgelearn_env.scenarios.systems import SYSTEMS
+from edgelearn_env.scripts.environment_page import PAGES, with_environment_section
 from edgelearn_env.scripts.leaderboard import BEGIN, END
 from edgelearn_env.scripts.sections import with_section
 
@@ -36,10 +37,11 @@ def test_the_folders_beside_the_package_are_installed_within_it():
     assert mapping == {f"edgelearn_env.{name}": folder for folder, name in FOLDERS.items()}
 
 
-def test_the_environments_page_has_its_docstring_as_it_is():
-    page = (ROOT / PAGE).read_text(encoding="utf-8")
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_page_of_each_environment_has_its_docstring_as_it_is(system):
+    page = (ROOT / PAGES[system]).read_text(encoding="utf-8")
     assert "## Action Space" in page
-    assert with_environment_section(page) == page, "run: python -m edgelearn_env.scripts.environment_page"
+    assert with_environment_section(system, page) == page, "run: python -m edgelearn_env.scripts.environment_page"
 
 
 def test_the_readme_has_a_place_for_the_leaderboard():
