@@ -24,6 +24,7 @@ beartype_package(
             "edgelearn_env.scenarios",
             "edgelearn_env.tapes.tape",
             "edgelearn_env.stages.scenario",
+            "edgelearn_env.two_stage.scenario",
             "edgelearn_env.gradient_coding.scenario",
         ),
     ),

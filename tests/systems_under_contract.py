@@ -18,6 +18,12 @@ def small_scenario(name: str) -> Scenario:
     return min(presets, key=lambda scenario: scenario.budgets.max_rounds * scenario.num_devices)
 
 
+def smallest_preset(environment: str) -> str:
+    """Name of the smallest preset that an environment plays, by its id."""
+    names = {SYSTEMS[name].environment: small_scenario(name).name for name in SYSTEM_NAMES}
+    return names.get(environment, "tiny")
+
+
 def random_actions(envs: gymnasium.vector.VectorEnv, num_steps: int) -> np.ndarray:
     """Actions of many environments, float32, (T, B, action_size); some of each kind of stage."""
     rng = np.random.default_rng(5)

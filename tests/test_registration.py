@@ -6,6 +6,7 @@ import gymnasium
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from systems_under_contract import smallest_preset
 
 import edgelearn_env
 from edgelearn_env.registration import OTHER_REWARDS
@@ -30,7 +31,7 @@ def test_the_namespace_is_not_empty():
 @pytest.mark.parametrize("name", SCALAR_IDS)
 def test_gymnasium_finds_no_fault_and_every_render_mode_works(name: str):
     pytest.importorskip("pygame")
-    check_env(gymnasium.make(name, scenario="tiny").unwrapped)
+    check_env(gymnasium.make(name, scenario=smallest_preset(name)).unwrapped)
 
 
 @pytest.mark.parametrize("name", SCALAR_IDS)
@@ -46,7 +47,7 @@ def test_episodes_are_not_cut_from_outside(name: str):
 
 @pytest.mark.parametrize("name", IDS)
 def test_info_leaves_the_keys_of_common_wrappers_free(name: str):
-    env = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make(name, scenario="tiny"))
+    env = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make(name, scenario=smallest_preset(name)))
     _, info = env.reset(seed=0)
     reserved = {
         "episode",

@@ -78,7 +78,7 @@ class GradientCodingEnv(SingleEnv):
     | `edge_stragglers`, `device_stragglers` | s_e, s_w of the last action | - | () |
     | `asked` | whom it asked | bool | (K,) |
     | `decoded` * | whether the round gave a gradient | bool | () |
-    | `load` * | samples that each device was to compute | sample | (K,) |
+    | `load_samples` * | samples that each device was to compute | sample | (K,) |
     | `lateness` * | share of its work not done when the round ended | - | (K,) |
     | `edge_s` * | when each edge node had sent its result; 0 if it was not waited for | s | (n,) |
     | `slowdown`, `tries` | x and N of the last fine-tuning round; 1 before one | - | (K,) |

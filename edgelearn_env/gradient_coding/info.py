@@ -19,7 +19,11 @@ def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np
         "edge_stragglers": allocation.edge_stragglers,
         "device_stragglers": allocation.device_stragglers,
         "asked": allocation.asked,
-        **outcome.coded._asdict(),
+        "decoded": outcome.coded.decoded,
+        # Not `load`, which containers of tensors keep for themselves.
+        "load_samples": outcome.coded.load,
+        "lateness": outcome.coded.lateness,
+        "edge_s": outcome.coded.edge_s,
         "slowdown": state.seen.slowdown,
         "tries": state.seen.tries,
     }

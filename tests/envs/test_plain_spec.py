@@ -39,7 +39,7 @@ def travelled(spec: EnvSpec | None) -> EnvSpec:
 
 @pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
 @pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
-@pytest.mark.parametrize("name", environment_ids())
+@pytest.mark.parametrize("name", [name for name in environment_ids() if "TwoStage" in name])
 def test_whatever_types_its_arguments_had_a_spec_survives_json(name: str, make: Callable[..., Any], arguments: dict):
     env = make(name, **{"scenario": "tiny", **arguments})
     assert travelled(env.spec) == env.spec
