@@ -41,9 +41,9 @@ from edgelearn_env.model import Observed, model_of
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state
 from edgelearn_env.stages.records import Allocation, State
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.dynamics import finetune_round, step
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 import torch  # isort: skip
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: skip
@@ -195,7 +195,7 @@ class GradientEpisodes:
         seed: of `tape_seeds`, whose sequences are played.
     """
 
-    def __init__(self, scenario: TwoStageScenario, num_tapes: int, seed: int) -> None:
+    def __init__(self, scenario: StagedScenario, num_tapes: int, seed: int) -> None:
         budgets = scenario.budgets
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes

@@ -19,18 +19,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.agents.actor.actor import NUM_SERVER_ACTIONS
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.model import Observed
-from edgelearn_env.stages.encoding import Codec
+from edgelearn_env.stages.encoding import STAGED_LAYOUT, Codec
 from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, Trajectory, rollout
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 try:
     import torch
@@ -55,7 +54,7 @@ class Teachers(NamedTuple):
         expert: an online policy; it is asked about rounds that another plays.
     """
 
-    plans: Callable[[TwoStageScenario, Tape], Iterable[Policy]]
+    plans: Callable[[StagedScenario, Tape], Iterable[Policy]]
     expert: Policy
 
 
@@ -245,10 +244,10 @@ def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None
     switched = trajectory.num_finetune_rounds[:, None] > 0
     weights = np.zeros_like(actions)
     weights[..., 0] = ~state.finetuning & switched
-    weights[..., 1:NUM_SERVER_ACTIONS] = (since_switch < 0)[..., None]
+    weights[..., 1 : STAGED_LAYOUT.decided_for_all] = (since_switch < 0)[..., None]
     # Of a device that is to be silent only the batch says something.
     decides = np.concatenate([takes_part, takes_part, np.ones_like(takes_part)], axis=2)
-    weights[..., NUM_SERVER_ACTIONS:] = decides * (since_switch > 0)[..., None] / codec.scenario.num_devices
+    weights[..., STAGED_LAYOUT.decided_for_all :] = decides * (since_switch > 0)[..., None] / codec.scenario.num_devices
     observed = mapped(lambda array: array[counted], trajectory.observed)
     parts = codec.encode(*observed), actions[counted], weights[counted]
     return Lessons(*map(torch.tensor, parts)), trajectory

@@ -72,6 +72,8 @@ def benchmark(
 ) -> None:
     """Compare policies with the proven optimum on test tapes; print tables, write JSON and pictures."""
     scenario = chosen_scenario(scenario_name, changes, objective)
+    if ablations:
+        TwoStageScenario.load(scenario)  # another system is refused before anything is begun
     seeds = test_seeds(episodes)
     output, folder = Output(), writable_folder(out)
     with progress_on(output) as progress:

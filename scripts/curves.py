@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from edgelearn_env.agents.runs.checkpoint import Checkpoint, load
-from edgelearn_env.baselines.two_stage.ladder import LADDER
+from edgelearn_env.baselines.ladder import ladder_of
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, name_in_a_path, writable_folder, written_atomically
 from edgelearn_env.scenarios.scenario import first_difference
@@ -16,8 +16,8 @@ from edgelearn_env.tapes.seeds import validation_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
-# Drawn as lines to compare with: quick to play, and not far from what agents reach.
-_BESIDE = ("lyapunov",)
+# Drawn as lines to compare with, where a system has them: quick to play, and not far from what agents reach.
+_BESIDE = ("lyapunov", "markov")
 
 
 class _Run(NamedTuple):
@@ -92,7 +92,7 @@ def _require_one_recipe(runs: Sequence[_Run]) -> None:
 
 def _beside(about: Checkpoint) -> dict[str, float]:
     """What policies that do not learn reach on the validation tapes."""
-    scenario = about.scenario
+    scenario, ladder = about.scenario, ladder_of(about.scenario)
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in validation_seeds(about.num_validation_tapes)])
-    played = {name: rollout(scenario, tapes, LADDER[name](scenario)).objective for name in _BESIDE}
+    played = {name: rollout(scenario, tapes, ladder[name](scenario)).objective for name in _BESIDE if name in ladder}
     return {name: float(np.exp(np.mean(np.log(objective)))) for name, objective in played.items()}

@@ -24,10 +24,10 @@ from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import name_in_a_path, writable_folder
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class Recipe(StrEnum):
@@ -84,7 +84,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard too.")] = False,
 ) -> None:
     """Train an agent; Ctrl-C saves, and the same command goes on. What is left out is the recipe's own choice."""
-    scenario = TwoStageScenario.load(chosen_scenario(scenario_name, changes, objective))
+    chosen = chosen_scenario(scenario_name, changes, objective)
     options: dict[str, int | float | str | None] = {
         "steps": steps,
         "num_envs": num_envs,
@@ -95,7 +95,8 @@ def train(
         "learning_rate": learning_rate,
     }
     choices = _choices(recipe, {name: value for name, value in options.items() if value is not None})
-    config = CONFIGS[recipe](scenario=scenario, seed=seed, tensorboard=tensorboard, **choices)
+    config = CONFIGS[recipe](scenario=chosen, seed=seed, tensorboard=tensorboard, **choices)
+    scenario = config.loaded_scenario
     folder = writable_folder(out or Path("runs") / name_in_a_path(f"{recipe}-{scenario.name}"))
     # torch loads only once all choices are known to be right
     module = importlib.import_module(f"edgelearn_env.agents.{recipe}")
@@ -138,7 +139,7 @@ def _choices(recipe: Recipe, options: dict[str, int | float | str]) -> dict[str,
     return {_CHOICES[name]: value for name, value in options.items()}
 
 
-def _plans(scenario: TwoStageScenario, tapes: Tape) -> Iterator[Policy]:
+def _plans(scenario: Scenario, tapes: Tape) -> Iterator[Policy]:
     """The clairvoyant plan of each tape in whole batches."""
     return (optimum.whole_plan for optimum in clairvoyant_batch(scenario, tapes))
 

@@ -1,27 +1,22 @@
 """A trained actor in plain arrays: acts without torch, and is what a checkpoint holds."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from edgelearn_env.agents.actor.trimming import trimmed
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Allocation, Observed, model_of
 from edgelearn_env.stages.constants import constants_of
-from edgelearn_env.stages.encoding import DECIDED_BY_SERVER, OBSERVED_OF_DEVICE, OBSERVED_OF_EPISODE, Codec
-from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.encoding import OBSERVED_OF_EPISODE, STAGED_LAYOUT, Layout
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
-# An observation begins with entries that concern all devices; then follow as many for each device as an action has.
-_NUM_SHARED, PER_DEVICE = len(OBSERVED_OF_EPISODE), len(OBSERVED_OF_DEVICE)
 TIME_LEFT, _ENERGY_LEFT, LOG_BOUND = map(OBSERVED_OF_EPISODE.index, ("time left", "energy left", "log bound"))
-NUM_SERVER_ACTIONS = len(DECIDED_BY_SERVER)
 
-# What the networks see beside: logarithms of time and energy left, and of each battery. Actions are logarithms too, and
-# what is shared out evenly is proportional to what is left.
-NUM_SHARED_FEATURES, NUM_OWN_FEATURES = _NUM_SHARED + 2, PER_DEVICE + 1
-NUM_CONTEXT = NUM_SHARED_FEATURES + 2 * NUM_OWN_FEATURES
+# What the networks see beside what is observed: logarithms of time and energy left, and of each battery. Actions are
+# logarithms too, and what is shared out evenly is proportional to what is left.
+_LOGS_OF_ALL, _LOGS_OF_DEVICE = 2, 1
 NUM_TRAITS = 8
 _LEAST_SHARE = 0.01
 
@@ -29,25 +24,96 @@ _LEAST_SHARE = 0.01
 _LARGEST_FEATURE = 10.0
 
 
+class Sizes(NamedTuple):
+    """How much the networks of a system see and decide.
+
+    Attributes:
+        shared, own: features that concern all devices, and of each device.
+        decided_for_all, decided_for_device: entries of an action.
+    """
+
+    shared: int
+    own: int
+    decided_for_all: int
+    decided_for_device: int
+
+    @classmethod
+    def of(cls, layout: Layout) -> Self:
+        """Those of a system whose observations and actions are laid out so."""
+        return cls(
+            shared=layout.observed_of_all + _LOGS_OF_ALL,
+            own=layout.observed_of_device + _LOGS_OF_DEVICE,
+            decided_for_all=layout.decided_for_all,
+            decided_for_device=layout.decided_for_device,
+        )
+
+    @property
+    def context(self) -> int:
+        """What every network sees: what concerns all devices, mean and minimum of what each observes of itself."""
+        return self.shared + 2 * self.own
+
+    @property
+    def of_device(self) -> int:
+        """What the devices' network sees."""
+        return self.context + self.own + NUM_TRAITS
+
+
+def codec_of(scenario: StagedScenario) -> Any:
+    """Between records and what an agent sees, of the scenario's system: a codec that says its `layout`."""
+    return model_of(scenario, "numpy").codec
+
+
 class Features(NamedTuple):
-    """What the networks see of an observation: what concerns all devices, (B, 7), and each device, (B, K, 4)."""
+    """What the networks see of an observation: what concerns all devices, (B, S), and each device, (B, K, O)."""
 
     shared: Array
     own: Array
 
 
-def features(observation: Array) -> Features:
-    """Entries of observations, (B, 5 + 3 K), as they are, and the logarithms of what is left.
+def features(observation: Array, num_devices: int, num_shared: int) -> Features:
+    """Entries of observations as they are, and the logarithms of what is left.
 
-    Beside the five shared ones stand the logarithms of time and energy left; beside battery, gain and harvest of each
-    device the logarithm of its battery.
+    Beside the five shared ones of all systems stand the logarithms of time and energy left, beside battery, gain and
+    harvest of each device the logarithm of its battery; then comes what a system adds.
+
+    Args:
+        observation: (B, observation_size).
+        num_devices: K.
+        num_shared: S, how many features concern all devices.
     """
     xp = namespace_of(observation)
+    of_all, of_device = STAGED_LAYOUT.observed_of_all, STAGED_LAYOUT.observed_of_device
+    added = of_all + of_device * num_devices
+    added_own = added + num_shared - of_all - _LOGS_OF_ALL
     left = observation[:, TIME_LEFT : _ENERGY_LEFT + 1]
-    shared = xp.concat([observation[:, :_NUM_SHARED], xp.log(xp.maximum(left, _LEAST_SHARE))], axis=1)
-    own = observation[:, _NUM_SHARED:].reshape((len(observation), PER_DEVICE, -1))
-    own = xp.concat([own, xp.log(xp.maximum(own[:, :1], _LEAST_SHARE))], axis=1)
-    return Features(shared, own.swapaxes(1, 2))
+    logs = xp.log(xp.maximum(left, _LEAST_SHARE))
+    shared = xp.concat([observation[:, :of_all], logs, observation[:, added:added_own]], axis=1)
+    own = observation[:, of_all:added].reshape((len(observation), of_device, -1))
+    logs = xp.log(xp.maximum(own[:, :1], _LEAST_SHARE))
+    beside = observation[:, added_own:].reshape((len(observation), -1, num_devices))
+    return Features(shared, xp.concat([own, logs, beside], axis=1).swapaxes(1, 2))
+
+
+def action_of(decided_for_all: Array, decided_for_device: Array) -> Array:
+    """The action, (B, action_size), of what is decided for all, (B, A), and for each device, (B, K, D)."""
+    xp, size = namespace_of(decided_for_all), len(decided_for_all)
+    of_all, of_device = STAGED_LAYOUT.decided_for_all, STAGED_LAYOUT.decided_for_device
+    devices = decided_for_device.swapaxes(1, 2)
+    parts = [decided_for_all[:, :of_all], devices[:, :of_device].reshape((size, -1))]
+    parts += [decided_for_all[:, of_all:], devices[:, of_device:].reshape((size, -1))]
+    return xp.concat(parts, axis=1)
+
+
+def decided_in(action: Array, num_devices: int, num_for_all: int) -> tuple[Array, Array]:
+    """What an action decides for all, (B, A), and for each device, (B, K, D): `action_of` undone."""
+    xp, size = namespace_of(action), len(action)
+    of_all, of_device = STAGED_LAYOUT.decided_for_all, STAGED_LAYOUT.decided_for_device
+    added = of_all + of_device * num_devices
+    added_own = added + num_for_all - of_all
+    for_all = xp.concat([action[:, :of_all], action[:, added:added_own]], axis=1)
+    blocks = [action[:, of_all:added], action[:, added_own:]]
+    devices = xp.concat([block.reshape((size, -1, num_devices)) for block in blocks], axis=1)
+    return for_all, devices.swapaxes(1, 2)
 
 
 class Network(NamedTuple):
@@ -75,8 +141,8 @@ class Start(NamedTuple):
 
     Attributes:
         mean, std: by which features are standardised first.
-        server_weight, server_bias: first three entries of the action from the shared features, (3, 7) and (3,).
-        own_weight, own_bias: of each device's action, A_k and c_k, (K, 3, 4) and (K, 3).
+        server_weight, server_bias: of what is decided for all, from the S shared features, (A, S) and (A,).
+        own_weight, own_bias: of what is decided for each device, A_k and c_k, (K, D, O) and (K, D).
         traits: e_k, logarithms of what a device has, beside the geometric mean of all, (K, E).
         log_bound: mean log Phi that it ends with, ().
     """
@@ -90,9 +156,15 @@ class Start(NamedTuple):
     traits: Array
     log_bound: Array
 
+    @property
+    def sizes(self) -> Sizes:
+        """How much it sees and decides."""
+        (num_for_all, num_shared), (_, num_for_device, num_own) = self.server_weight.shape, self.own_weight.shape
+        return Sizes(num_shared, num_own, num_for_all, num_for_device)
+
     def standardised(self, observation: Array) -> Features:
         """Features of observations, of zero mean and unit variance where the start plays."""
-        xp, seen = namespace_of(observation), features(observation)
+        xp, seen = namespace_of(observation), features(observation, len(self.traits), self.server_weight.shape[1])
         parts = ((part - mean) / std for part, mean, std in zip(seen, self.mean, self.std, strict=True))
         return Features(*(xp.clip(part, -_LARGEST_FEATURE, _LARGEST_FEATURE) for part in parts))
 
@@ -106,8 +178,8 @@ class Actor(NamedTuple):
 
     Attributes:
         start: of the scenario that is played.
-        server: (15,) to the first three entries of an action.
-        device: (19 + E,) to clock frequency, power and batch size.
+        server: (S + 2 O,) to what is decided for all.
+        device: (S + 3 O + E,) to what is decided for a device.
     """
 
     start: Start
@@ -115,28 +187,29 @@ class Actor(NamedTuple):
     device: Network
 
     def action(self, observation: np.ndarray) -> np.ndarray:
-        """The action, (B, 3 + 3 K), for observations, (B, 5 + 3 K)."""
+        """The action, (B, action_size), for observations, (B, observation_size)."""
         start, (shared, own) = self.start, self.start.standardised(observation)
         size, num_devices = len(shared), len(start.traits)
         context = np.concatenate([shared, own.mean(axis=1), own.min(axis=1)], axis=1)
         server = self.server.output(context) + shared @ start.server_weight.T + start.server_bias
         seen = [
-            np.broadcast_to(context[:, None], (size, num_devices, NUM_CONTEXT)),
+            np.broadcast_to(context[:, None], (size, num_devices, context.shape[1])),
             own,
             np.broadcast_to(start.traits, (size, *start.traits.shape)),
         ]
         device = self.device.output(np.concatenate(seen, axis=2))
         device = device + np.einsum("kij,bkj->bki", start.own_weight, own) + start.own_bias
-        return np.concatenate([server, device.transpose(0, 2, 1).reshape(size, -1)], axis=1)
+        action: np.ndarray = action_of(server, device)
+        return action
 
-    def policy(self, scenario: TwoStageScenario, *, trims: bool) -> Policy:
+    def policy(self, scenario: StagedScenario, *, trims: bool) -> Policy:
         """The policy that plays these actions in the scenario of its start.
 
         Args:
             scenario: that is played.
             trims: whether its rounds are `trimmed` first.
         """
-        codec, constants = Codec.of(scenario), constants_of(scenario)
+        codec, constants = codec_of(scenario), constants_of(scenario)
 
         def played(observed: Observed) -> Allocation:
             allocation = codec.decode(self.action(codec.encode(*observed)))

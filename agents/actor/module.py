@@ -5,15 +5,11 @@ import torch
 from torch import nn
 
 from edgelearn_env.agents.actor.actor import (
-    NUM_CONTEXT,
-    NUM_OWN_FEATURES,
-    NUM_SERVER_ACTIONS,
-    NUM_TRAITS,
-    PER_DEVICE,
     Actor,
     Features,
     Network,
     Start,
+    action_of,
 )
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
@@ -61,8 +57,9 @@ class ActorModule(nn.Module):
 
     def __init__(self, start: Start, hidden: int) -> None:
         super().__init__()
-        self.server = SkippedMLP(NUM_CONTEXT, hidden, NUM_SERVER_ACTIONS)
-        self.device = SkippedMLP(NUM_CONTEXT + NUM_OWN_FEATURES + NUM_TRAITS, hidden, PER_DEVICE)
+        sizes = start.sizes
+        self.server = SkippedMLP(sizes.context, hidden, sizes.decided_for_all)
+        self.device = SkippedMLP(sizes.of_device, hidden, sizes.decided_for_device)
         for name, array in _flat(start).items():
             self.register_buffer(name, torch.tensor(array))
 
@@ -84,7 +81,8 @@ class ActorModule(nn.Module):
         seen = [context[:, None].expand(-1, num_devices, -1), own, start.traits.expand(size, -1, -1)]
         device = self.device(torch.cat(seen, dim=2))
         device = device + torch.einsum("kij,bkj->bki", start.own_weight, own) + start.own_bias
-        return torch.cat([server, device.transpose(1, 2).reshape(size, -1)], dim=1)
+        action: torch.Tensor = action_of(server, device)
+        return action
 
     def take_networks(self, actor: Actor) -> None:
         """Go on with the networks of an actor; the start stays.

@@ -6,11 +6,11 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from edgelearn_env.agents.actor.actor import LOG_BOUND, NUM_SERVER_ACTIONS, PER_DEVICE, Actor, Start
+from edgelearn_env.agents.actor.actor import LOG_BOUND, Actor, Start
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.stages.encoding import Codec
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.scenario import StagedScenario
 
 
 class Bodies(nn.Module):
@@ -23,7 +23,7 @@ class Bodies(nn.Module):
             *(nn.Linear(sum(part.size for part in start.mean), critic_hidden), nn.Tanh()),
             *(nn.Linear(critic_hidden, critic_hidden), nn.Tanh()),
         )
-        self.latent_dim_pi = NUM_SERVER_ACTIONS + PER_DEVICE * len(start.traits)
+        self.latent_dim_pi = start.sizes.decided_for_all + start.sizes.decided_for_device * len(start.traits)
         self.latent_dim_vf = critic_hidden + 1
 
     def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,7 +51,7 @@ class StartedPolicy(ActorCriticPolicy):
         **kwargs: as for `ActorCriticPolicy`.
     """
 
-    def __init__(self, *args: Any, scenario: TwoStageScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, scenario: StagedScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
         self._sizes = (hidden, critic_hidden)
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
         super().__init__(*args, **(kwargs | {"ortho_init": False}))

@@ -12,19 +12,15 @@ from torch import nn
 
 from edgelearn_env.agents.actor.actor import (
     LOG_BOUND,
-    NUM_CONTEXT,
-    NUM_OWN_FEATURES,
-    NUM_SERVER_ACTIONS,
-    NUM_TRAITS,
-    PER_DEVICE,
     Actor,
     Features,
     Start,
+    decided_in,
 )
 from edgelearn_env.agents.actor.module import ActorModule
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.stages.encoding import Codec
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.scenario import StagedScenario
 
 
 class StartedActor(SACActor):
@@ -48,7 +44,7 @@ class StartedActor(SACActor):
         nn.init.constant_(log_std.bias, log_std_init)
 
     def forward(self, obs: Any, deterministic: bool = False) -> torch.Tensor:
-        """Actions, (B, 3 + 3 K)."""
+        """Actions, (B, action_size)."""
         return super().forward(obs, deterministic).clamp(-1.0, 1.0)
 
     def action_log_prob(self, obs: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,10 +66,11 @@ class SharedCritic(nn.Module):
 
     def __init__(self, start: Start, hidden: int) -> None:
         super().__init__()
-        own = NUM_CONTEXT + NUM_OWN_FEATURES + NUM_TRAITS + PER_DEVICE
+        self._sizes = sizes = start.sizes
+        own = sizes.of_device + sizes.decided_for_device
         self.device = nn.Sequential(*_layer(own, hidden), *_layer(hidden, hidden))
         self.all = nn.Sequential(
-            *_layer(NUM_CONTEXT + NUM_SERVER_ACTIONS + 2 * hidden, hidden),
+            *_layer(sizes.context + sizes.decided_for_all + 2 * hidden, hidden),
             *_layer(hidden, hidden),
             nn.Linear(hidden, 1),
         )
@@ -87,10 +84,10 @@ class SharedCritic(nn.Module):
         """What is added to the start's expectation, (B, 1)."""
         size, num_devices = len(actions), len(self.traits)
         context = torch.cat([seen.shared, seen.own.mean(dim=1), seen.own.amin(dim=1)], dim=1)
-        decided = actions[:, NUM_SERVER_ACTIONS:].reshape(size, PER_DEVICE, num_devices).transpose(1, 2)
+        for_all, decided = decided_in(actions, num_devices, self._sizes.decided_for_all)
         parts = [context[:, None].expand(-1, num_devices, -1), seen.own, self.traits.expand(size, -1, -1), decided]
         devices = self.device(torch.cat(parts, dim=2))
-        pooled = [context, actions[:, :NUM_SERVER_ACTIONS], devices.mean(dim=1), devices.amax(dim=1)]
+        pooled = [context, for_all, devices.mean(dim=1), devices.amax(dim=1)]
         added: torch.Tensor = self.all(torch.cat(pooled, dim=1))
         return added
 
@@ -136,7 +133,7 @@ class StartedSACPolicy(SACPolicy):
 
     actor: StartedActor
 
-    def __init__(self, *args: Any, scenario: TwoStageScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, scenario: StagedScenario, hidden: int, critic_hidden: int, **kwargs: Any) -> None:
         self._start, self._log_bound_range = starting_point(scenario), Codec.of(scenario).log_bound_range
         self._hidden, self._critic_hidden = hidden, critic_hidden
         super().__init__(*args, **kwargs)

@@ -3,27 +3,26 @@
 An agent that starts at random spends all its energy in a few rounds.
 """
 
+from typing import Any
+
 import numpy as np
 
 from edgelearn_env.agents.actor.actor import (
-    NUM_OWN_FEATURES,
-    NUM_SERVER_ACTIONS,
-    NUM_SHARED_FEATURES,
-    PER_DEVICE,
     TIME_LEFT,
     Features,
+    Sizes,
     Start,
+    action_of,
+    codec_of,
     features,
 )
 from edgelearn_env.agents.actor.static_plan import FADED, StaticPlan, static_plan
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.model import Observed
-from edgelearn_env.stages.encoding import Codec
-from edgelearn_env.stages.records import Allocation
+from edgelearn_env.model import Allocation, Observed
+from edgelearn_env.stages.encoding import STAGED_LAYOUT, Codec
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, rollout
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # How fast the switch entry grows with the share of time used.
 _SWITCH_SLOPE = 4.0
@@ -32,6 +31,10 @@ _SWITCH_SLOPE = 4.0
 # for ever, and the one that keeps the upload's time, which empties batteries.
 _POWER_EXPONENT = -0.5
 
+# What a system decides beside starts near the middle of its range: no code for one straggler, but now and then one is
+# tried; every device is asked.
+_BESIDE_FOR_ALL, _BESIDE_FOR_DEVICE = -0.25, 0.0
+
 _NUM_TAPES = 8
 _SMALLEST_STD = 0.02
 
@@ -39,17 +42,18 @@ _SMALLEST_STD = 0.02
 _GAIN, _POWER = 1, 1
 
 
-def starting_point(scenario: TwoStageScenario) -> Start:
+def starting_point(scenario: StagedScenario) -> Start:
     """Play the static plan: switch once its share of time is used, and raise the power on a channel that fades.
 
     The moments of observations and the mean of log Phi are those met on the first tapes of seed 0.
     """
-    codec = Codec.of(scenario)
-    start = _of_plan(codec, static_plan(scenario))
+    codec = codec_of(scenario)
+    sizes = Sizes.of(codec.layout)
+    start = _of_plan(Codec.of(scenario), sizes, static_plan(scenario))
     tapes = Tape.stack([sample_tape(scenario, 0, episode) for episode in range(_NUM_TAPES)])
     played = rollout(scenario, tapes, _policy(codec, start))
     observed = codec.encode(*mapped(lambda array: array[~played.observed.state.ended], played.observed))
-    seen = mapped(lambda array: array.astype(np.float64), features(observed))
+    seen = mapped(lambda array: array.astype(np.float64), features(observed, scenario.num_devices, sizes.shared))
     mean = mapped(lambda array: array.mean(axis=0), seen)
     std = mapped(lambda array: np.maximum(array.std(axis=0), _SMALLEST_STD), seen)
     standardised = start._replace(
@@ -64,26 +68,29 @@ def starting_point(scenario: TwoStageScenario) -> Start:
     return mapped(lambda value: value.astype(np.float32), standardised)
 
 
-def _of_plan(codec: Codec, plan: StaticPlan) -> Start:
+def _of_plan(codec: Codec, sizes: Sizes, plan: StaticPlan) -> Start:
     """The start before observations are standardised."""
     scenario, num_devices = codec.scenario, codec.scenario.num_devices
     limits = np.concatenate([[plan.server_freq_hz, plan.server_batch], plan.freq_hz, plan.power_w, plan.batch])
     log_span = np.maximum(np.log(codec.action_high / codec.action_low), np.finfo(np.float64).tiny)
     action = np.clip(2.0 * np.log(limits / codec.action_low) / log_span - 1.0, -1.0, 1.0)
     low, high = codec.log_gain_range
-    weight = np.zeros((NUM_SERVER_ACTIONS, NUM_SHARED_FEATURES))
-    own_weight = np.zeros((num_devices, PER_DEVICE, NUM_OWN_FEATURES))
+    weight = np.zeros((sizes.decided_for_all, sizes.shared))
+    own_weight = np.zeros((num_devices, sizes.decided_for_device, sizes.own))
     weight[0, TIME_LEFT] = -_SWITCH_SLOPE
-    power_log_span = log_span[2:].reshape(PER_DEVICE, num_devices)[_POWER]
+    power_log_span = log_span[2:].reshape(STAGED_LAYOUT.decided_for_device, num_devices)[_POWER]
     own_weight[:, _POWER, _GAIN] = _POWER_EXPONENT * (high - low) * 2.0 / power_log_span
-    own_bias = action[2:].reshape(PER_DEVICE, num_devices).T.copy()
+    bias = np.full(sizes.decided_for_all, _BESIDE_FOR_ALL)
+    bias[: STAGED_LAYOUT.decided_for_all] = _SWITCH_SLOPE * (1 - plan.time_share), *action[:2]
+    own_bias = np.full((num_devices, sizes.decided_for_device), _BESIDE_FOR_DEVICE)
+    own_bias[:, : STAGED_LAYOUT.decided_for_device] = action[2:].reshape(-1, num_devices).T
     planned_gain = (np.log(scenario.mean_channel_gain * FADED) - low) / (high - low)
     own_bias[:, _POWER] -= own_weight[:, _POWER, _GAIN] * planned_gain
     return Start(
-        mean=Features(np.zeros(NUM_SHARED_FEATURES), np.zeros((num_devices, NUM_OWN_FEATURES))),
-        std=Features(np.ones(NUM_SHARED_FEATURES), np.ones((num_devices, NUM_OWN_FEATURES))),
+        mean=Features(np.zeros(sizes.shared), np.zeros((num_devices, sizes.own))),
+        std=Features(np.ones(sizes.shared), np.ones((num_devices, sizes.own))),
         server_weight=weight,
-        server_bias=np.array([_SWITCH_SLOPE * (1 - plan.time_share), *action[:2]]),
+        server_bias=bias,
         own_weight=own_weight,
         own_bias=own_bias,
         traits=device_traits(scenario),
@@ -108,13 +115,13 @@ def device_traits(scenario: StagedScenario) -> np.ndarray:
     return np.asarray(logs - logs.mean(axis=0))
 
 
-def _policy(codec: Codec, start: Start) -> Policy:
+def _policy(codec: Any, start: Start) -> Policy:
     """The policy that an unstandardised start stands for."""
 
     def policy(observed: Observed) -> Allocation:
-        seen = features(codec.encode(*observed))
+        seen = features(codec.encode(*observed), len(start.traits), start.sizes.shared)
         server = seen.shared @ start.server_weight.T + start.server_bias
-        device = np.einsum("kij,bkj->bik", start.own_weight, seen.own) + start.own_bias.T
-        return codec.decode(np.hstack([server, device.reshape(len(server), -1)]))
+        device = np.einsum("kij,bkj->bki", start.own_weight, seen.own) + start.own_bias
+        return codec.decode(action_of(server, device))
 
     return policy

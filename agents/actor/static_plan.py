@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.two_stage.scenario import TwoStageScenario
+from edgelearn_env.stages.scenario import StagedScenario
 
 # Nine in ten uploads over a Rayleigh channel meet at least this share of its mean gain.
 FADED = -np.log(0.9)
@@ -33,7 +33,7 @@ class StaticPlan(NamedTuple):
     batch: np.ndarray
 
 
-def static_plan(scenario: TwoStageScenario) -> StaticPlan:
+def static_plan(scenario: StagedScenario) -> StaticPlan:
     """The best of a grid of static plans: numbers of rounds, and how budgets are shared out.
 
     Each stage gets a share of delay and energy, its rounds equal parts of that, and its devices equal parts of a round.
@@ -64,7 +64,7 @@ def static_plan(scenario: TwoStageScenario) -> StaticPlan:
 
 
 def _server(
-    scenario: TwoStageScenario, num_rounds: np.ndarray, time_share: np.ndarray, energy_share: np.ndarray
+    scenario: StagedScenario, num_rounds: np.ndarray, time_share: np.ndarray, energy_share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clock frequency and batch size of equal server rounds; a batch below 1 says that they cannot be had."""
     server, cycles = scenario.server, scenario.server_cycles_per_sample
@@ -77,7 +77,7 @@ def _server(
 
 
 def _devices(
-    scenario: TwoStageScenario,
+    scenario: StagedScenario,
     num_rounds: np.ndarray,
     time_share: np.ndarray,
     energy_share: np.ndarray,

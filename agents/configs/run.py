@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
 from edgelearn_env.scenarios.quantities import Quantities, quantity
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -38,9 +39,14 @@ class RunConfig(Quantities):
         return field
 
     @property
-    def loaded_scenario(self) -> TwoStageScenario:
-        """The scenario that `scenario` and `objective` name."""
-        return configured_scenario(TwoStageScenario, self.scenario, self.objective, {})
+    def loaded_scenario(self) -> StagedScenario:
+        """The scenario that `scenario` and `objective` name.
+
+        Raises:
+            InvalidInputError: it is of a system that the recipe is not for: only two-stage rounds are `trimmed`.
+        """
+        kind = TwoStageScenario if self.trims else StagedScenario
+        return configured_scenario(kind, self.scenario, self.objective, {})
 
     @property
     def choices(self) -> dict[str, Any]:

@@ -13,23 +13,20 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.agents.actor.actor import (
-    NUM_CONTEXT,
-    NUM_OWN_FEATURES,
-    NUM_SERVER_ACTIONS,
-    NUM_SHARED_FEATURES,
     NUM_TRAITS,
-    PER_DEVICE,
     Actor,
     Features,
     Network,
+    Sizes,
     Start,
+    codec_of,
 )
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.scenario import Scenario, first_difference
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.trajectory import Policy
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 RECIPES = ("apg", "ppo", "sac", "imitation")
 FORMAT, VERSION = "edgelearn-env checkpoint", 3
@@ -56,7 +53,7 @@ class Checkpoint:
     """
 
     actor: Actor
-    scenario: TwoStageScenario
+    scenario: StagedScenario
     recipe: str
     trims: bool
     config: Mapping[str, Any]
@@ -116,7 +113,7 @@ def load(path_or_name: str | Path) -> Checkpoint:
             if about.pop("format", None) != FORMAT or about.pop("version", None) != VERSION:
                 raise ValueError(f"it does not say {FORMAT!r} of version {VERSION}")
             arrays = {name.removesuffix(".npy"): _array(file.read(name)) for name in file.namelist() if name != _ABOUT}
-        scenario = TwoStageScenario.from_dict(about.pop("scenario"))
+        scenario = StagedScenario.from_dict(about.pop("scenario"))
         return Checkpoint(actor=_checked_actor(arrays, scenario), scenario=scenario, **about)
     except Exception as error:  # whatever damaged bytes lead the zip, JSON and header parsers to
         raise InvalidInputError(f"checkpoint file {str(path)!r} is damaged or not a checkpoint: {error}") from error
@@ -158,8 +155,8 @@ def policy_of(
         InvalidInputError: it was trained for another scenario.
     """
     difference = first_difference(checkpoint.scenario, scenario)
-    if difference is not None and transfer:
-        other = TwoStageScenario.load(scenario)
+    if difference is not None and transfer and checkpoint.scenario.system == scenario.system:
+        other = StagedScenario.load(scenario)
         moved = checkpoint.actor._replace(start=starting_point(other))
         return moved.policy(other, trims=checkpoint.trims)
     if difference is not None:
@@ -201,7 +198,7 @@ def _array(content: bytes) -> np.ndarray:
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
 
 
-def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: TwoStageScenario) -> Actor:
+def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: StagedScenario) -> Actor:
     """The actor that these arrays make up, once they are known to be finite and to fit the scenario."""
     if set(arrays) != _NAMES:
         raise ValueError(f"missing or foreign arrays {', '.join(sorted(_NAMES ^ set(arrays)))}")
@@ -209,31 +206,31 @@ def _checked_actor(arrays: Mapping[str, np.ndarray], scenario: TwoStageScenario)
     for place, kind in _RECORDS.items():
         parts[place] = kind(*(parts[f"{place}.{field}"] for field in kind._fields))
     actor = Actor(*(parts[name] for name in Actor._fields))
-    expected = dict(_expected_shapes(actor, scenario.num_devices))
+    expected = dict(_expected_shapes(actor, Sizes.of(codec_of(scenario).layout), scenario.num_devices))
     for name, array in arrays.items():
         if array.shape != expected[name] or array.dtype != np.float32 or not np.all(np.isfinite(array)):
             raise ValueError(f"{name} must hold finite float32 numbers of shape {expected[name]}")
     return actor
 
 
-def _expected_shapes(actor: Actor, num_devices: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Shape of each array, from the numbers of devices and of hidden units."""
+def _expected_shapes(actor: Actor, sizes: Sizes, num_devices: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Shape of each array, from the sizes of the system and the numbers of devices and of hidden units."""
     for name in ("start.mean", "start.std"):
-        yield f"{name}.shared", (NUM_SHARED_FEATURES,)
-        yield f"{name}.own", (num_devices, NUM_OWN_FEATURES)
+        yield f"{name}.shared", (sizes.shared,)
+        yield f"{name}.own", (num_devices, sizes.own)
     yield from {
-        "start.server_weight": (NUM_SERVER_ACTIONS, NUM_SHARED_FEATURES),
-        "start.server_bias": (NUM_SERVER_ACTIONS,),
-        "start.own_weight": (num_devices, PER_DEVICE, NUM_OWN_FEATURES),
-        "start.own_bias": (num_devices, PER_DEVICE),
+        "start.server_weight": (sizes.decided_for_all, sizes.shared),
+        "start.server_bias": (sizes.decided_for_all,),
+        "start.own_weight": (num_devices, sizes.decided_for_device, sizes.own),
+        "start.own_bias": (num_devices, sizes.decided_for_device),
         "start.traits": (num_devices, NUM_TRAITS),
         "start.log_bound": (),
     }.items()
-    sizes = {
-        "server": (NUM_CONTEXT, NUM_SERVER_ACTIONS),
-        "device": (NUM_CONTEXT + NUM_OWN_FEATURES + NUM_TRAITS, PER_DEVICE),
+    networks = {
+        "server": (sizes.context, sizes.decided_for_all),
+        "device": (sizes.of_device, sizes.decided_for_device),
     }
-    for name, (inputs, outputs) in sizes.items():
+    for name, (inputs, outputs) in networks.items():
         hidden = len(getattr(actor, name).bias_1)
         layers = ((hidden, inputs), (hidden, hidden), (outputs, hidden + inputs))
         for index, shape in enumerate(layers, start=1):

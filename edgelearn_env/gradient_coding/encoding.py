@@ -16,6 +16,7 @@ from edgelearn_env.tapes.tape import Conditions
 OBSERVED_OF_CODE = ("edge stragglers", "device stragglers")
 OBSERVED_OF_STRAGGLERS = ("slow-down", "tries", "lateness")
 DECIDED_OF_CODE = ("edge stragglers", "device stragglers")
+DECIDED_OF_DEVICE = ("asked",)
 
 # An entry above it asks a device to work: it is to be asked unless there is a reason not to.
 ASKED_ABOVE = -0.5
@@ -39,15 +40,25 @@ class Codec:
         return cls(scenario=scenario, staged=stages.Codec.of(scenario, xp, **placement))
 
     @property
+    def layout(self) -> stages.Layout:
+        """Numbers of entries, those of codes and stragglers included."""
+        staged = self.staged.layout
+        return stages.Layout(
+            staged.observed_of_all + len(OBSERVED_OF_CODE),
+            staged.observed_of_device + len(OBSERVED_OF_STRAGGLERS),
+            staged.decided_for_all + len(DECIDED_OF_CODE),
+            staged.decided_for_device + len(DECIDED_OF_DEVICE),
+        )
+
+    @property
     def action_size(self) -> int:
         """Length of an action: 5 + 4 K."""
-        return self.staged.action_size + len(DECIDED_OF_CODE) + self.scenario.num_devices
+        return self.layout.decided_for_all + self.layout.decided_for_device * self.scenario.num_devices
 
     @property
     def observation_size(self) -> int:
         """Length of an observation: 7 + 6 K."""
-        of_devices = len(OBSERVED_OF_STRAGGLERS) * self.scenario.num_devices
-        return self.staged.observation_size + len(OBSERVED_OF_CODE) + of_devices
+        return self.layout.observed_of_all + self.layout.observed_of_device * self.scenario.num_devices
 
     def decode(self, action: Array) -> Allocation:
         """The allocation an action names, with batch sizes and stragglers rounded to integers.

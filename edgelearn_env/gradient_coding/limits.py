@@ -1,5 +1,7 @@
 """What an allocation with a code may be: the scenario's limits, checked where a policy of a user decides."""
 
+from typing import Any
+
 import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
@@ -8,12 +10,13 @@ from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.stages import limits as stages
 
 
-def checked_allocation(scenario: GradientCodingScenario, allocation: Allocation, num_episodes: int) -> Allocation:
+def checked_allocation(scenario: GradientCodingScenario, allocation: Any, num_episodes: int) -> Allocation:
     """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
 
     Raises:
         InvalidInputError: it is not, or does not; the model has no meaning outside of the limits.
     """
+    stages.require_record(allocation, Allocation)
     staged = stages.checked_allocation(scenario, allocation.staged, num_episodes)
     coding = scenario.coding
     for name, most in (
@@ -26,7 +29,8 @@ def checked_allocation(scenario: GradientCodingScenario, allocation: Allocation,
             sentence = f"allocation.{name} must lie between 0 and coding.stored_{name} = {most}"
             raise InvalidInputError(f"{sentence}, got {number[outside][0]}")
     _require("asked", allocation.asked, (num_episodes, scenario.num_devices), "b", "truth values")
-    return allocation._replace(**staged._asdict())
+    checked: Allocation = allocation._replace(**staged._asdict())
+    return checked
 
 
 def _require(name: str, values: np.ndarray, shape: tuple[int, ...], kinds: str, content: str) -> None:

@@ -4,7 +4,7 @@ Normalisation is fixed and affine (in the logarithm where a quantity spans decad
 """
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -31,6 +31,25 @@ LEAST_BATCH = 0.25
 
 # Stands for nothing where a logarithm or a quotient needs something.
 TINY = float(np.finfo(np.float64).tiny)
+
+
+class Layout(NamedTuple):
+    """How many entries there are: first those of all systems, then a system's own, each for all and then by device.
+
+    Attributes:
+        observed_of_all, observed_of_device: in observations.
+        decided_for_all, decided_for_device: in actions.
+    """
+
+    observed_of_all: int
+    observed_of_device: int
+    decided_for_all: int
+    decided_for_device: int
+
+
+STAGED_LAYOUT = Layout(
+    len(OBSERVED_OF_EPISODE), len(OBSERVED_OF_DEVICE), len(DECIDED_BY_SERVER), len(DECIDED_BY_DEVICE)
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,14 +109,19 @@ class Codec:
         )
 
     @property
+    def layout(self) -> Layout:
+        """Numbers of entries; no system's own among them."""
+        return STAGED_LAYOUT
+
+    @property
     def action_size(self) -> int:
         """Length of an action: 3 + 3 K."""
-        return len(DECIDED_BY_SERVER) + len(DECIDED_BY_DEVICE) * self.scenario.num_devices
+        return STAGED_LAYOUT.decided_for_all + STAGED_LAYOUT.decided_for_device * self.scenario.num_devices
 
     @property
     def observation_size(self) -> int:
         """Length of an observation: 5 + 3 K."""
-        return len(OBSERVED_OF_EPISODE) + len(OBSERVED_OF_DEVICE) * self.scenario.num_devices
+        return STAGED_LAYOUT.observed_of_all + STAGED_LAYOUT.observed_of_device * self.scenario.num_devices
 
     def decode(self, action: Array) -> Allocation:
         """The allocation an action names, with batch sizes rounded to integers, those of devices to 0 too.

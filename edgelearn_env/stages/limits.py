@@ -1,5 +1,7 @@
 """What an allocation may be: the scenario's limits, checked where a policy of a user decides."""
 
+from typing import Any
+
 import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
@@ -8,7 +10,7 @@ from edgelearn_env.stages.records import Allocation
 from edgelearn_env.stages.scenario import StagedScenario
 
 
-def checked_allocation(scenario: StagedScenario, allocation: Allocation, num_episodes: int) -> Allocation:
+def checked_allocation(scenario: StagedScenario, allocation: Any, num_episodes: int) -> Allocation:
     """`allocation`, once it is known to be one for every episode and to lie within the scenario's limits.
 
     A value at a limit may miss it by the rounding of its own floating-point type.
@@ -16,6 +18,7 @@ def checked_allocation(scenario: StagedScenario, allocation: Allocation, num_epi
     Raises:
         InvalidInputError: it is not, or does not; the model has no meaning outside of the limits.
     """
+    require_record(allocation, Allocation)
     for name, value in allocation._asdict().items():
         of_devices = name in ("freq_hz", "power_w", "batch")
         shape = (num_episodes, scenario.num_devices) if of_devices else (num_episodes,)
@@ -24,9 +27,21 @@ def checked_allocation(scenario: StagedScenario, allocation: Allocation, num_epi
     if allocation.switch.dtype != bool:
         raise InvalidInputError(f"allocation.switch must hold truth values, got {allocation.switch.dtype} numbers")
     limits = _limits(scenario)
-    return allocation._replace(
+    checked: Allocation = allocation._replace(
         **{name: _within(name, getattr(allocation, name), *limits[name], or_zero=name == "batch") for name in limits}
     )
+    return checked
+
+
+def require_record(allocation: Any, kind: Any) -> None:
+    """Raise unless an allocation is that record of a system.
+
+    Raises:
+        InvalidInputError: it is another's, or none.
+    """
+    if not isinstance(allocation, kind):
+        found = ", ".join(getattr(allocation, "_fields", ())) or type(allocation).__name__
+        raise InvalidInputError(f"allocation must have the fields {', '.join(kind._fields)}, got {found}")
 
 
 def _limits(scenario: StagedScenario) -> dict[str, tuple[np.ndarray | float, np.ndarray | float]]:

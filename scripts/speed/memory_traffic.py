@@ -8,6 +8,7 @@ from edgelearn_env.arrays.records import arrays_of
 from edgelearn_env.model import model_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.timing import seconds_of
+from edgelearn_env.tapes.tape import sample_tape
 
 # Far more than any cache holds.
 _COPIED_BYTES = 2**28
@@ -17,13 +18,13 @@ _REPEATS = 5
 def least_step_bytes(scenario: Scenario) -> int:
     """Bytes that a step of one environment moves at the very least.
 
-    The state is read and written; the tape's row (gain and harvest of K devices, float64) and the float32 action are
-    read; the float32 observation is written; each once.
+    The state is read and written; the tape's row (float64) and the float32 action are read; the float32 observation is
+    written; each once.
     """
     model = model_of(scenario, "numpy")
     codec = model.codec
     of_state: int = sum(array.nbytes for array in arrays_of(model.initial_state(1)))
-    of_row = 2 * scenario.num_devices * np.dtype(np.float64).itemsize
+    of_row: int = sum(array[0].nbytes for array in arrays_of(sample_tape(scenario, 0)))
     return 2 * of_state + of_row + (codec.action_size + codec.observation_size) * np.dtype(np.float32).itemsize
 
 

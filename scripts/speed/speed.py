@@ -10,6 +10,7 @@ from joblib import cpu_count
 
 from edgelearn_env.agents.configs.ppo import PPOConfig
 from edgelearn_env.printing.output import Output, progress_on
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chosen_scenario
 from edgelearn_env.scripts.speed.timed_decisions import timed_decisions
 from edgelearn_env.scripts.speed.timed_designs import timed_designs
@@ -44,7 +45,7 @@ def speed(
     cores = f"{cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     output.say(f"{scenario.name}: {scenario.num_devices} devices; {cores}")
     with progress_on(output, transient=True) as progress:
-        for part in _possible() if only is None else [only]:
+        for part in _possible(scenario) if only is None else [only]:
             if part is Part.ENVIRONMENTS:
                 table = timed_environments(scenario, progress)
             elif part is Part.ROLLOUTS:
@@ -61,7 +62,9 @@ def speed(
             output.say("")
 
 
-def _possible() -> list[Part]:
-    """All parts, but for those that need what is not installed."""
-    trains = importlib.util.find_spec("stable_baselines3") is not None
-    return [part for part in Part if trains or part is not Part.ROLLOUTS]
+def _possible(scenario: Scenario) -> list[Part]:
+    """All parts, but for those that need what is not installed, or another system."""
+    lacking = set() if isinstance(scenario, TwoStageScenario) else {Part.DESIGNS, Part.OPTIMUM}
+    if importlib.util.find_spec("stable_baselines3") is None:
+        lacking.add(Part.ROLLOUTS)
+    return [part for part in Part if part not in lacking]

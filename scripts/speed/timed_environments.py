@@ -7,6 +7,8 @@ import gymnasium
 from rich.progress import Progress
 from rich.table import Table
 
+from edgelearn_env.errors import MissingExtraError
+from edgelearn_env.model import model_of
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
@@ -59,7 +61,7 @@ def _on_host(scenario: Scenario) -> dict[str, Play]:
     """Many of our environments at once, on the CPU."""
     forms = {}
     for num_envs in (1024, 4096):
-        for kernel in ("compiled", "numpy") if importlib.util.find_spec("numba") else ("numpy",):
+        for kernel in _kernels(scenario):
             for mode in ("NextStep", "SameStep"):
                 envs = gymnasium.make_vec(
                     scenario.environment,
@@ -75,6 +77,15 @@ def _on_host(scenario: Scenario) -> dict[str, Play]:
     if importlib.util.find_spec("torch"):
         forms["tensors, 4096, CPU"] = play_tensors(scenario, 4096, "cpu")
     return forms
+
+
+def _kernels(scenario: Scenario) -> tuple[str, ...]:
+    """What a round can be computed by here, in that system."""
+    try:
+        model_of(scenario, "compiled")
+    except MissingExtraError:
+        return ("numpy",)
+    return ("compiled", "numpy")
 
 
 def _on_gpu(scenario: Scenario) -> dict[str, Play]:

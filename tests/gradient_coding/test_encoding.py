@@ -13,6 +13,7 @@ from edgelearn_env.gradient_coding.constants import CodingConstants
 from edgelearn_env.gradient_coding.dynamics import initial_state
 from edgelearn_env.gradient_coding.encoding import Codec
 from edgelearn_env.gradient_coding.limits import checked_allocation
+from edgelearn_env.model import model_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages import encoding as stages
 from edgelearn_env.tapes.tape import Conditions
@@ -169,3 +170,13 @@ def test_what_no_round_can_do_is_refused_in_a_sentence(changes, sentence):
     with pytest.raises(InvalidInputError) as caught:
         checked_allocation(TINY, allocation, 1)
     assert str(caught.value) == sentence
+
+
+def test_an_allocation_of_another_system_is_refused_with_the_fields_of_this_one():
+    coded = random_coded_allocation(np.random.default_rng(0), TINY, 1)
+    with pytest.raises(InvalidInputError, match=r"^allocation must have the fields .*, asked, got switch, .*, batch$"):
+        checked_allocation(TINY, coded.staged, 1)
+    with pytest.raises(InvalidInputError, match=r"^allocation must have the fields .*, batch, got switch, .*, asked$"):
+        model_of(Scenario.preset("tiny")).checked_allocation(coded, 1)
+    with pytest.raises(InvalidInputError, match=r"got dict$"):
+        checked_allocation(TINY, {}, 1)
