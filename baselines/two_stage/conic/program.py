@@ -202,7 +202,7 @@ class _Form:
 
     def solve(self, numbers: Mapping[str, np.ndarray], arguments: Mapping[str, Any]) -> None:
         """Solve it, by these arguments of cvxpy's; the numbers are its own."""
-        self.problem.solve(warm_start=False, **arguments)
+        self.problem.solve(**{"warm_start": False, **arguments})
 
     def _budget(self, name: str) -> cp.Expression | float:
         """What may be used of a budget."""
