@@ -110,7 +110,8 @@ def checked_tape(tape: Any, scenario: Scenario, num_envs: int) -> Tape | None:
     checked = tape.checked(scenario)
     for name, array in checked._asdict().items():
         if array.ndim == 3 and len(array) != num_envs:
-            raise InvalidInputError(f"tape.{name} must hold 1 episode or {num_envs}, got {len(array)}")
+            either = "1 episode" if num_envs == 1 else f"1 episode or {num_envs}"
+            raise InvalidInputError(f"tape.{name} must hold {either}, got {len(array)}")
     return checked
 
 

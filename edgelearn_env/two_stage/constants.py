@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array
+from edgelearn_env.scenarios.scenario import checked_scenario
 from edgelearn_env.two_stage.bounds import LearningBound
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -37,7 +38,12 @@ class Constants(NamedTuple):
 
 
 def constants_of(scenario: TwoStageScenario, xp: Any = np, **placement: Any) -> Constants:
-    """The constants as float64 arrays of the library `xp`; `placement` may hold its `device=`."""
+    """The constants as float64 arrays of the library `xp`; `placement` may hold its `device=`.
+
+    Raises:
+        InvalidInputError: it is no scenario, or one of another system.
+    """
+    checked_scenario(scenario, TwoStageScenario)
 
     def array(values: Any) -> Array:
         return xp.asarray(np.array(values), dtype=xp.float64, **placement)

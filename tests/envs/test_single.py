@@ -334,7 +334,7 @@ def test_an_episode_that_has_ended_cannot_be_stepped():
         ({"options": {"tapes": 1}}, "unknown reset option 'tapes': choose one of tape"),
         ({"options": {"tape": "a.npz"}}, "option 'tape' must be a Tape, got str"),
         ({"options": {"tape": Tape(np.ones((3, 3)), np.ones((3, 3)))}}, r"must have shape \(30, 3\)"),
-        ({"options": {"tape": Tape(np.ones((2, 30, 3)), np.ones((2, 30, 3)))}}, "must hold 1 episode or 1, got 2"),
+        ({"options": {"tape": Tape(np.ones((2, 30, 3)), np.ones((2, 30, 3)))}}, "must hold 1 episode, got 2"),
     ],
 )
 def test_a_wrong_reset_is_refused_and_leaves_the_episode_as_it_was(reset: dict, sentence: str):

@@ -20,8 +20,8 @@ def tuned_lyapunov(scenario: TwoStageScenario) -> Lyapunov:
 
     Its prices are those of the static design with M and N rounds; queues make up for fading and short batteries.
     """
-    horizon = scenario.budgets.max_rounds
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(max(count for _, count in _GRIDS))])
+    horizon = scenario.budgets.max_rounds
     centre, reach = np.full(2, 0.5 * np.log(horizon + 1)), 0.5 * np.log(horizon + 1)
     for num_points, num_tapes in _GRIDS:
         line = reach * np.linspace(-1, 1, num_points)

@@ -20,6 +20,7 @@ from edgelearn_env.baselines.two_stage.model.closed_forms import (
 )
 from edgelearn_env.baselines.two_stage.model.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.two_stage.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.scenarios.scenario import checked_scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -65,6 +66,7 @@ class StaticConstants:
     @classmethod
     def of(cls, scenario: TwoStageScenario, restriction: Restriction = UNRESTRICTED) -> Self:
         """The scenario's constants; both objectives weigh the stages' noise alike in all pairs."""
+        checked_scenario(scenario, TwoStageScenario)
         rounds = np.arange(scenario.budgets.max_rounds + 1)
         quotient = scenario.bound.quotient_form(rounds[:, None])
         form = quotient.at(rounds[None, :])
