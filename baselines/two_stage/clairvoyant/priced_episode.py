@@ -14,7 +14,7 @@ from edgelearn_env.baselines.priced.records import (
     RoundPlans,
     Setting,
 )
-from edgelearn_env.baselines.two_stage.conic.program import EpisodeProgram, Multipliers
+from edgelearn_env.baselines.two_stage.conic.program import SMALL, EpisodeProgram, Multipliers
 from edgelearn_env.baselines.two_stage.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.two_stage.model.closed_forms import cheapest_batch, cheapest_compute, cheapest_sample
 from edgelearn_env.baselines.two_stage.model.hardware import (
@@ -32,9 +32,6 @@ from edgelearn_env.baselines.two_stage.static.search import best_rounds
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.bounds import dissimilarity_share
 from edgelearn_env.two_stage.scenario import TwoStageScenario
-
-# Decisions about devices up to which a program that is compiled for its shape is soon worth it.
-_RECURRING = 60
 
 # In units in which budgets, batteries and the bound are of order one: the dearest proves most, if it can be solved for.
 _OVERDRAFT_PRICES = (1e4, 1e3)
@@ -164,7 +161,7 @@ class PricedEpisode:
         """As `PricedSystem.planned`; `plan` is the episode and its times."""
         episode = self.episode(num_pretrain, participates)
         thrifty = episode.fixed_batches is not None
-        recurring = participates.size <= _RECURRING
+        recurring = participates.size <= SMALL
         solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self._solver)
         if solution is None or solution.share > 1:
             return None
@@ -175,7 +172,7 @@ class PricedEpisode:
     def overdrawn(self, num_pretrain: int, participates: np.ndarray) -> Prices | None:
         """As `PricedSystem.overdrawn`."""
         episode = self.episode(num_pretrain, participates)
-        recurring = participates.size <= _RECURRING
+        recurring = participates.size <= SMALL
         for price in _OVERDRAFT_PRICES:
             solution = EpisodeProgram(episode, overdraft_price=price, recurring=recurring).solve(self._solver)
             if solution is not None:

@@ -18,6 +18,9 @@ from edgelearn_env.baselines.two_stage.conic.recurring_problem import RecurringP
 from edgelearn_env.baselines.two_stage.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.two_stage.model.round_times import RoundTimes
 
+# Decisions about devices up to which a program that is compiled for its shape is soon worth it.
+SMALL = 60
+
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
 
