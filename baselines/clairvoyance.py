@@ -10,8 +10,8 @@ from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.baselines.solvers import checked_solver
 from edgelearn_env.errors import InvalidInputError, SolverError
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scenarios.systems import located, system_named
+from edgelearn_env.scenarios.scenario import Scenario, system_of
+from edgelearn_env.scenarios.systems import located
 from edgelearn_env.tapes.tape import Tape
 
 
@@ -29,7 +29,7 @@ def clairvoyant(scenario: Scenario, tape: Tape, *, gap: float = 1e-3, **search: 
         MissingExtraError: the solver is not installed.
         SolverError: the bound or the plan could not be had to that accuracy.
     """
-    found: Optimum = located(system_named(scenario.system).optimum)(scenario, tape, gap=gap, **search)
+    found: Optimum = located(system_of(scenario).optimum)(scenario, tape, gap=gap, **search)
     return found
 
 

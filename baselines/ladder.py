@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scenarios.systems import SYSTEMS, located, system_named
+from edgelearn_env.scenarios.scenario import Scenario, system_of
+from edgelearn_env.scenarios.systems import SYSTEMS, located
 from edgelearn_env.trajectory import Policy
 
 Ladder = Mapping[str, Callable[[Scenario], Policy]]
@@ -17,5 +17,5 @@ def ladder_names() -> tuple[str, ...]:
 
 def ladder_of(scenario: Scenario) -> Ladder:
     """What makes each policy for a scenario; none are made yet, since some are tuned then."""
-    policies: Ladder = located(system_named(scenario.system).ladder)
+    policies: Ladder = located(system_of(scenario).ladder)
     return policies

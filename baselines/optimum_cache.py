@@ -15,8 +15,8 @@ from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.provenance import source_digest
 from edgelearn_env.files import written_atomically
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scenarios.systems import located, system_named
+from edgelearn_env.scenarios.scenario import Scenario, system_of
+from edgelearn_env.scenarios.systems import located
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
@@ -66,7 +66,7 @@ def optimum_digest(scenario: Scenario, tape: Tape) -> str:
 
 def _prover_digest(scenario: Scenario) -> str:
     """Of the sources that decide what is optimal, and that prove it."""
-    system = system_named(scenario.system)
+    system = system_of(scenario)
     places = (system.scenario, system.model, system.optimum, system.optimum_record)
     return source_digest("edgelearn_env.trajectory", *(place.partition(":")[0] for place in places))
 
@@ -83,7 +83,7 @@ def _read(path: Path, scenario: Scenario) -> Optimum | None:
     """The optimum in a file; None if there is none, or a damaged one."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found: Optimum = located(system_named(scenario.system).optimum_record).from_arrays(dict(arrays))
+            found: Optimum = located(system_of(scenario).optimum_record).from_arrays(dict(arrays))
     except Exception:  # no file, or whatever damaged bytes lead the zip, JSON and header parsers to
         return None
     return found

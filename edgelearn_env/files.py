@@ -38,6 +38,8 @@ def existing_file(path: str | Path, what: str) -> Path:
         InvalidInputError: there is no such file.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InvalidInputError(f"{what} file {str(path)!r} is a folder: name a file")
     if not path.is_file():
         raise InvalidInputError(f"{what} file {str(path)!r} does not exist")
     return path

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.scenarios.systems import located, system_named
+from edgelearn_env.scenarios.scenario import Scenario, system_of
+from edgelearn_env.scenarios.systems import located
 from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
 
@@ -138,8 +138,8 @@ def model_of(scenario: Scenario, kernel: str = "auto", *, xp: Any = np, **placem
         placement: may hold the arrays' `device=`.
 
     Raises:
-        InvalidInputError: no such kernel.
+        InvalidInputError: no scenario, or no such kernel.
         MissingExtraError: the compiled one is asked for without numba.
     """
-    made: Model = located(system_named(scenario.system).model)(scenario, kernel, xp=xp, **placement)
+    made: Model = located(system_of(scenario).model)(scenario, kernel, xp=xp, **placement)
     return made

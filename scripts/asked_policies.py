@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from edgelearn_env.errors import InvalidInputError
+
 
 class AskedPolicy(NamedTuple):
     """A policy by its name, and what it is made from: the name itself, or files of several training runs."""
@@ -25,8 +27,14 @@ def asked_policies(texts: Sequence[str]) -> list[AskedPolicy]:
     """The policies that texts ask for: NAME, FILE or NAME=FILE+FILE+..., several of them with commas between.
 
     Files that exist are taken as they are named: a text that is one, or NAME= and some, is not split at its commas.
+
+    Raises:
+        InvalidInputError: they ask for none.
     """
-    return [asked for text in texts for asked in _asked_by(text)]
+    every = [asked for text in texts for asked in _asked_by(text)]
+    if not every:
+        raise InvalidInputError(f"a policy needs a name, got {', '.join(map(repr, texts))}")
+    return every
 
 
 def _asked_by(text: str) -> Iterator[AskedPolicy]:

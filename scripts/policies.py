@@ -14,6 +14,7 @@ from edgelearn_env.agents.runs.checkpoint import (
     policy_of,
     shipped_checkpoints,
     shipped_runs,
+    shipped_runs_on,
 )
 from edgelearn_env.baselines.ladder import ladder_names, ladder_of
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
@@ -129,7 +130,7 @@ def _agent(
 
 def _files(source: str, scenario: Scenario) -> Sequence[str]:
     """A checkpoint's own name, or those of all runs of a recipe that ship with the package."""
-    return shipped_runs(f"{source}-{scenario.name}" if source in RECIPES else source) or [source]
+    return shipped_runs_on(scenario, source) if source in RECIPES else shipped_runs(source) or [source]
 
 
 def _about(file: str, found: Checkpoint) -> dict[str, Any]:

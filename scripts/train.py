@@ -170,7 +170,8 @@ def _shown() -> Iterator[Callable[[CurvePoint], None]]:
     text = "{task.fields[rate]:,.0f} steps/s  return {task.fields[mean_return]:.3f}  validation {task.fields[best]:.4f}"
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn(text))
     with Progress(*columns) as bar:
-        task = bar.add_task("", total=1.0, rate=0.0, mean_return=float("nan"), best=float("nan"))
+        # Before the first progress, and where there is none to be made, it has nothing to say.
+        task = bar.add_task("", total=1.0, visible=False, rate=0.0, mean_return=float("nan"), best=float("nan"))
 
         def show(progress: CurvePoint) -> None:
             bar.update(
@@ -179,6 +180,7 @@ def _shown() -> Iterator[Callable[[CurvePoint], None]]:
                 rate=progress.steps / progress.seconds,
                 mean_return=progress.mean_return,
                 best=progress.best_objective,
+                visible=True,
             )
 
         yield show

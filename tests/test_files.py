@@ -143,9 +143,9 @@ def test_a_file_that_exists_is_returned(tmp_path):
     assert existing_file(str(path), "note") == path
 
 
-@pytest.mark.parametrize("name", ["absent.txt", ""])
-def test_a_missing_file_or_a_folder_is_named_with_what_it_should_be(tmp_path, name):
-    with pytest.raises(InvalidInputError, match=r"note file '.*' does not exist") as caught:
+@pytest.mark.parametrize(("name", "fault"), [("absent.txt", "does not exist"), ("", "is a folder: name a file")])
+def test_a_missing_file_or_a_folder_is_named_with_what_it_should_be(tmp_path, name, fault):
+    with pytest.raises(InvalidInputError, match=f"note file '.*' {fault}$") as caught:
         existing_file(tmp_path / name, "note")
     assert str(tmp_path) in str(caught.value)
 

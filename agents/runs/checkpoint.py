@@ -74,6 +74,20 @@ def shipped_runs(name: str) -> tuple[str, ...]:
     return tuple(found for found in shipped_checkpoints() if found.rpartition("-")[0] == name)
 
 
+def shipped_runs_on(scenario: Scenario, recipe: str) -> tuple[str, ...]:
+    """Names of a recipe's training runs on a scenario.
+
+    Raises:
+        InvalidInputError: none comes with the package.
+    """
+    runs = shipped_runs(f"{recipe}-{scenario.name}")
+    if not runs:
+        known, command = ", ".join(shipped_checkpoints()), f"edgelearn train --recipe {recipe} -s {scenario.name}"
+        sentence = f"no checkpoint of {recipe} on {scenario.name!r} comes with the package (there is {known})"
+        raise InvalidInputError(f"{sentence}: train one (`{command}`) and name its file")
+    return runs
+
+
 def installed_versions() -> dict[str, str]:
     """Versions of Python and of those libraries that decide what training does."""
     found = {"python": platform.python_version()}
@@ -133,11 +147,7 @@ def load_policy(path_or_name: str | Path, scenario: Scenario, *, transfer: bool 
         InvalidInputError: the file cannot be read, or was trained for another scenario.
     """
     if path_or_name in RECIPES:
-        runs = shipped_runs(f"{path_or_name}-{scenario.name}")
-        if not runs:
-            known, asked = ", ".join(shipped_checkpoints()), f"{path_or_name} on {scenario.name!r}"
-            raise InvalidInputError(f"no checkpoint of {asked} comes with the package (there is {known}): train one")
-        path_or_name = runs[0]
+        path_or_name = shipped_runs_on(scenario, str(path_or_name))[0]
     return policy_of(load(path_or_name), path_or_name, scenario, transfer=transfer)
 
 

@@ -4,6 +4,7 @@ All values are SI. A scenario is made from a preset, from a TOML file, or in cod
 """
 
 import dataclasses
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -18,7 +19,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.parts import Budgets, Devices, Energy, Radio, Server
 from edgelearn_env.scenarios.quantities import Quantities, shown
-from edgelearn_env.scenarios.systems import DEFAULT_SYSTEM, SYSTEMS, located, system_named
+from edgelearn_env.scenarios.systems import DEFAULT_SYSTEM, SYSTEMS, System, located, system_named
 
 # Parts of a scenario by name, each a table of fields; beside them may stand `name`, `system` and `preset`.
 Tables = Mapping[str, Any]
@@ -221,6 +222,27 @@ def _from_tables(kind: type[Kind], tables: Tables) -> Kind:
             raise InvalidInputError(f'scenario part {part!r} is missing (or name a base: preset = "default")')
     made: dict[str, Any] = {part: _part_from_table(part, tables[part], parts[part]) for part in parts}
     return kind(name=tables["name"], **made)
+
+
+def checked_scenario(scenario: Any, kind: type[Kind]) -> Kind:
+    """The scenario itself, once it is known to be one of that class.
+
+    Raises:
+        InvalidInputError: it is something else, such as a preset's name.
+    """
+    if not isinstance(scenario, Scenario):
+        sentence = f"scenario must be a Scenario, got {reprlib.repr(scenario)}"
+        raise InvalidInputError(f"{sentence}: Scenario.load makes one of a preset's name, a .toml file or a table")
+    return _of_kind(scenario, kind)
+
+
+def system_of(scenario: Any) -> System:
+    """Where to find what plays and solves a scenario of any system.
+
+    Raises:
+        InvalidInputError: it is no scenario.
+    """
+    return system_named(checked_scenario(scenario, Scenario).system)
 
 
 def _of_kind(scenario: Scenario, kind: type[Kind]) -> Kind:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array
+from edgelearn_env.scenarios.scenario import checked_scenario
 from edgelearn_env.stages.bounds import LearningBound
 from edgelearn_env.stages.scenario import StagedScenario
 
@@ -37,20 +38,21 @@ class Constants(NamedTuple):
 
 
 def constants_of(scenario: StagedScenario, xp: Any = np, **placement: Any) -> Constants:
-    """The constants as float64 arrays of the library `xp`; `placement` may hold its `device=`."""
+    """The constants as float64 arrays of the library `xp`; `placement` may hold its `device=`.
 
-    def array(values: Any) -> Array:
-        return xp.asarray(np.array(values), dtype=xp.float64, **placement)
-
-    return Constants(
-        scenario=scenario,
-        bound=scenario.bound,
-        cycles_per_sample=array(scenario.device_cycles_per_sample),
-        upload_bit=array(np.full(scenario.num_devices, scenario.learning.upload_bit)),
-        capacitance_j_s2=array(scenario.devices.capacitance_j_s2),
-        bandwidth_hz=array(scenario.radio.bandwidth_hz),
-        battery_initial_j=array(scenario.energy.battery_initial_j),
-        battery_capacity_j=array(scenario.energy.battery_capacity_j),
-        device_weight=array(scenario.learning.device_weight),
-        gradient_noise_weight=array(scenario.gradient_noise_weight),
-    )
+    Raises:
+        InvalidInputError: it is no scenario, or one of another system.
+    """
+    checked_scenario(scenario, StagedScenario)
+    values = {
+        "cycles_per_sample": scenario.device_cycles_per_sample,
+        "upload_bit": np.full(scenario.num_devices, scenario.learning.upload_bit),
+        "capacitance_j_s2": scenario.devices.capacitance_j_s2,
+        "bandwidth_hz": scenario.radio.bandwidth_hz,
+        "battery_initial_j": scenario.energy.battery_initial_j,
+        "battery_capacity_j": scenario.energy.battery_capacity_j,
+        "device_weight": scenario.learning.device_weight,
+        "gradient_noise_weight": scenario.gradient_noise_weight,
+    }
+    arrays = {name: xp.asarray(np.array(each), dtype=xp.float64, **placement) for name, each in values.items()}
+    return Constants(scenario=scenario, bound=scenario.bound, **arrays)

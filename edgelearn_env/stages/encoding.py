@@ -79,10 +79,6 @@ class Codec:
     @classmethod
     def of(cls, scenario: StagedScenario, xp: Any = np, **placement: Any) -> Self:
         """The codec of a scenario in the arrays of the library `xp`; `placement` may hold its `device=`."""
-
-        def array(values: np.ndarray) -> Array:
-            return xp.asarray(values, dtype=xp.float64, **placement)
-
         server, devices, radio = scenario.server, scenario.devices, scenario.radio
         batch_min = np.full(scenario.num_devices, LEAST_BATCH)
         lowest = np.concatenate([[server.freq_min_hz, 1], devices.freq_min_hz, devices.power_min_w, batch_min])
@@ -93,19 +89,22 @@ class Codec:
         shadowing_db = _SHADOWING_STDS * radio.shadowing_std_db
         gain = scenario.mean_channel_gain
         on_w = 2.0 * scenario.energy.harvest_mean_w
+        values = {
+            "action_low": lowest,
+            "action_high": highest,
+            "action_log_ratio": _log_ratio_rounded_up(lowest, highest),
+            "battery_capacity_j": np.array(scenario.energy.battery_capacity_j),
+            "harvest_on_w": np.where(on_w > 0, on_w, 1.0),
+        }
         return cls(
             scenario=scenario,
             bound=scenario.bound,
-            action_low=array(lowest),
-            action_high=array(highest),
-            action_log_ratio=array(_log_ratio_rounded_up(lowest, highest)),
             log_bound_range=(float(np.log(low)), float(np.log(high))),
             log_gain_range=(
                 float(np.log(np.min(gain) * db_to_ratio(DEEPEST_FADE_DB - shadowing_db))),
                 float(np.log(np.max(gain) * db_to_ratio(HIGHEST_FADE_DB + shadowing_db))),
             ),
-            battery_capacity_j=array(np.array(scenario.energy.battery_capacity_j)),
-            harvest_on_w=array(np.where(on_w > 0, on_w, 1.0)),
+            **{name: xp.asarray(each, dtype=xp.float64, **placement) for name, each in values.items()},
         )
 
     @property

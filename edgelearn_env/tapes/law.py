@@ -55,13 +55,13 @@ class TapeLaw(NamedTuple):
     @classmethod
     def of(cls, scenario: Scenario, xp: Any = np, **placement: Any) -> Self:
         """The law of a scenario's tapes; `placement` may hold the arrays' `device=`."""
-
-        def column(values: np.ndarray | float) -> Array:
-            return xp.asarray(np.array(values)[:, None], dtype=xp.float64, **placement)
-
+        mean_gain, on_w = (
+            xp.asarray(np.array(values)[:, None], dtype=xp.float64, **placement)
+            for values in (scenario.mean_channel_gain, 2.0 * scenario.energy.harvest_mean_w)
+        )
         return cls(
-            mean_gain=column(scenario.mean_channel_gain),
-            on_w=column(2.0 * scenario.energy.harvest_mean_w),
+            mean_gain=mean_gain,
+            on_w=on_w,
             fading_correlation=scenario.radio.fading_correlation,
             shadowing_std_db=scenario.radio.shadowing_std_db,
             flip_probability=scenario.energy.harvest_flip_probability,

@@ -15,7 +15,7 @@ import numpy as np
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario, checked_scenario
 from edgelearn_env.scenarios.systems import SYSTEMS, located, system_named
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.law import Conditions
@@ -95,8 +95,10 @@ class Tape(NamedTuple):
         """This tape, once it is known to fit the scenario.
 
         Raises:
-            InvalidInputError: wrong or unequal shapes, or a value that is not a finite, non-negative number.
+            InvalidInputError: wrong or unequal shapes, a value that is not a finite, non-negative number, or a scenario
+                that is none.
         """
+        checked_scenario(scenario, Scenario)
         fields = dict(zip(("channel_gain", "harvest_w"), self[:2], strict=True))
         arrays = {name: checked_numbers(name, values) for name, values in fields.items()}
         for name, array in arrays.items():
@@ -131,7 +133,11 @@ def sample_tape(scenario: Scenario, seed: int, episode: int = 0) -> Tape:
 
     Returns:
         A tape of shape (T, K), the same for the same arguments on every machine, to rounding.
+
+    Raises:
+        InvalidInputError: the scenario is none, or a number is not one of those.
     """
+    checked_scenario(scenario, Scenario)
     for name, value in (("seed", seed), ("episode", episode)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**63:
             raise InvalidInputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r}")

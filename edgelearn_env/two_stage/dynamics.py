@@ -69,10 +69,6 @@ def finetune_round(
     )
     compute_s = compute_time_s(constants.cycles_per_sample, allocation.batch, allocation.freq_hz)
     participates = ~((allocation.batch < 1) | (compute_j + power_w * upload_s > battery_j))
-
-    def of_those(array: Array) -> Array:
-        return xp.where(participates, array, 0.0)
-
-    # An infinite time is out of the product, whose gradient it would spoil.
-    upload_s = of_those(upload_s)
-    return DeviceRound(participates, of_those(compute_s), upload_s, of_those(compute_j), power_w * upload_s)
+    compute_s, upload_s, compute_j = (xp.where(participates, array, 0.0) for array in (compute_s, upload_s, compute_j))
+    # An infinite time is out of the product now, whose gradient it would spoil.
+    return DeviceRound(participates, compute_s, upload_s, compute_j, power_w * upload_s)

@@ -96,6 +96,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     status, printed, complaint = ended(*PPO, "2048", folder=tmp_path)
     assert (status, complaint) == (0, "")
     assert "Wrote" in printed
+    assert "nan" not in printed
 
 
 def test_a_file_is_no_folder_to_write_to(tmp_path):

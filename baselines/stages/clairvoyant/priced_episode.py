@@ -14,7 +14,7 @@ from edgelearn_env.baselines.priced.records import (
     RoundPlans,
     Setting,
 )
-from edgelearn_env.baselines.stages.conic.program import EpisodeProgram, Multipliers
+from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram, Multipliers
 from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
 from edgelearn_env.baselines.stages.model.closed_forms import (
     cheapest_batch,
@@ -38,9 +38,6 @@ from edgelearn_env.baselines.stages.static.search import best_rounds
 from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
-
-# Decisions about devices up to which a program that is compiled for its shape is soon worth it.
-_RECURRING = 60
 
 # In units in which budgets, batteries and the bound are of order one: the dearest proves most, if it can be solved for.
 _OVERDRAFT_PRICES = (1e4, 1e3)
@@ -192,7 +189,7 @@ class PricedEpisode:
         """As `PricedSystem.planned`; `plan` is the episode and its times."""
         episode = self.episode(num_pretrain, roles)
         thrifty = episode.fixed_batches is not None
-        recurring = roles.size <= _RECURRING
+        recurring = roles.size <= SMALL
         solution = EpisodeProgram(episode, thrifty=thrifty, recurring=recurring).solve(self.solver)
         if solution is None or solution.share > 1:
             return None
@@ -203,7 +200,7 @@ class PricedEpisode:
     def overdrawn(self, num_pretrain: int, roles: np.ndarray) -> Prices | None:
         """As `PricedSystem.overdrawn`."""
         episode = self.episode(num_pretrain, roles)
-        recurring = roles.size <= _RECURRING
+        recurring = roles.size <= SMALL
         for price in _OVERDRAFT_PRICES:
             solution = EpisodeProgram(episode, overdraft_price=price, recurring=recurring).solve(self.solver)
             if solution is not None:

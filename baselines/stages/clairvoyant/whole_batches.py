@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
-from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
+from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram
 from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
@@ -47,7 +47,7 @@ def whole_plan(replayed: Replayed, solver: str) -> Plan:
 def _rounded(episode: PlannedEpisode, times: RoundTimes, scale: float, solver: str) -> Plan | None:
     """A plan with all batches scaled and rounded, if there is one within all budgets and batteries."""
     given = dataclasses.replace(episode, given_batches=nearest_batches(episode, times, scale))
-    solution = EpisodeProgram(given, thrifty=True).solve(solver)
+    solution = EpisodeProgram(given, thrifty=True, recurring=given.participates.size <= SMALL).solve(solver)
     if solution is None or solution.share > 1:
         return None
     return plan_from_times(given, solution.times, whole_batches=True)

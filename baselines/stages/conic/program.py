@@ -18,6 +18,9 @@ from edgelearn_env.baselines.stages.conic.recurring_problem import RecurringProb
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 
+# Decisions about devices up to which a program that is compiled for its shape is soon worth it.
+SMALL = 60
+
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
 
@@ -203,7 +206,7 @@ class _Form:
 
     def solve(self, numbers: Mapping[str, np.ndarray], arguments: Mapping[str, Any]) -> None:
         """Solve it, by these arguments of cvxpy's; the numbers are its own."""
-        self.problem.solve(warm_start=False, **arguments)
+        self.problem.solve(**{"warm_start": False, **arguments})
 
     def _budget(self, name: str) -> cp.Expression | float:
         """What may be used of a budget."""

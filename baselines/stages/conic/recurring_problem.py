@@ -24,8 +24,16 @@ class RecurringProblem:
         self._problem, self._parameters = problem, parameters
         self._compiled: dict[str, _CompiledProblem] = {}
 
-    def solve(self, values: Mapping[str, np.ndarray], *, solver: str, **settings: Any) -> None:
+    def solve(
+        self, values: Mapping[str, np.ndarray], *, solver: str, warm_start: bool = False, **settings: Any
+    ) -> None:
         """Solve it for these values of its parameters; what is found stands in the problem and its variables.
+
+        Args:
+            values: of the parameters, by name.
+            solver: its name in cvxpy.
+            warm_start: take up what the solver keeps of the last time.
+            settings: the solver's own.
 
         Raises:
             cvxpy.SolverError: the solver has failed.
@@ -35,7 +43,8 @@ class RecurringProblem:
                 self._parameters[name].value = value
             self._compiled[solver] = _CompiledProblem(self._problem, self._parameters, solver)
         compiled = self._compiled[solver]
-        found = compiled.chain.solve_via_data(self._problem, compiled.data(values), solver_opts=settings)
+        data = compiled.data(values)
+        found = compiled.chain.solve_via_data(self._problem, data, warm_start=warm_start, solver_opts=settings)
         self._problem.unpack_results(found, compiled.chain, compiled.inverse)
 
 

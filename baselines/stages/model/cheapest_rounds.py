@@ -150,15 +150,12 @@ def _bounded(
     middle_s = np.sqrt(low_s * high_s)
     finish = times.prices(rounds, middle_s)
     joined = device_costs(costs, rounds, finish).cost - costs.gain[rounds]
-
-    def cost(duration_s: np.ndarray) -> np.ndarray:
-        of_devices = _least_sum(costs, rounds, joined - finish * duration_s[:, None])
-        total: np.ndarray = costs.second[rounds] * duration_s + of_devices
-        return total
-
-    bound = np.minimum(cost(low_s), cost(high_s))
+    low, high, middle = (
+        costs.second[rounds] * duration_s + _least_sum(costs, rounds, joined - finish * duration_s[:, None])
+        for duration_s in (low_s, high_s, middle_s)
+    )
     at_middle = joined - finish * middle_s[:, None]
-    return _Intervals(rounds, low_s, high_s, finish, bound, cost(middle_s), at_middle)
+    return _Intervals(rounds, low_s, high_s, finish, np.minimum(low, high), middle, at_middle)
 
 
 def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:

@@ -51,13 +51,16 @@ def plan_from_times(
 def nearest_batches(episode: PlannedEpisode, times: RoundTimes, scale: float = 1.0) -> Batches:
     """All batches times a number, then the whole number below or above, whichever is nearer by ratio."""
     server, devices = episode.scenario.server, episode.scenario.devices
+    return Batches(
+        _nearest(scale * times.server_batch, server.batch_max), _nearest(scale * times.batch, devices.batch_max)
+    )
 
-    def nearest(batch: np.ndarray, batch_max: np.ndarray | float) -> np.ndarray:
-        below = np.floor(scale * batch)
-        whole = np.where(scale * batch > np.sqrt(below * (below + 1)), below + 1, below)
-        return np.clip(whole, 1, batch_max)
 
-    return Batches(nearest(times.server_batch, server.batch_max), nearest(times.batch, devices.batch_max))
+def _nearest(batch: np.ndarray, batch_max: np.ndarray | float) -> np.ndarray:
+    below = np.floor(batch)
+    whole = np.where(batch > np.sqrt(below * (below + 1)), below + 1, below)
+    nearest: np.ndarray = np.clip(whole, 1, batch_max)
+    return nearest
 
 
 def _affordable_share(processor: Processor, samples: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -150,21 +153,14 @@ def _rows(
     """One row for each round and one that stops; the stage not played gets its cheapest values."""
     num_pretrain, num_finetune = episode.num_pretrain_rounds, episode.num_finetune_rounds
     server, devices, power_max_w = episode.server, episode.devices, episode.uplink.power_max_w
-
-    def of_server(values: np.ndarray, rest: float) -> np.ndarray:
-        return np.concatenate([values, np.full(num_finetune + 1, rest)])
-
-    def of_devices(values: np.ndarray, before: np.ndarray, stop: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.tile(before, (num_pretrain, 1)), values, stop[None]])
-
-    ones = np.ones_like(power_max_w)
+    before, rest, ones = (num_pretrain, 1), np.ones(num_finetune + 1), np.ones_like(power_max_w)
     return Allocation(
         switch=np.arange(num_pretrain + num_finetune + 1) >= num_pretrain,
-        server_freq_hz=of_server(server_freq_hz, server.freq_min_hz),
-        server_batch=of_server(server_batch, 1.0),
-        freq_hz=of_devices(freq_hz, devices.freq_min_hz, devices.freq_min_hz),
-        power_w=of_devices(power_w, power_max_w, power_max_w * _WHISPER),
-        batch=of_devices(batch, ones, ones),
+        server_freq_hz=np.concatenate([server_freq_hz, server.freq_min_hz * rest]),
+        server_batch=np.concatenate([server_batch, rest]),
+        freq_hz=np.concatenate([np.tile(devices.freq_min_hz, before), freq_hz, devices.freq_min_hz[None]]),
+        power_w=np.concatenate([np.tile(power_max_w, before), power_w, power_max_w[None] * _WHISPER]),
+        batch=np.concatenate([np.tile(ones, before), batch, ones[None]]),
     )
 
 

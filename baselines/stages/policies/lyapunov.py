@@ -135,20 +135,20 @@ class Lyapunov:
         """The virtual queues before a round."""
         state, budgets, before = observed.state, self.constants.scenario.budgets, self._pretraining
         done = np.minimum(state.bound_terms.num_finetune_rounds / self.num_finetune_rounds, 1.0)
-
-        def backlog(price: Number, used: np.ndarray, used_before: np.ndarray, budget: float) -> np.ndarray:
-            ahead = used - used_before - done * (budget - used_before)
-            first = self.weight * price * budget / self._worth
-            total = first + np.where(state.finetuning, ahead, 0.0) / budget
-            queue: np.ndarray = np.maximum(total, _LEAST_BACKLOG)
-            return queue
-
+        ahead_s = state.elapsed_s - before.seconds - done * (budgets.delay_s - before.seconds)
+        ahead_j = state.spent_j - before.joules - done * (budgets.energy_j - before.joules)
         kept_j = _RESERVE * self.constants.battery_capacity_j + (1 - done)[:, None] * before.charge_j
         return Queues(
-            delay=backlog(self.second_price, state.elapsed_s, before.seconds, budgets.delay_s),
-            energy=backlog(self.joule_price, state.spent_j, before.joules, budgets.energy_j),
+            delay=self._backlog(np.where(state.finetuning, ahead_s, 0.0), budgets.delay_s, self.second_price),
+            energy=self._backlog(np.where(state.finetuning, ahead_j, 0.0), budgets.energy_j, self.joule_price),
             batteries=np.maximum(kept_j - state.battery_j, 0.0) / self.constants.battery_capacity_j,
         )
+
+    def _backlog(self, ahead: np.ndarray, budget: float, price: Number) -> np.ndarray:
+        """The queue of a budget of which so much more is used than at the even rate, (B,)."""
+        first = self.weight * price * budget / self._worth
+        queue: np.ndarray = np.maximum(first + ahead / budget, _LEAST_BACKLOG)
+        return queue
 
     @cached_property
     def _form(self) -> QuotientForm:

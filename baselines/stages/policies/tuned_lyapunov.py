@@ -26,8 +26,8 @@ def tuned_lyapunov(scenario: StagedScenario, kind: Callable[..., Lyapunov] = Lya
         scenario: the system.
         kind: makes the policy from the attributes of `Lyapunov`.
     """
-    horizon = scenario.budgets.max_rounds
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(max(count for _, count in _GRIDS))])
+    horizon = scenario.budgets.max_rounds
     centre, reach = np.full(2, 0.5 * np.log(horizon + 1)), 0.5 * np.log(horizon + 1)
     for num_points, num_tapes in _GRIDS:
         line = reach * np.linspace(-1, 1, num_points)

@@ -63,16 +63,19 @@ def _samples_and_slopes(constants: StaticConstants) -> tuple[float, float, float
 def _level(weight: np.ndarray, count: np.ndarray, samples: float, largest: float) -> tuple[float, np.ndarray]:
     """The price of a sample, 0 where all batches can be as large as is useful, and the batches it leads to."""
     low, high = np.log(_LEAST_LEVEL), 0.0
-    # Batches at a given logarithm of the level, relative to the largest weight, at which all are single samples.
+    # Levels are relative to the largest weight's own, at which all batches are single samples.
     top = max(float(weight[0]), np.finfo(np.float64).tiny)
-
-    def batches(log_level: float) -> np.ndarray:
-        within: np.ndarray = np.clip(np.sqrt(weight / top) * np.exp(-log_level / 2), 1.0, largest)
-        return within
-
-    if count @ batches(low) <= samples:
-        return 0.0, batches(low)
+    root = np.sqrt(weight / top)
+    least = _batches(root, low, largest)
+    if count @ least <= samples:
+        return 0.0, least
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if count @ batches(middle) <= samples else (middle, high)
-    return top * float(np.exp(high)), batches(high)
+        low, high = (low, middle) if count @ _batches(root, middle, largest) <= samples else (middle, high)
+    return top * float(np.exp(high)), _batches(root, high, largest)
+
+
+def _batches(root: np.ndarray, log_level: float, largest: float) -> np.ndarray:
+    """Batches at a given logarithm of the level."""
+    within: np.ndarray = np.clip(root * np.exp(-log_level / 2), 1.0, largest)
+    return within

@@ -20,6 +20,7 @@ from edgelearn_env.baselines.stages.model.closed_forms import (
 )
 from edgelearn_env.baselines.stages.model.hardware import device_processors, server_processor, uplinks
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.scenarios.scenario import checked_scenario
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
 
@@ -65,6 +66,7 @@ class StaticConstants:
     @classmethod
     def of(cls, scenario: StagedScenario, restriction: Restriction = UNRESTRICTED) -> Self:
         """The scenario's constants; both objectives weigh the stages' noise alike in all pairs."""
+        checked_scenario(scenario, StagedScenario)
         rounds = np.arange(scenario.budgets.max_rounds + 1)
         quotient = scenario.bound.quotient_form(rounds[:, None])
         form = quotient.at(rounds[None, :])

@@ -14,6 +14,7 @@ from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS, Rest
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.scenarios.scenario import checked_scenario
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -89,6 +90,7 @@ def _restricted(name: str, scenario: TwoStageScenario, indices: Indices) -> Rest
 
 def _best_design(name: str, scenario: TwoStageScenario) -> tuple[Indices, StaticDesign]:
     """The best places that are found on the mean channel, and the design."""
+    checked_scenario(scenario, TwoStageScenario)
     designs: dict[Indices, StaticDesign] = {}
     refusals: list[str] = []
 

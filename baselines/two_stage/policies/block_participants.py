@@ -60,7 +60,8 @@ def heaviest_participants(
     heaviest = by_weight[np.searchsorted(found.round_index, np.arange(len(is_next)), side="right") - 1]
     participates = found.participates[heaviest]
     for row in np.flatnonzero(is_next):
-        seconds = device_costs(costs, np.array([row]), found.finish[heaviest[[row]]]).seconds[0]
+        at = np.array([row])
+        seconds = device_costs(costs, at, found.finish[heaviest[at]]).seconds[0]
         uplink = costs.uplink._replace(noise_w=costs.uplink.noise_w[row])
         participates[row] = _covered(costs.devices, uplink, state.battery_j, participates[row], seconds)
     return participates

@@ -60,6 +60,7 @@ _NUM_TUNING_TAPES, _NUM_CANDIDATES = 8, 10
 
 def tuned_equal_split(scenario: TwoStageScenario) -> EqualSplit:
     """The equal split whose (M, N) is best on tuning tapes: a logarithmic grid, then a finer one around its best."""
+    constants = constants_of(scenario)
     low, high = np.zeros(2), np.full(2, float(scenario.budgets.max_rounds))
     for _ in range(2):
         choices = [
@@ -75,9 +76,7 @@ def tuned_equal_split(scenario: TwoStageScenario) -> EqualSplit:
         low = np.array([min(n.min(), b) for n, b in zip(neighbours, best, strict=True)])
         high = np.array([max(n.max(), b) for n, b in zip(neighbours, best, strict=True)])
     num_pretrain, num_finetune = best
-    return EqualSplit(
-        constants=constants_of(scenario), num_pretrain_rounds=int(num_pretrain), num_finetune_rounds=int(num_finetune)
-    )
+    return EqualSplit(constants=constants, num_pretrain_rounds=int(num_pretrain), num_finetune_rounds=int(num_finetune))
 
 
 def _mean_objective(scenario: TwoStageScenario, pairs: np.ndarray) -> np.ndarray:

@@ -73,9 +73,9 @@ class MPC:
     In every round the conic program of the rest of the episode is solved on expected channels and harvests, in blocks
     that grow with their distance, and the first round of its solution is played, in whole batches. Who takes part in
     each block is what costs least at the prices of the last plan, of time, energy and every battery's charge
-    (`cheapest_rounds`). How many rounds to play in each stage is planned anew all the time: the last plan less the
-    round played is compared with one neighbour, which takes its place if it is better. The switch is made when no
-    pre-training round is left in the plan.
+    (`cheapest_rounds`). How many rounds to play in each stage is first searched for from the static design on, and then
+    planned anew all the time: the last plan less the round played is compared with one neighbour, which takes its place
+    if it is better. The switch is made when no pre-training round is left in the plan.
 
     Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place.
     """

@@ -222,8 +222,9 @@ def test_missing_files_and_unknown_names_are_refused(tmp_path, tiny):
         load(tmp_path / "nothing.zip")
     with pytest.raises(InvalidInputError, match="unknown checkpoint 'best': choose one of apg-default-0, "):
         load("best")
-    with pytest.raises(InvalidInputError, match="no checkpoint of ppo on 'tiny' comes with the package"):
+    with pytest.raises(InvalidInputError, match="no checkpoint of ppo on 'tiny' comes with the package") as caught:
         load_policy("ppo", tiny)
+    assert str(caught.value).endswith("train one (`edgelearn train --recipe ppo -s tiny`) and name its file")
     with pytest.raises(InvalidInputError, match=r"path must end in \.zip"):
         save(load("ppo-default-0"), tmp_path / "agent.bin")
 

@@ -1,8 +1,8 @@
 """Moreau's optimum of a tape: proven like Clarabel's, and the same."""
 
-import cvxpy as cp
 import numpy as np
 import pytest
+from cvxpy.reductions.solvers.solving_chain import SolvingChain
 from small_systems import planned, random_system
 
 from edgelearn_env.arrays.records import mapped
@@ -26,13 +26,13 @@ GAP = 1e-3
 @pytest.fixture
 def solvers_used(monkeypatch) -> list[str]:
     """Names of cvxpy's solvers, as they are called."""
-    names, solve = [], cp.Problem.solve
+    names, solve = [], SolvingChain.solve_via_data
 
-    def noted(problem, **options):
-        names.append(options["solver"])
-        return solve(problem, **options)
+    def noted(chain, *arguments, **options):
+        names.append(chain.solver.name())
+        return solve(chain, *arguments, **options)
 
-    monkeypatch.setattr(cp.Problem, "solve", noted)
+    monkeypatch.setattr(SolvingChain, "solve_via_data", noted)
     return names
 
 
