@@ -42,8 +42,9 @@ from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state
 from edgelearn_env.stages.records import Allocation, State
 from edgelearn_env.stages.scenario import StagedScenario
+from edgelearn_env.stages.synchronous import finetune_round
 from edgelearn_env.tapes.seeds import TUNING
-from edgelearn_env.two_stage.dynamics import finetune_round, step
+from edgelearn_env.two_stage.dynamics import step
 
 import torch  # isort: skip
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: skip

@@ -25,7 +25,7 @@ from edgelearn_env.physics.compute import compute_energy_j
 from edgelearn_env.scenarios.parts import Budgets
 from edgelearn_env.stages.constants import Constants
 from edgelearn_env.stages.records import Allocation, DeviceRound, State
-from edgelearn_env.two_stage.dynamics import finetune_round, synchronous_duration_s
+from edgelearn_env.stages.synchronous import finetune_round, synchronous_duration_s
 
 _LAST_ROUNDS = 3
 

@@ -6,16 +6,16 @@ import numpy as np
 
 from edgelearn_env.stages.records import Allocation, FinetuneRound, State
 from edgelearn_env.stages.staged_model import StagedModel
+from edgelearn_env.stages.synchronous import synchronous_round
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.trajectory import Trajectory
-from edgelearn_env.two_stage.dynamics import synchronous_round
 
 
 class ArrayModel(StagedModel):
     """`edgelearn_env.model.Model` of a two-stage scenario."""
 
     def finetuning(self, state: State, conditions: Conditions, allocation: Allocation) -> FinetuneRound:
-        """As `dynamics.synchronous_round`."""
+        """As `stages.synchronous.synchronous_round`."""
         return synchronous_round(self.constants, state.battery_j, conditions, allocation)
 
     def frame(self, trajectory: Trajectory, episode: int, *, as_text: bool) -> np.ndarray | str:

@@ -33,7 +33,7 @@ def digest_with(monkeypatch, tmp_path, tiny):
     "module",
     [
         "edgelearn_env.physics.uplink",
-        "edgelearn_env.two_stage.dynamics",
+        "edgelearn_env.stages.synchronous",
         "edgelearn_env.stages.bounds",
         "edgelearn_env.tapes.tape",
         "edgelearn_env.trajectory",

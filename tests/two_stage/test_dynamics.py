@@ -11,9 +11,10 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state
 from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.synchronous import finetune_round
 from edgelearn_env.tapes.tape import Conditions, Tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import finetune_round, step
+from edgelearn_env.two_stage.dynamics import step
 
 
 def leaves(record):

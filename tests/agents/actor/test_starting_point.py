@@ -11,8 +11,8 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.synchronous import finetune_round
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.dynamics import finetune_round
 
 TINY = Path(__file__).parents[2] / "tiny.toml"
 

@@ -12,8 +12,9 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state
 from edgelearn_env.stages.records import Allocation, State
+from edgelearn_env.stages.synchronous import finetune_round
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.two_stage.dynamics import finetune_round, planned_round, step
+from edgelearn_env.two_stage.dynamics import planned_round, step
 
 SIZE = 50
 

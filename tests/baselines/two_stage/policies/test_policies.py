@@ -18,10 +18,10 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state, pretrain_round
 from edgelearn_env.stages.records import Allocation
+from edgelearn_env.stages.synchronous import finetune_round
 from edgelearn_env.tapes.seeds import tuning_seeds
 from edgelearn_env.tapes.tape import Conditions, Tape, sample_tape
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import finetune_round
 
 # Shares may be passed by this much, relative: rounding.
 ROUNDING = 3e-9

@@ -7,8 +7,8 @@ from random_scenarios import random_policy, random_scenario, random_tape, seeds
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.records import DeviceRound
+from edgelearn_env.stages.synchronous import synchronous_duration_s
 from edgelearn_env.trajectory import rollout
-from edgelearn_env.two_stage.dynamics import synchronous_duration_s
 
 
 def devices_of(compute_s, upload_s, participates):
