@@ -6,7 +6,11 @@ from edgelearn_env.scenarios.systems import SYSTEMS, located
 from edgelearn_env.scripts.sections import rewrite_section, with_section
 
 # The page of each system's environment.
-PAGES = {"two-stage": "docs/environment.md", "gradient-coding": "docs/coded_environment.md"}
+PAGES = {
+    "two-stage": "docs/environment.md",
+    "gradient-coding": "docs/coded_environment.md",
+    "layer-tuning": "docs/layers_environment.md",
+}
 BEGIN = "<!-- environment: made by `python -m edgelearn_env.scripts.environment_page` -->"
 END = "<!-- end of environment -->"
 

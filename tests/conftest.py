@@ -26,6 +26,8 @@ beartype_package(
             "edgelearn_env.stages.scenario",
             "edgelearn_env.two_stage.scenario",
             "edgelearn_env.gradient_coding.scenario",
+            "edgelearn_env.layer_tuning.networks",
+            "edgelearn_env.layer_tuning.scenario",
         ),
     ),
 )

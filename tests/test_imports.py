@@ -143,7 +143,14 @@ def test_nothing_imports_itself_in_a_circle():
 
 
 @pytest.mark.parametrize(
-    "face", ["edgelearn_env", "edgelearn_env.baselines", "edgelearn_env.agents", "edgelearn_env.gradient_coding"]
+    "face",
+    [
+        "edgelearn_env",
+        "edgelearn_env.baselines",
+        "edgelearn_env.agents",
+        "edgelearn_env.gradient_coding",
+        "edgelearn_env.layer_tuning",
+    ],
 )
 def test_a_face_lists_all_that_it_hands_on_before_any_of_it_has_loaded(face):
     code = f"import {face} as face; print(sorted(set(face.__all__) - set(dir(face))))"

@@ -74,17 +74,11 @@ class Codec:
         return self._with_code(self.staged.fractional(action[:, : self.staged.action_size]), action)
 
     def _with_code(self, staged: records.Allocation, action: Array) -> Allocation:
-        xp, coding, first = namespace_of(action), self.scenario.coding, self.staged.action_size
-
-        def number(entry: Array, most: int) -> Array:
-            share = xp.minimum(xp.maximum(xp.astype(entry, xp.float64), -1.0), 1.0) * 0.5 + 0.5
-            # What is not a number, which only tensors may hold, has no whole number either.
-            return xp.astype(xp.round(xp.where(xp.isnan(share), 0.0, share) * most), xp.int64)
-
+        coding, first = self.scenario.coding, self.staged.action_size
         return Allocation(
             **staged._asdict(),
-            edge_stragglers=number(action[:, first], coding.stored_edge_stragglers),
-            device_stragglers=number(action[:, first + 1], coding.stored_device_stragglers),
+            edge_stragglers=stages.whole_number(action[:, first], coding.stored_edge_stragglers),
+            device_stragglers=stages.whole_number(action[:, first + 1], coding.stored_device_stragglers),
             asked=action[:, first + 2 :] > ASKED_ABOVE,
         )
 
@@ -93,14 +87,11 @@ class Codec:
         staged, coding = self.staged.encode_action(allocation.staged), self.scenario.coding
         xp = namespace_of(staged)
 
-        def entry(number: Array, most: int) -> Array:
-            return xp.astype(2.0 * xp.astype(number, xp.float64) / max(most, 1) - 1.0, xp.float32)[:, None]
-
         return xp.concat(
             [
                 staged,
-                entry(allocation.edge_stragglers, coding.stored_edge_stragglers),
-                entry(allocation.device_stragglers, coding.stored_device_stragglers),
+                stages.whole_entry(allocation.edge_stragglers[:, None], coding.stored_edge_stragglers),
+                stages.whole_entry(allocation.device_stragglers[:, None], coding.stored_device_stragglers),
                 2.0 * xp.astype(allocation.asked, xp.float32) - 1.0,
             ],
             axis=1,

@@ -24,18 +24,10 @@ def checked_allocation(scenario: GradientCodingScenario, allocation: Any, num_ep
         ("device_stragglers", coding.stored_device_stragglers),
     ):
         number = getattr(allocation, name)
-        _require(name, number, (num_episodes,), "iu", "whole numbers")
+        stages.require_array(name, number, (num_episodes,), "iu", "whole numbers")
         if np.any(outside := (number < 0) | (number > most)):
             sentence = f"allocation.{name} must lie between 0 and coding.stored_{name} = {most}"
             raise InvalidInputError(f"{sentence}, got {number[outside][0]}")
-    _require("asked", allocation.asked, (num_episodes, scenario.num_devices), "b", "truth values")
+    stages.require_array("asked", allocation.asked, (num_episodes, scenario.num_devices), "b", "truth values")
     checked: Allocation = allocation._replace(**staged._asdict())
     return checked
-
-
-def _require(name: str, values: np.ndarray, shape: tuple[int, ...], kinds: str, content: str) -> None:
-    """Raise unless a decision is an array of that shape and of one of these kinds of numbers."""
-    if np.shape(values) != shape:
-        raise InvalidInputError(f"allocation.{name} must have shape {shape}, got {np.shape(values)}")
-    if values.dtype.kind not in kinds:
-        raise InvalidInputError(f"allocation.{name} must hold {content}, got {values.dtype} numbers")

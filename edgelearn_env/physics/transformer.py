@@ -151,9 +151,9 @@ def adapter_costs(
 ) -> StepCosts:
     """Costs of training pairs of rank r beside all six matrices of all l blocks (LoRA), and the head.
 
-    O = l (2 F + 4 B S^2 d) + 6 B S l P_lora - 6 B S d (d + r) + 3 F_h, U = 4 (l P_lora + P_h); memory as for all blocks,
-    with 6 B S r numbers more kept in each, and gradients of the pairs alone. Three matrices of the first block, q, k
-    and v, need no gradient of their input, and its first norm keeps nothing.
+    O = l (2 F + 4 B S^2 d) + 6 B S l P_lora - 6 B S d (d + r) + 3 F_h, U = 4 (l P_lora + P_h); memory as for all
+    blocks, with 6 B S r numbers more kept in each, and gradients of the pairs alone. Three matrices of the first
+    block, q, k and v, need no gradient of their input, and its first norm keeps nothing.
 
     Args:
         size: of the net.

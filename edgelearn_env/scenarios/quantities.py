@@ -88,8 +88,8 @@ class Quantities:
 def shown(value: Any) -> str:
     """A value as an error message shows it: short, arrays as lists."""
     if isinstance(value, np.ndarray) and value.ndim:
-        items = [f"{item:g}" for item in value[:4]]
-        return "[" + ", ".join(items) + (", ...]" if value.size > 4 else "]")
+        items = [shown(item) for item in value[:4]]
+        return "[" + ", ".join(items) + (", ...]" if len(value) > 4 else "]")
     return f"{value:g}" if isinstance(value, int | float | np.number | np.ndarray) else repr(value)
 
 

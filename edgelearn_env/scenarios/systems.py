@@ -64,6 +64,18 @@ SYSTEMS: dict[str, System] = {
         optimum="edgelearn_env.baselines.gradient_coding.clairvoyant:clairvoyant",
         optimum_record="edgelearn_env.baselines.gradient_coding.clairvoyant:CodedOptimum",
     ),
+    "layer-tuning": System(
+        environment="EdgeLearn/LayerTuning-v0",
+        scenario="edgelearn_env.layer_tuning.scenario:LayerTuningScenario",
+        presets="edgelearn_env.layer_tuning.presets",
+        model="edgelearn_env.layer_tuning.model:model_of",
+        single="edgelearn_env.layer_tuning.env:LayerTuningEnv",
+        vector="edgelearn_env.layer_tuning.env:LayerTuningVectorEnv",
+        tensors="edgelearn_env.layer_tuning.tensor_env:LayerTuningTorch",
+        ladder="edgelearn_env.baselines.layer_tuning.ladder:LADDER",
+        optimum="edgelearn_env.baselines.layer_tuning.clairvoyant:clairvoyant",
+        optimum_record="edgelearn_env.baselines.layer_tuning.clairvoyant:LayerOptimum",
+    ),
 }
 
 # What a scenario file that names no system is about.

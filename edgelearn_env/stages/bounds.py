@@ -151,6 +151,37 @@ def least_weight(device_weight: np.ndarray | float) -> float:
     return float(np.min(weights[weights > 0]))
 
 
+def value_range(
+    form: QuotientForm, server_batch_max: int, noise: tuple[float, float], least_participation: float
+) -> tuple[float, float]:
+    """Two values that a bound lies between at any time of any episode.
+
+    A round's part in the numerator over its weight in the denominator lies between the least and the largest noise of a
+    device, zeta^2 apart, which counts at most once; so the extremes are at M rounds of the largest batches and all
+    others of that kind, and at M rounds of single samples and one device.
+
+    Args:
+        form: of M = 0, 1, ..., T pre-training rounds.
+        server_batch_max: largest batch of the server.
+        noise: least and most that a fine-tuning round adds to the numerator for a unit of participation.
+        least_participation: of a round in which anybody takes part.
+    """
+    rounds = np.arange(len(form.weight))
+    decay = form.pretrain_decay ** rounds.astype(float)
+    server_noise = form.pretrain_weight * (np.cumsum(decay) - decay)
+
+    def value(server_batch: float, participation: np.ndarray | float, share: float) -> np.ndarray:
+        numerator = form.constant + server_noise / server_batch + participation * share
+        return np.asarray(numerator / form.total_weight(participation))
+
+    # Between a single device of the least weight and all devices in all rounds left it only rises, or only falls.
+    least, most = noise
+    participations = (0.0, least_participation, rounds[::-1].astype(float))
+    lowest = min(np.min(value(server_batch_max, each, least)) for each in participations)
+    highest = max(np.max(value(1, each, most + form.dissimilarity_weight)) for each in participations)
+    return float(lowest), float(highest)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FinetuneBound:
     """Bound on a weighted average of E||grad F||^2 over the fine-tuning rounds; needs PL during pre-training only.

@@ -196,6 +196,20 @@ class Codec:
         )
 
 
+def whole_number(entry: Array, most: int) -> Array:
+    """The whole number from 0 to `most` that is nearest to where an entry of an action lies, int64."""
+    xp = namespace_of(entry)
+    share = xp.minimum(xp.maximum(xp.astype(entry, xp.float64), -1.0), 1.0) * 0.5 + 0.5
+    # What is not a number, which only tensors may hold, has no whole number either.
+    return xp.astype(xp.round(xp.where(xp.isnan(share), 0.0, share) * most), xp.int64)
+
+
+def whole_entry(number: Array, most: int) -> Array:
+    """The entries of an action that name whole numbers from 0 to `most`, float32."""
+    xp = namespace_of(number)
+    return xp.astype(2.0 * xp.astype(number, xp.float64) / max(most, 1) - 1.0, xp.float32)
+
+
 def _log_ratio_rounded_up(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """ln(high / low), at least as large as it takes for low e^(...) to reach `high` in spite of rounding."""
     ratio: np.ndarray = np.log(high / low)

@@ -44,6 +44,18 @@ def require_record(allocation: Any, kind: Any) -> None:
         raise InvalidInputError(f"allocation must have the fields {', '.join(kind._fields)}, got {found}")
 
 
+def require_array(name: str, values: np.ndarray, shape: tuple[int, ...], kinds: str, content: str) -> None:
+    """Raise unless a decision is an array of that shape and of one of these kinds of numbers, as `dtype.kind` has them.
+
+    Raises:
+        InvalidInputError: it is not; `content` says what it must hold.
+    """
+    if np.shape(values) != shape:
+        raise InvalidInputError(f"allocation.{name} must have shape {shape}, got {np.shape(values)}")
+    if values.dtype.kind not in kinds:
+        raise InvalidInputError(f"allocation.{name} must hold {content}, got {values.dtype} numbers")
+
+
 def _limits(scenario: StagedScenario) -> dict[str, tuple[np.ndarray | float, np.ndarray | float]]:
     """Least and largest value of each decision; a least power of 0 is one that must be passed.
 

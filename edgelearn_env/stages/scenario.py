@@ -8,7 +8,7 @@ from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.scenarios.parts import PerDevice, part
 from edgelearn_env.scenarios.quantities import Quantities, quantity
 from edgelearn_env.scenarios.scenario import Scenario, size_and_budgets
-from edgelearn_env.stages.bounds import BOUNDS, LearningBound, least_weight
+from edgelearn_env.stages.bounds import BOUNDS, LearningBound, least_weight, value_range
 
 
 @part
@@ -105,29 +105,13 @@ class StagedScenario(Scenario):
 
     @property
     def bound_value_range(self) -> tuple[float, float]:
-        """Two values that the bound lies between at any time of any episode.
-
-        A round's part in the numerator over its weight in the denominator lies between the least and the largest
-        omega_k sigma_k^2 / b_k of a device, zeta^2 apart, which counts at most once; so the extremes are at M rounds of
-        the largest batches and all others of that kind, and at M rounds of single samples and one device.
-        """
-        learning, rounds = self.learning, np.arange(self.budgets.max_rounds + 1)
-        form = self.bound.quotient_form(rounds)
-        decay = form.pretrain_decay ** rounds.astype(float)
-        noise = form.pretrain_weight * (np.cumsum(decay) - decay)
+        """Two values that the bound lies between at any time of any episode."""
+        learning = self.learning
+        form = self.bound.quotient_form(np.arange(self.budgets.max_rounds + 1))
         shares = form.finetune_weight * learning.device_weight * learning.device_gradient_variance
         least = np.min(shares / self.devices.batch_max, where=learning.device_weight > 0, initial=np.inf)
-        most = np.max(shares) + form.dissimilarity_weight
-
-        def value(server_batch: float, participation: np.ndarray | float, share: float) -> np.ndarray:
-            numerator = form.constant + noise / server_batch + participation * share
-            return np.asarray(numerator / form.total_weight(participation))
-
-        # Between a single device of the least weight and all devices in all rounds left it only rises, or only falls.
-        participations = (0.0, least_weight(learning.device_weight), rounds[::-1].astype(float))
-        lowest = min(np.min(value(self.server.batch_max, each, least)) for each in participations)
-        highest = max(np.max(value(1, each, most)) for each in participations)
-        return float(lowest), float(highest)
+        noise = (float(least), float(np.max(shares)))
+        return value_range(form, self.server.batch_max, noise, least_weight(learning.device_weight))
 
     def _require_one_affordable_round(self) -> None:
         """A budget that cannot pay for one fine-tuning round of one sample of one device leaves nothing to decide."""

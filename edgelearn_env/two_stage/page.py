@@ -9,56 +9,22 @@ from edgelearn_env.stages.episode import PlayedEpisode
 from edgelearn_env.stages.page_layout import (
     LEFTS,
     NARROW,
-    SMALL,
-    WIDE,
     column,
     headed_page,
     label,
     last_shown,
     number_rounds,
 )
+from edgelearn_env.stages.synchronous_page import draw_conditions, draw_results
 
 
 def drawn(episode: PlayedEpisode, title: str | None = None) -> Figure:
     """The page of an episode, 1200 x 800 pixels; `title` replaces its first line."""
     figure = headed_page(episode, title)
-    _draw_results(figure, episode)
-    _draw_conditions(figure, episode)
+    draw_results(figure, episode)
+    draw_conditions(figure, episode)
     _draw_decisions(figure, episode)
     return figure
-
-
-def _draw_results(figure: Figure, episode: PlayedEpisode) -> None:
-    """First column: the bound, the budgets, and how long each round took."""
-    bound, budgets, duration = axes = column(figure, LEFTS[0], WIDE, [1, 1, 1])
-    panels.draw_bound(bound, episode)
-    panels.draw_budgets(budgets, episode)
-    panels.draw_durations(duration, episode, _parts_of_durations(episode), "slowest device")
-    number_rounds(axes, episode, 0, last_shown(episode, 0))
-    if bound.get_legend_handles_labels()[0]:
-        bound.legend(loc="upper right", fontsize=SMALL, framealpha=1.0)
-
-
-def _parts_of_durations(episode: PlayedEpisode) -> dict[str, np.ndarray]:
-    """The server's time, or that of the device that the round waited for; adds up to the durations, s, (T,)."""
-    outcomes, rounds, first = episode.outcomes, np.arange(episode.num_rounds), episode.num_pretrain_rounds
-    slowest = np.argmax(episode.device_finish_s, axis=-1)
-    parts = {
-        "server": np.where(rounds < first, outcomes.duration_s, 0.0),
-        "idle": np.where(np.any(outcomes.devices.participates, axis=1), 0.0, outcomes.duration_s) * (rounds >= first),
-        "compute": outcomes.devices.compute_s[rounds, slowest],
-        "upload": outcomes.devices.upload_s[rounds, slowest],
-    }
-    return {**parts, "downlink": outcomes.duration_s - sum(parts.values())}
-
-
-def _draw_conditions(figure: Figure, episode: PlayedEpisode) -> None:
-    """Second column: channel, harvest and battery of every device."""
-    channel, harvest, battery = axes = column(figure, LEFTS[1], NARROW, [1, 1, 1])
-    panels.draw_channel(channel, episode)
-    panels.draw_harvest(harvest, episode)
-    panels.draw_battery(battery, episode)
-    number_rounds(axes, episode, 0, last_shown(episode, 0))
 
 
 def _draw_decisions(figure: Figure, episode: PlayedEpisode) -> None:

@@ -56,8 +56,7 @@ def test_pairs_of_low_rank_upload_little_but_keep_as_much_as_all_blocks():
 def test_arrays_of_depths_and_blocks_broadcast():
     depth, blocks = np.array([[2], [4], [6]]), np.arange(3)
     costs = layer_costs(TEXT, depth, blocks, 32)
-    for row, l in enumerate((2, 4, 6)):
-        for t in range(3):
-            single = layer_costs(TEXT, l, t, 32)
-            assert costs.peak_bytes[row, t] == single.peak_bytes
-            assert costs.flops[row, t] == single.flops
+    for row, column in np.ndindex(3, 3):
+        single = layer_costs(TEXT, int(depth[row, 0]), column, 32)
+        assert costs.peak_bytes[row, column] == single.peak_bytes
+        assert costs.flops[row, column] == single.flops

@@ -1,0 +1,1 @@
+"""Optimum and policies of layer tuning."""

@@ -1,0 +1,1 @@
+"""Rounds with levels as plans and prices see them."""

@@ -1,0 +1,1 @@
+"""Scenarios of layer tuning that come with the package."""

@@ -1,0 +1,38 @@
+"""Many episodes of layer tuning at once as torch tensors; gradients flow to what is decided."""
+
+from typing import Any
+
+from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
+from edgelearn_env.envs.tensors import TensorEnv  # first of those that need the extra, since it says so
+from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
+
+import torch  # isort: skip
+
+
+class LayerTuningTorch(TensorEnv):
+    """Many `LayerTuningEnv` as float64 tensors on one device; each plays what a single one would, to rounding.
+
+    See `TensorEnv`. Gradients are those of `TwoStageTorch`: which net, how many blocks, and whether they fit into a
+    memory are steps, with derivative 0.
+
+    Args:
+        num_envs: B.
+        scenario: anything `Scenario.load` takes.
+        objective: replaces `learning.objective`.
+        device: where the tensors are; anything `torch.device` takes. It must know float64.
+        autoreset: whether the next episode begins where one ends. If not, that one stays as it is, with reward 0.
+        **changes: scenario parts with their changed fields.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        scenario: ScenarioSource = "layers",
+        objective: str | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        autoreset: bool = True,
+        **changes: Any,
+    ) -> None:
+        made = configured_scenario(LayerTuningScenario, scenario, objective, changes)
+        super().__init__(num_envs, made, device=device, autoreset=autoreset)
