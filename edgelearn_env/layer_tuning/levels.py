@@ -1,13 +1,13 @@
 """What training t of l blocks takes of each device and what it counts, for all levels of all depths at once."""
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from edgelearn_env.layer_tuning.networks import Memory, Networks
 from edgelearn_env.physics.transformer import layer_costs
-
-if TYPE_CHECKING:
-    from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
+from edgelearn_env.scenarios.parts import Devices
+from edgelearn_env.stages.scenario import Learning
 
 
 class Levels(NamedTuple):
@@ -33,9 +33,8 @@ class Levels(NamedTuple):
     most_batch: np.ndarray
 
     @classmethod
-    def of(cls, scenario: "LayerTuningScenario") -> Self:
-        """The tables of a scenario."""
-        networks, learning, devices, memory = scenario.networks, scenario.learning, scenario.devices, scenario.memory
+    def of(cls, networks: Networks, memory: Memory, learning: Learning, devices: Devices) -> Self:
+        """The tables of a scenario with these parts."""
         depth = np.asarray(networks.depths)[:, None]
         level = np.arange(1, networks.most_blocks + 1)
         blocks = np.minimum(level, depth)

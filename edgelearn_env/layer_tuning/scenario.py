@@ -44,7 +44,7 @@ class LayerTuningScenario(StagedScenario):
     @property
     def levels(self) -> Levels:
         """What each level of each depth takes and counts."""
-        return Levels.of(self)
+        return Levels.of(self.networks, self.memory, self.learning, self.devices)
 
     @property
     def server_flops_per_cycle(self) -> float:

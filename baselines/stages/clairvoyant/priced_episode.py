@@ -15,12 +15,16 @@ from edgelearn_env.baselines.priced.records import (
     Setting,
 )
 from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram, Multipliers
-from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds, device_costs
+from edgelearn_env.baselines.stages.model.cheapest_rounds import (
+    CheapestRounds,
+    RoundCosts,
+    cheapest_rounds,
+    device_parts,
+)
 from edgelearn_env.baselines.stages.model.closed_forms import (
     cheapest_batch,
     cheapest_compute,
     cheapest_sample,
-    in_rounds,
 )
 from edgelearn_env.baselines.stages.model.hardware import (
     Hardware,
@@ -34,7 +38,7 @@ from edgelearn_env.baselines.stages.model.restriction import Restriction, Stages
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.model.within_reach import within_reach
 from edgelearn_env.baselines.stages.static.rounds import StaticConstants
-from edgelearn_env.baselines.stages.static.search import best_rounds
+from edgelearn_env.baselines.stages.static.search import Best, best_rounds
 from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
@@ -106,8 +110,7 @@ class PricedEpisode:
         always = np.sum(silent, axis=1) + prices.energy * radio.downlink_j
         active = cheapest.least + second * radio.downlink_s + always
         idle = np.where(np.any(sets.must, axis=1), np.inf, second * radio.idle_s + always)
-        plans = self._plans(costs, cheapest.round_index, cheapest.finish, cheapest.participates)
-        return PricedRounds(np.minimum(active, idle), active, plans)
+        return PricedRounds(np.minimum(active, idle), active, self._plans(costs, cheapest))
 
     def round_costs(self, prices: Prices, phi: float, sets: AllowedSets) -> RoundCosts:
         """What decides the cost of all rounds of the tape."""
@@ -207,6 +210,10 @@ class PricedEpisode:
                 return self._along_tape(episode, solution.multipliers)
         return None
 
+    def objective_of(self, phi: float) -> float:
+        """What the system's objective is where the learning bound has a value: that value."""
+        return phi
+
     def nothing(self) -> Planned:
         """As `PricedSystem.nothing`."""
         num_devices = self._scenario.num_devices
@@ -257,14 +264,18 @@ class PricedEpisode:
 
     def first_guess(self) -> FirstGuess:
         """The static design on the mean channel, with batteries as dear as the energy budget."""
-        best = best_rounds(StaticConstants.of(self._scenario, self._restriction), self.stages)
-        unit, (num_rounds, num_devices) = self._form.finetune_weight, self.setting.harvest_w.shape
+        (best, unit), (num_rounds, num_devices) = self.static_design(), self.setting.harvest_w.shape
         energy, time = unit * best.prices.energy, unit * float(np.sum(best.prices.finish))
         pretrain_time, pretrain_energy = (unit * price for price in best.prices.in_pretraining)
         carry, pay = np.zeros((num_rounds + 1, num_devices)), np.zeros((num_rounds, num_devices))
         carry[:-1] = energy
         prices = Prices(time, energy, pretrain_time, pretrain_energy, carry, pay)
         return FirstGuess(prices, best.value, best.num_pretrain_rounds, best.num_finetune_rounds)
+
+    def static_design(self) -> tuple[Best, float]:
+        """The static design, and what a unit of its noise adds to A."""
+        best = best_rounds(StaticConstants.of(self._scenario, self._restriction), self.stages)
+        return best, self._form.finetune_weight
 
     @property
     def round_weight(self) -> float:
@@ -291,26 +302,21 @@ class PricedEpisode:
             pay=np.maximum(pay, 0.0) * unit,
         )
 
-    def _plans(self, costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray, participates: np.ndarray) -> RoundPlans:
-        """What devices do at those finish prices, and what their rounds come to."""
-        joule, part = costs.joule[rounds], participates.astype(float)
-        sample = cheapest_sample(finish, joule, in_rounds(self._devices, rounds))
-        batch = cheapest_batch(costs.noise, sample, self._devices.batch_max).seconds / sample.seconds
-        least = device_costs(costs, rounds, finish)
-        noise = costs.noise / batch
-        # C = noise + joule e + finish (t + u).
-        device_j = (least.cost - noise - finish * least.seconds) / joule
+    def _plans(self, costs: RoundCosts, found: CheapestRounds) -> RoundPlans:
+        """What devices do in the cheapest rounds, and what these come to."""
+        rounds, part = found.round_index, found.participates.astype(float)
+        parts = device_parts(costs, rounds, found.finish)
         radio, form = self._scenario.radio, self._form
         weight = part @ self._weight
         dissimilarity = form.dissimilarity_weight * dissimilarity_share(weight)
         return RoundPlans(
             round_index=rounds,
-            numerator=np.sum(part * noise, axis=1) + dissimilarity,
+            numerator=np.sum(part * (costs.noise / parts.batch), axis=1) + dissimilarity,
             weight=form.participation_weight * weight,
-            duration_s=np.max(part * least.seconds, axis=1) + radio.downlink_s,
+            duration_s=np.max(part * parts.finish_s, axis=1) + radio.downlink_s,
             shared_j=np.full(len(rounds), radio.downlink_j),
-            device_j=part * device_j,
-            roles=participates.astype(int),
+            device_j=part * parts.energy_j,
+            roles=found.participates.astype(int),
         )
 
     @cached_property

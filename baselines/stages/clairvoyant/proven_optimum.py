@@ -5,7 +5,7 @@ from typing import TypeVar
 import numpy as np
 
 from edgelearn_env.baselines.optimum import Certificate
-from edgelearn_env.baselines.priced.search import proven
+from edgelearn_env.baselines.priced.search import Proven, proven
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed, replayed_plan
 from edgelearn_env.baselines.stages.clairvoyant.whole_batches import whole_plan
@@ -43,19 +43,40 @@ def proven_optimum(system: PricedEpisode, kind: type[Kind], *, gap: float, below
     Raises:
         SolverError: the gap was not reached, or the best plan could not be replayed; it carries what was found.
     """
-    scenario, tape, solver = system.scenario, system.tape, system.solver
-    rounds = np.arange(scenario.budgets.max_rounds + 1)
+    found = proven(system, gap, allowed_pairs(system), below=below)
+    return certified(system, kind, found, gap=gap, below=below)
+
+
+def allowed_pairs(system: PricedEpisode) -> np.ndarray:
+    """Which pairs of M and the end of the episode may be played, (T + 1, T + 1)."""
+    horizon = system.scenario.budgets.max_rounds
+    allowed = np.zeros((horizon + 1, horizon + 1), dtype=bool)
     # By M and the end of the episode, not by M and N.
-    allowed = np.zeros((len(rounds), len(rounds)), dtype=bool)
-    num_pretrain, num_finetune = np.nonzero(pairs_of(system.stages, scenario.budgets.max_rounds))
+    num_pretrain, num_finetune = np.nonzero(pairs_of(system.stages, horizon))
     allowed[num_pretrain, num_pretrain + num_finetune] = True
-    found = proven(system, gap, allowed, below=below)
+    return allowed
+
+
+def certified(system: PricedEpisode, kind: type[Kind], found: Proven, *, gap: float, below: float) -> Kind:
+    """The optimum that a search has found, replayed, in whole batches too, with its certificate.
+
+    Args:
+        system: the episode.
+        kind: of the system's optima.
+        found: the best plan, and what is proven of all, in terms of the learning bound.
+        gap, below: as for `proven_optimum`; `below` in terms of the objective.
+
+    Raises:
+        SolverError: as `proven_optimum`.
+    """
+    scenario, tape, solver = system.scenario, system.tape, system.solver
     replayed = replayed_plan(*found.best.plan)
+    num_rounds = scenario.budgets.max_rounds + 1
     certificate = Certificate(
-        value=replayed.value,
-        bound=found.bound * (1 - _ROUNDING),
+        value=system.objective_of(replayed.value),
+        bound=system.objective_of(found.bound) * (1 - _ROUNDING),
         residual=replayed.residual,
-        num_pairs=len(rounds) * (len(rounds) + 1) // 2,
+        num_pairs=num_rounds * (num_rounds + 1) // 2,
         num_solved=found.num_solved,
         label="exact" if replayed.plan.has_whole_batches else "relaxation",
     )
@@ -63,11 +84,11 @@ def proven_optimum(system: PricedEpisode, kind: type[Kind], *, gap: float, below
     optimum = kind(
         plan=replayed.plan,
         whole_plan=whole,
-        value=replayed.value,
+        value=certificate.value,
         achieved=float(rollout(scenario, tape, whole).objective[0]),
         certificate=certificate,
     )
-    _require_success(optimum, replayed, min(replayed.value, below), gap)
+    _require_success(optimum, replayed, min(certificate.value, below), gap)
     return optimum
 
 

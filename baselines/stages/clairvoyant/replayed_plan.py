@@ -49,14 +49,17 @@ def replayed_plan(episode: PlannedEpisode, times: RoundTimes) -> Replayed:
         plan = plan_from_times(episode, times, shrink=shrink)
         value = episode.learning_bound(plan.server_batch, plan.batch)
         played = rollout(episode.scenario, episode.tape, plan)
-        replayed = Replayed(episode, times, plan, value, _residual(played, value), played, shrink)
+        replayed = Replayed(
+            episode, times, plan, value, _residual(played, episode.reached(played) / value), played, shrink
+        )
         if replayed.succeeds:
             break
     return replayed
 
 
-def _residual(played: Trajectory, value: float) -> float:
+def _residual(played: Trajectory, ratio: float) -> float:
+    """How far an episode exceeds a budget or overdraws a battery, and its bound differs by a ratio."""
     budgets, end = played.scenario.budgets, played.final_state
     late, dear = end.elapsed_s[0] / budgets.delay_s - 1, end.spent_j[0] / budgets.energy_j - 1
     overdraft = np.max(-end.battery_j / played.scenario.energy.battery_capacity_j)
-    return float(max(0.0, late, dear, overdraft, abs(played.objective[0] / value - 1)))
+    return float(max(0.0, late, dear, overdraft, abs(ratio - 1)))

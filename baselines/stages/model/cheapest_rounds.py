@@ -13,9 +13,12 @@ times its time. So on an interval of durations
 is a lower bound for any p. It is concave, hence least at an end of the interval. Intervals whose bound is below the
 best round found are halved, with finish prices at which devices are done in their middle; whatever is left at the end
 is a proven bound over all sets and durations together.
+
+Where a device may take part at one of several levels, each with a cost and a gain of its own, the least over them takes
+the place of its one: a device is there once for each level, and of these one at most takes part.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +27,9 @@ from edgelearn_env.baselines.stages.model.closed_forms import (
     Least,
     Processor,
     Uplink,
+    cheapest_batch,
     cheapest_compute,
+    cheapest_sample,
     cheapest_upload,
     in_rounds,
 )
@@ -44,15 +49,19 @@ _LEAST_SHARE, _NUM_PRICES = 1e-4, 24
 class RoundCosts(NamedTuple):
     """What decides the cost of T rounds.
 
+    With several levels, all that is by device but `dissimilarity` and `sets` is by level and device, (levels K,): that
+    of the first level for all devices, then that of the second.
+
     Attributes:
         second: c, price of a second of the round, (T,).
         joule: of a joule of each device, (T, K).
         gain: g, what taking part is worth, (T, K).
-        noise: price of 1/b of each device, (K,).
+        noise: price of 1/b of each device, (K,), or (T, K) where rounds differ.
         dissimilarity: what each number of participants, 1 to K, costs besides, (T, K).
         devices, uplink: the hardware, (K,), or (T, K) where rounds differ.
         longest_s: no round lasts longer, s, a number or (T,).
         sets: who may take part.
+        num_levels: at which a device may.
     """
 
     second: np.ndarray
@@ -64,6 +73,7 @@ class RoundCosts(NamedTuple):
     uplink: Uplink
     longest_s: np.ndarray | float
     sets: AllowedSets
+    num_levels: int = 1
 
 
 class CheapestRounds(NamedTuple):
@@ -72,14 +82,24 @@ class CheapestRounds(NamedTuple):
     Attributes:
         least: proven lower bound, (T,); infinity where nobody may take part.
         round_index: of each way, (n,).
-        finish: finish prices at which it is cheapest, (n, K).
+        finish: finish prices at which it is cheapest, (n, K), or (n, levels K).
         participates: who takes part, (n, K).
+        level: at which of the levels, from 0 on, each would, (n, K).
     """
 
     least: np.ndarray
     round_index: np.ndarray
     finish: np.ndarray
     participates: np.ndarray
+    level: np.ndarray
+
+
+class DeviceParts(NamedTuple):
+    """What each device does at a finish price: its batch, the joules it spends, when it is done, (n, K)."""
+
+    batch: np.ndarray
+    energy_j: np.ndarray
+    finish_s: np.ndarray
 
 
 class _Intervals(NamedTuple):
@@ -132,15 +152,17 @@ def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> Cheap
 
 def _ways(
     costs: RoundCosts, intervals: _Intervals, least: np.ndarray, spread: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Round, finish prices and participants of the best way for each set of participants that comes near the least."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Round, finish prices, participants and their levels of the best way for each choice that comes near the least."""
     near = np.flatnonzero(intervals.middle < np.nextafter(least[intervals.round_index] + spread, np.inf))
     near = near[np.lexsort((intervals.middle[near], intervals.round_index[near]))]
     rounds = intervals.round_index[near]
-    participates = _participants(costs, rounds, intervals.joined[near])
-    _, first = np.unique(np.column_stack([rounds, participates]), axis=0, return_index=True)
+    joined = intervals.joined[near]
+    level = np.argmin(_by_level(costs, joined), axis=1)
+    participates = _participants(costs, rounds, _least_of_levels(costs, joined))
+    _, first = np.unique(np.column_stack([rounds, participates * (1 + level)]), axis=0, return_index=True)
     first.sort()
-    return rounds[first], intervals.finish[near[first]], participates[first]
+    return rounds[first], intervals.finish[near[first]], participates[first], level[first]
 
 
 def _bounded(
@@ -151,7 +173,8 @@ def _bounded(
     finish = times.prices(rounds, middle_s)
     joined = device_costs(costs, rounds, finish).cost - costs.gain[rounds]
     low, high, middle = (
-        costs.second[rounds] * duration_s + _least_sum(costs, rounds, joined - finish * duration_s[:, None])
+        costs.second[rounds] * duration_s
+        + _least_sum(costs, rounds, _least_of_levels(costs, joined - finish * duration_s[:, None]))
         for duration_s in (low_s, high_s, middle_s)
     )
     at_middle = joined - finish * middle_s[:, None]
@@ -161,9 +184,65 @@ def _bounded(
 def device_costs(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> Least:
     """C_k(p): least noise + joule e + p (t + u) of each device, and the seconds t + u at which it is had, (n, K)."""
     joule, uplink = costs.joule[rounds], in_rounds(costs.uplink, rounds)
-    compute = cheapest_compute(costs.noise, finish, joule, in_rounds(costs.devices, rounds))
+    compute = cheapest_compute(_noise_in(costs, rounds), finish, joule, in_rounds(costs.devices, rounds))
     upload = cheapest_upload(finish, joule, uplink)
     return Least(compute.cost + upload.cost, compute.seconds + upload.seconds)
+
+
+def device_parts(costs: RoundCosts, rounds: np.ndarray, finish: np.ndarray) -> DeviceParts:
+    """What the devices do where that least is had."""
+    joule, devices, price = costs.joule[rounds], in_rounds(costs.devices, rounds), _noise_in(costs, rounds)
+    sample = cheapest_sample(finish, joule, devices)
+    batch = cheapest_batch(price, sample, devices.batch_max).seconds / sample.seconds
+    least = device_costs(costs, rounds, finish)
+    # C = noise + joule e + finish (t + u).
+    return DeviceParts(batch, (least.cost - price / batch - finish * least.seconds) / joule, least.seconds)
+
+
+def at_levels(costs: RoundCosts, rounds: np.ndarray, level: np.ndarray) -> RoundCosts:
+    """The costs of n rounds in which each device may take part at just one level.
+
+    Args:
+        costs: of T rounds, with levels.
+        rounds: which of them, (n,).
+        level: of each device, from 0 on, (n, K).
+    """
+    column = level * level.shape[1] + np.arange(level.shape[1])
+
+    def picked(array: Any) -> Any:
+        if np.ndim(array) == 2:
+            return np.take_along_axis(array[rounds], column, axis=1)
+        return array[column] if np.ndim(array) == 1 else array
+
+    return RoundCosts(
+        second=costs.second[rounds],
+        joule=picked(costs.joule),
+        gain=picked(costs.gain),
+        noise=picked(costs.noise),
+        dissimilarity=costs.dissimilarity[rounds],
+        devices=Processor(*map(picked, costs.devices)),
+        uplink=Uplink(*map(picked, costs.uplink)),
+        longest_s=np.broadcast_to(costs.longest_s, costs.second.shape)[rounds],
+        sets=AllowedSets(costs.sets.must[rounds], costs.sets.may[rounds]),
+    )
+
+
+def _noise_in(costs: RoundCosts, rounds: np.ndarray) -> np.ndarray:
+    """Price of 1/b in some rounds, (K,) or (n, K)."""
+    return costs.noise[rounds] if costs.noise.ndim == 2 else costs.noise
+
+
+def _by_level(costs: RoundCosts, values: np.ndarray) -> np.ndarray:
+    """Values of devices at all levels, (n, levels, K)."""
+    return values.reshape(len(values), costs.num_levels, -1)
+
+
+def _least_of_levels(costs: RoundCosts, values: np.ndarray) -> np.ndarray:
+    """The least of each device, (n, K)."""
+    if costs.num_levels == 1:
+        return values
+    least: np.ndarray = np.min(_by_level(costs, values), axis=1)
+    return least
 
 
 def _least_sum(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:

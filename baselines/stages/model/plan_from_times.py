@@ -50,7 +50,7 @@ def plan_from_times(
 
 def nearest_batches(episode: PlannedEpisode, times: RoundTimes, scale: float = 1.0) -> Batches:
     """All batches times a number, then the whole number below or above, whichever is nearer by ratio."""
-    server, devices = episode.scenario.server, episode.scenario.devices
+    server, devices = episode.server, episode.devices
     return Batches(
         _nearest(scale * times.server_batch, server.batch_max), _nearest(scale * times.batch, devices.batch_max)
     )

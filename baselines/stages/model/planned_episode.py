@@ -14,6 +14,7 @@ from edgelearn_env.stages.bounds import BatchSizeForm, BoundTerms, QuotientForm,
 from edgelearn_env.stages.records import Allocation
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
+from edgelearn_env.trajectory import Trajectory
 
 
 class PlanStart(NamedTuple):
@@ -242,6 +243,10 @@ class PlannedEpisode:
             num_pretrain_rounds=self.num_pretrain_rounds,
             num_finetune_rounds=self.num_finetune_rounds,
         )
+
+    def reached(self, played: Trajectory) -> float:
+        """Phi of an episode that was played."""
+        return float(played.objective[0])
 
     def learning_bound(self, server_batch: np.ndarray, batch: np.ndarray) -> float:
         """Phi of batch sizes (M,) and (N, K); those of data that do not count are not read."""
