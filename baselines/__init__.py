@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from edgelearn_env.baselines.optimum_cache import cached_optima
     from edgelearn_env.baselines.random_play import RandomPlay
     from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
+    from edgelearn_env.baselines.stages.policies.myopic import Myopic
     from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
     from edgelearn_env.baselines.two_stage.ablations.search import ablated_design, ablated_optimum
     from edgelearn_env.baselines.two_stage.ladder import LADDER
     from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
     from edgelearn_env.baselines.two_stage.policies.fixed_plan import fixed_plan
     from edgelearn_env.baselines.two_stage.policies.mpc import MPC
-    from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
     from edgelearn_env.baselines.two_stage.static.design import static_design
     from edgelearn_env.baselines.two_stage.static.sca_design import sca_design
 
@@ -51,7 +51,7 @@ __getattr__, __dir__ = lazy_face(
         "Certificate": ".optimum",
         "EqualSplit": ".two_stage.policies.equal_split",
         "Lyapunov": ".stages.policies.lyapunov",
-        "Myopic": ".two_stage.policies.myopic",
+        "Myopic": ".stages.policies.myopic",
         "Optimum": ".optimum",
         "RandomPlay": ".random_play",
         "ablated_design": ".two_stage.ablations.search",

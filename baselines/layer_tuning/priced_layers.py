@@ -6,6 +6,7 @@ import numpy as np
 
 from edgelearn_env.baselines.layer_tuning.model.layer_episode import LayerEpisode
 from edgelearn_env.baselines.layer_tuning.model.level_hardware import hardware_at, hardware_of_all_levels
+from edgelearn_env.baselines.layer_tuning.model.roomy_design import roomy_design
 from edgelearn_env.baselines.priced.records import AllowedSets, Planned, Prices, RoundPlans
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.model.cheapest_rounds import CheapestRounds, RoundCosts, at_levels, device_parts
@@ -16,9 +17,7 @@ from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 from edgelearn_env.baselines.stages.static.search import Best, best_rounds
 from edgelearn_env.layer_tuning.levels import Levels
-from edgelearn_env.layer_tuning.one_level import as_two_stage
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
-from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape
 
 
@@ -96,26 +95,11 @@ class PricedLayers(PricedEpisode):
     def static_design(self) -> tuple[Best, float]:
         """That of the two-stage scenario in which everyone trains as much as half of the devices can."""
         blocks = max(int(np.median(np.sum(self._fits, axis=0))), 1)
-        design = as_two_stage(self._roomy(blocks - 1), self.depth, blocks)
-        assert isinstance(design, StagedScenario)
+        design = roomy_design(self._scenario, self.depth, blocks)
         theirs, ours = design.bound.quotient_form(0), self._form
         # Their weight is counted without the share of the blocks.
         ratio = self._table.share[self.place, blocks - 1] * ours.participation_weight / theirs.participation_weight
         return best_rounds(StaticConstants.of(design), self.stages), float(theirs.finetune_weight * ratio)
-
-    def _roomy(self, level: int) -> LayerTuningScenario:
-        """The scenario with memory for everything, and budgets for a few rounds at a level."""
-        devices, radio, budgets = self._scenario.devices, self._scenario.radio, self._scenario.budgets
-        cycles = self._scenario.learning.flops_per_sample / self._table.flops_per_cycle[self.place, level]
-        round_s = radio.downlink_s + float(np.min(cycles / devices.freq_max_hz))
-        round_j = radio.downlink_j + float(np.min(devices.capacitance_j_s2 * cycles * devices.freq_min_hz**2))
-        return self._scenario.replace(
-            memory={"limit_byte": _ALL_THERE_IS},
-            budgets={
-                "delay_s": max(budgets.delay_s, _FEW * round_s),
-                "energy_j": max(budgets.energy_j, _FEW * round_j),
-            },
-        )
 
     def _planned(self, episode: PlannedEpisode, times: RoundTimes, prices: Prices | None) -> Planned:
         """The record of a plan, with what its rounds come to at their levels."""
@@ -167,7 +151,3 @@ class PricedLayers(PricedEpisode):
         variance = self._table.gradient_variance[self.place, : self.depth]
         noise: np.ndarray = self._form.finetune_weight * self.scenario.learning.device_weight**2 * variance
         return noise.ravel()
-
-
-# Bytes of a memory, and rounds that budgets allow, where a design is to have room.
-_ALL_THERE_IS, _FEW = 1e18, 3.0

@@ -61,13 +61,14 @@ class LayerConstants(NamedTuple):
         }
         whole = {"depths": np.array(networks.depths), "device": np.arange(scenario.num_devices)}
         whole["levels"] = np.arange(1, networks.most_blocks + 1)
+        flat = {name: np.array(each).ravel() for name, each in tables.items()}
         alike = scenario.replace(learning={"dissimilarity": 0.0})
         bounds = tuple(alike.bound_of(place) for place in range(networks.num_depths))
         return cls(
             scenario=scenario,
             staged=constants_of(scenario, xp, **placement)._replace(bound=bounds[-1]),
             bounds=bounds,
-            **{name: xp.asarray(np.ravel(each), dtype=xp.float64, **placement) for name, each in tables.items()},
+            **{name: xp.asarray(each, dtype=xp.float64, **placement) for name, each in flat.items()},
             **{name: xp.asarray(each, dtype=xp.int64, **placement) for name, each in whole.items()},
         )
 

@@ -13,7 +13,7 @@ from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.imitation import Teachers, lessons_of, train
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgelearn_env.baselines.random_play import RandomPlay
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.evaluation.offline import create_minari_dataset, recorded_episodes, require_new_dataset
 from edgelearn_env.stages.constants import constants_of

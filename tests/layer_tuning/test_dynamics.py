@@ -113,9 +113,8 @@ def test_rewards_add_up_and_no_device_ever_holds_more_than_its_memory(seed):
     scenario = random_layers(rng)
     played = rollout(scenario, sample_tape(scenario, 1), random_layers_policy(rng, scenario, whole=False))
     first = objective(LayerConstants.of(scenario), mapped(lambda array: array[:, 0], played.observed.state))
-    np.testing.assert_allclose(
-        np.sum(played.outcomes.reward), np.log(first / played.objective)[0], rtol=1e-9, atol=1e-9
-    )
+    earned = np.log(first / played.objective)[0]
+    np.testing.assert_allclose(np.sum(played.outcomes.reward), earned, rtol=1e-9, atol=1e-9)
     layers, participates = played.outcomes.layers, played.outcomes.devices.participates
     assert np.all(layers.memory_byte <= scenario.memory.limit_byte)
     np.testing.assert_array_equal(layers.blocks > 0, participates)

@@ -16,7 +16,7 @@ B = 4
 # Shares that are powers of two, so that what is divided by them keeps its bits.
 HALVES = {"share": [[0.5, 1.0], [0.25, 0.5, 1.0, 1.0], [0.25, 0.25, 0.5, 0.5, 1.0, 1.0]]}
 LAYERS = Scenario.preset("layers").replace(
-    networks=HALVES, memory={"limit_byte": 64e6}, budgets={"max_rounds": 25, "delay_s": 30.0}
+    networks=HALVES, memory={"limit_byte": 64e6}, budgets={"max_rounds": 25, "delay_s": 60.0, "energy_j": 1e3}
 )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from edgelearn_env.agents.runs.checkpoint import Checkpoint
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts import policies

@@ -96,20 +96,24 @@ class Lyapunov:
 
     def __call__(self, observed: Observed) -> Allocation:
         """The round with the least drift plus penalty, of the stage that is on."""
-        state, devices = observed.state, self.constants.scenario.devices
+        state = observed.state
         server = self._server_round(state.round_index)
         switch = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
         rows = np.flatnonzero(switch & ~state.ended)
-        shape = state.battery_j.shape
-        chosen = DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 0.0)))
+        chosen = self._nobody(state.battery_j.shape)
         if len(rows):
-            prices = self.round_prices(observed)
-            now, second, joule, gain = mapped(
-                lambda array: array[rows], (observed, prices.second, prices.joule, prices.gain)
-            )
-            at = prices._replace(second=second, joule=joule, gain=gain)
-            write_rows(chosen, rows, self._finetune_round(now, at))
-        return allocation_of(switch, server, chosen)
+            now = mapped(lambda array: array[rows], observed)
+            write_rows(chosen, rows, self._finetune_round(now, self.round_prices(observed).in_rows(rows)))
+        return self._allocation(switch, server, chosen)
+
+    def _nobody(self, shape: tuple[int, ...]) -> DevicesRound:
+        """A round in which nobody takes part, (B, K)."""
+        devices = self.constants.scenario.devices
+        return DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 0.0)))
+
+    def _allocation(self, switch: np.ndarray, server: ServerRound, devices: DevicesRound) -> Allocation:
+        """Both stages' rounds as an allocation of the system."""
+        return allocation_of(switch, server, devices)
 
     def _finetune_round(self, observed: Observed, prices: RoundPrices) -> DevicesRound:
         """The fine-tuning round at those prices."""

@@ -42,7 +42,7 @@ class RoundPrices(NamedTuple):
     """What a round's parts cost, all in the same unit.
 
     Attributes:
-        noise: of 1/b_k, (K,).
+        noise: of 1/b_k, (K,), or (B, K) where episodes differ.
         second: of a second of the round, above 0, (B,).
         joule: of a joule of each device, above 0, (B, K).
         gain: what it is worth that a device takes part, (B, K).
@@ -54,6 +54,11 @@ class RoundPrices(NamedTuple):
     joule: np.ndarray
     gain: np.ndarray
     dissimilarity: float
+
+    def in_rows(self, rows: np.ndarray) -> "RoundPrices":
+        """Those of some of the episodes."""
+        noise = self.noise[rows] if self.noise.ndim == 2 else self.noise
+        return RoundPrices(noise, self.second[rows], self.joule[rows], self.gain[rows], self.dissimilarity)
 
 
 class RoundLimits(NamedTuple):
@@ -127,9 +132,8 @@ def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices, 
             break
         rows, late, dear = rows[short], late[short], dear[short]
         within = mapped(lambda array, short=short: array[short], within)
-        second = at.second[short] * np.maximum(late, 1.0)
-        joule = at.joule[short] * np.maximum(dear, 1.0)
-        at = at._replace(second=second, joule=joule, gain=at.gain[short])
+        at = at.in_rows(short)
+        at = at._replace(second=at.second * np.maximum(late, 1.0), joule=at.joule * np.maximum(dear, 1.0))
         write_rows(parts, rows, _cheapest_parts(constants, at, within, hardware.in_rounds(rows)))
     return _trimmed(parts, prices, limits, hardware)
 

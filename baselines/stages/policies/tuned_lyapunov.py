@@ -1,6 +1,7 @@
 """The Lyapunov policy with the numbers of rounds that are best on tuning tapes."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,21 @@ from edgelearn_env.trajectory import rollout
 _GRIDS = ((7, 4), (5, 6), (5, 8))
 
 
-def tuned_lyapunov(scenario: StagedScenario, kind: Callable[..., Lyapunov] = Lyapunov) -> Lyapunov:
+class Design(NamedTuple):
+    """A system whose static design sets the prices of another's rounds.
+
+    Attributes:
+        scenario: its own.
+        noise: what a unit of its noise is in the other's.
+    """
+
+    scenario: StagedScenario
+    noise: float
+
+
+def tuned_lyapunov(
+    scenario: StagedScenario, kind: Callable[..., Lyapunov] = Lyapunov, design: Design | None = None
+) -> Lyapunov:
     """The policy whose (M, N) has the least mean log Phi on tuning tapes: a logarithmic grid, then finer ones around.
 
     Its prices are those of the static design with M and N rounds; queues make up for fading and short batteries.
@@ -25,17 +40,19 @@ def tuned_lyapunov(scenario: StagedScenario, kind: Callable[..., Lyapunov] = Lya
     Args:
         scenario: the system.
         kind: makes the policy from the attributes of `Lyapunov`.
+        design: whose static design it is, if not the scenario's own.
     """
+    design = design or Design(scenario, 1.0)
     tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(max(count for _, count in _GRIDS))])
     horizon = scenario.budgets.max_rounds
     centre, reach = np.full(2, 0.5 * np.log(horizon + 1)), 0.5 * np.log(horizon + 1)
     for num_points, num_tapes in _GRIDS:
         line = reach * np.linspace(-1, 1, num_points)
         pairs = _pairs(centre, line, horizon)
-        objective = _mean_log_objective(scenario, kind, tapes.rows(slice(num_tapes)), pairs)
+        objective = _mean_log_objective(scenario, kind, design, tapes.rows(slice(num_tapes)), pairs)
         best = pairs[[np.argmin(objective)]]
         centre, reach = np.log(best[0] + 1), line[1] - line[0]
-    return _policy(scenario, kind, best)
+    return _policy(scenario, kind, design, best)
 
 
 def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
@@ -46,19 +63,21 @@ def _pairs(centre: np.ndarray, line: np.ndarray, horizon: int) -> np.ndarray:
 
 
 def _mean_log_objective(
-    scenario: StagedScenario, kind: Callable[..., Lyapunov], tapes: Tape, pairs: np.ndarray
+    scenario: StagedScenario, kind: Callable[..., Lyapunov], design: Design, tapes: Tape, pairs: np.ndarray
 ) -> np.ndarray:
     """Mean log Phi over the tapes for each (M, N), (P,)."""
     num_tapes = len(tapes.channel_gain)
     every = tapes.rows(np.repeat(np.arange(len(tapes.channel_gain)), len(pairs)))
-    objective = rollout(scenario, every, _policy(scenario, kind, pairs, num_tapes)).objective
+    objective = rollout(scenario, every, _policy(scenario, kind, design, pairs, num_tapes)).objective
     mean: np.ndarray = np.log(objective).reshape(num_tapes, -1).mean(axis=0)
     return mean
 
 
-def _policy(scenario: StagedScenario, kind: Callable[..., Lyapunov], pairs: np.ndarray, repeats: int = 1) -> Lyapunov:
+def _policy(
+    scenario: StagedScenario, kind: Callable[..., Lyapunov], design: Design, pairs: np.ndarray, repeats: int = 1
+) -> Lyapunov:
     """The policy with these (M, N), all of them once for each tape, at the prices of the static design."""
-    prices = np.tile(_static_prices(scenario, pairs), (repeats, 1))
+    prices = np.tile(_static_prices(scenario, design, pairs), (repeats, 1))
     num_pretrain, num_finetune = np.tile(pairs, (repeats, 1)).T
     return kind(
         constants=constants_of(scenario),
@@ -70,14 +89,15 @@ def _policy(scenario: StagedScenario, kind: Callable[..., Lyapunov], pairs: np.n
     )
 
 
-def _static_prices(scenario: StagedScenario, pairs: np.ndarray) -> np.ndarray:
+def _static_prices(scenario: StagedScenario, design: Design, pairs: np.ndarray) -> np.ndarray:
     """Prices of a second, a joule and participation at which the static design has these rounds, (P, 3).
 
     Participation is worth what the design's bound is: Phi = A / P is lower with a further round if that adds less to A.
 
     Where the budgets forbid so many rounds, prices at which single samples are the best that can be had.
     """
-    constants, budgets, num_devices = StaticConstants.of(scenario), scenario.budgets, scenario.num_devices
+    constants, budgets = StaticConstants.of(design.scenario), design.scenario.budgets
+    num_devices = scenario.num_devices
     form = scenario.bound.quotient_form(0)
     found = []
     for num_pretrain, num_finetune in pairs.tolist():
@@ -87,5 +107,6 @@ def _static_prices(scenario: StagedScenario, pairs: np.ndarray) -> np.ndarray:
         first = Prices(np.full(num_devices, pair.start / budgets.delay_s / num_devices), pair.start / budgets.energy_j)
         prices, _ = solve_pair(pair, first, stop=float(single_samples))
         phi = constants.unit[num_pretrain, num_finetune] * dual_value(pair, prices)
-        found.append((np.sum(prices.finish), prices.energy, phi * form.participation_weight / form.finetune_weight))
+        second, joule = design.noise * np.sum(prices.finish), design.noise * prices.energy
+        found.append((second, joule, phi * form.participation_weight / form.finetune_weight))
     return np.array(found)

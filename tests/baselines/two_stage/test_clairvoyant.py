@@ -17,9 +17,9 @@ from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of

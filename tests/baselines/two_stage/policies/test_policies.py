@@ -9,10 +9,10 @@ from small_systems import copies, random_system
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.baselines.stages.policies.largest_round import largest_finetune_round, largest_pretrain_round
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.baselines.two_stage.ladder import LADDER
 from edgelearn_env.baselines.two_stage.policies.equal_split import EqualSplit, tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.fixed_plan import average_tape, fixed_plan
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of

@@ -1,0 +1,51 @@
+"""Policies of layer tuning, tuned for themselves: with a selection for good, or with levels chosen in every round."""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from edgelearn_env.baselines.layer_tuning.model.roomy_design import roomy_design
+from edgelearn_env.baselines.layer_tuning.policies.layer_lyapunov import LayerLyapunov
+from edgelearn_env.baselines.layer_tuning.policies.selection_rule import Selection
+from edgelearn_env.baselines.layer_tuning.policies.selections import by_rule
+from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
+from edgelearn_env.baselines.stages.policies.tuned_lyapunov import Design, tuned_lyapunov
+from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
+from edgelearn_env.tapes.seeds import TUNING, tuning_seeds
+from edgelearn_env.tapes.tape import Tape, sample_tape
+from edgelearn_env.trajectory import Policy, rollout
+
+Select = Callable[[LayerTuningScenario], Selection]
+
+# Tapes on which nets are compared.
+_NUM_TAPES = 8
+
+
+def tuned_selection(select: Select, *, at_random: bool = False) -> Callable[[LayerTuningScenario], Policy]:
+    """What makes the policy that keeps to a selection, or to random numbers of blocks up to it."""
+
+    def made(scenario: LayerTuningScenario) -> Policy:
+        depth, blocks = select(scenario)
+        return _tuned(scenario, depth, blocks, TUNING if at_random else None)
+
+    return made
+
+
+def tuned_levels(scenario: LayerTuningScenario) -> Policy:
+    """The policy that chooses levels in every round, with the net that is best on tuning tapes."""
+    tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(_NUM_TAPES)])
+    policies = [_tuned(scenario, depth, None, None) for depth in np.asarray(scenario.networks.depths).tolist()]
+    means = [float(np.mean(np.log(rollout(scenario, tapes, policy).objective))) for policy in policies]
+    return policies[int(np.argmin(means))]
+
+
+def _tuned(scenario: LayerTuningScenario, depth: int, blocks: np.ndarray | None, seed: int | None) -> Lyapunov:
+    """With the numbers of rounds that are best on tuning tapes, at prices of a design in which all train alike."""
+    able = by_rule(scenario).blocks if blocks is None else blocks
+    typical = int(np.clip(np.median(able[able > 0]) if np.any(able > 0) else 1, 1, depth))
+    design = roomy_design(scenario, depth, typical)
+    share = float(scenario.levels.share[scenario.networks.place_of(depth), typical - 1])
+    kind = functools.partial(LayerLyapunov, scenario=scenario, depth=depth, blocks=blocks, seed=seed)
+    # Their gradients have the noise of ours over the square of the share.
+    return tuned_lyapunov(scenario, kind, Design(design, share**2))
