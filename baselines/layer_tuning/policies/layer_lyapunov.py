@@ -86,9 +86,9 @@ class LayerLyapunov(Lyapunov):
         hardware = hardware_of_all_levels(self.scenario, self._place, observed.conditions.channel_gain)
         share = self._table.share[self._place, : self.depth, None]
         variance = self._table.gradient_variance[self._place, : self.depth]
-        gain = np.where(self._fits, prices.gain[:, None, :] * share, -np.inf)
+        gain = np.where(self._has_memory, prices.gain[:, None, :] * share, -np.inf)
         sets = AllowedSets.all_of(*prices.joule.shape)
-        sets = sets._replace(may=sets.may & np.any(self._fits, axis=0))
+        sets = sets._replace(may=sets.may & np.any(self._has_memory, axis=0))
         costs = RoundCosts(
             second=prices.second,
             joule=np.tile(prices.joule, (1, self.depth)),
@@ -116,7 +116,7 @@ class LayerLyapunov(Lyapunov):
         return self.scenario.levels
 
     @cached_property
-    def _fits(self) -> np.ndarray:
+    def _has_memory(self) -> np.ndarray:
         """Which levels each device has the memory for, (l, K)."""
         fits: np.ndarray = self._table.most_batch[self._place, : self.depth] >= 1
         return fits
