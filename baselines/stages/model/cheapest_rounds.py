@@ -234,7 +234,7 @@ def _noise_in(costs: RoundCosts, rounds: np.ndarray) -> np.ndarray:
 
 def _by_level(costs: RoundCosts, values: np.ndarray) -> np.ndarray:
     """Values of devices at all levels, (n, levels, K)."""
-    return values.reshape(len(values), costs.num_levels, -1)
+    return values.reshape(len(values), costs.num_levels, values.shape[1] // costs.num_levels)
 
 
 def _least_of_levels(costs: RoundCosts, values: np.ndarray) -> np.ndarray:

@@ -27,6 +27,9 @@ from edgelearn_env.stages.constants import Constants
 # One for all episodes, or one for each, (B,).
 Number = Any
 
+# A `DevicesRound`, or a system's own record with its fields first.
+Round = Any
+
 # A queue falls no further: below it time or energy would cost nothing.
 _LEAST_BACKLOG = 1e-3
 
@@ -97,25 +100,31 @@ class Lyapunov:
     def __call__(self, observed: Observed) -> Allocation:
         """The round with the least drift plus penalty, of the stage that is on."""
         state = observed.state
-        server = self._server_round(state.round_index)
-        switch = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
+        switch, server = self._stage(observed)
         rows = np.flatnonzero(switch & ~state.ended)
         chosen = self._nobody(state.battery_j.shape)
         if len(rows):
             now = mapped(lambda array: array[rows], observed)
-            write_rows(chosen, rows, self._finetune_round(now, self.round_prices(observed).in_rows(rows)))
+            write_rows(chosen, rows, self._finetune_round(now, self.round_prices(observed).of_episodes(rows)))
         return self._allocation(switch, server, chosen)
 
-    def _nobody(self, shape: tuple[int, ...]) -> DevicesRound:
+    def _stage(self, observed: Observed) -> tuple[np.ndarray, ServerRound]:
+        """Which episodes fine-tune from now on, (B,), and the pre-training round that the others play."""
+        state = observed.state
+        server = self._server_round(state.round_index)
+        switch = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
+        return switch, server
+
+    def _nobody(self, shape: tuple[int, ...]) -> Round:
         """A round in which nobody takes part, (B, K)."""
         devices = self.constants.scenario.devices
         return DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 0.0)))
 
-    def _allocation(self, switch: np.ndarray, server: ServerRound, devices: DevicesRound) -> Allocation:
+    def _allocation(self, switch: np.ndarray, server: ServerRound, devices: Round) -> Allocation:
         """Both stages' rounds as an allocation of the system."""
         return allocation_of(switch, server, devices)
 
-    def _finetune_round(self, observed: Observed, prices: RoundPrices) -> DevicesRound:
+    def _finetune_round(self, observed: Observed, prices: RoundPrices) -> Round:
         """The fine-tuning round at those prices."""
         hardware = hardware_now(self.constants, observed)
         return priced_finetune_round(self.constants, observed, prices, hardware)

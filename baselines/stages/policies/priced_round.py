@@ -55,10 +55,10 @@ class RoundPrices(NamedTuple):
     gain: np.ndarray
     dissimilarity: float
 
-    def in_rows(self, rows: np.ndarray) -> "RoundPrices":
-        """Those of some of the episodes."""
+    def of_episodes(self, rows: np.ndarray) -> "RoundPrices":
+        """Those of the episodes at some indices."""
         noise = self.noise[rows] if self.noise.ndim == 2 else self.noise
-        return RoundPrices(noise, self.second[rows], self.joule[rows], self.gain[rows], self.dissimilarity)
+        return self._replace(noise=noise, second=self.second[rows], joule=self.joule[rows], gain=self.gain[rows])
 
 
 class RoundLimits(NamedTuple):
@@ -132,7 +132,7 @@ def priced_parts(constants: Constants, observed: Observed, prices: RoundPrices, 
             break
         rows, late, dear = rows[short], late[short], dear[short]
         within = mapped(lambda array, short=short: array[short], within)
-        at = at.in_rows(short)
+        at = at.of_episodes(short)
         at = at._replace(second=at.second * np.maximum(late, 1.0), joule=at.joule * np.maximum(dear, 1.0))
         write_rows(parts, rows, _cheapest_parts(constants, at, within, hardware.in_rounds(rows)))
     return _trimmed(parts, prices, limits, hardware)

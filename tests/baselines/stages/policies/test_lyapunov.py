@@ -307,13 +307,13 @@ def test_the_tuned_numbers_of_rounds_are_no_worse_than_others_at_the_prices_of_t
     tapes = Tape.stack([sample_tape(tiny, seed) for seed in tuning_seeds(32)])
     pairs = np.array([(m, n) for m in (0, 4, 9, 15, 22) for n in (1, 3, 6, 15) if m + n <= 30])
     best = np.mean(np.log(rollout(tiny, tapes, tuned).objective))
-    assert np.all(tuning._mean_log_objective(tiny, Lyapunov, tapes, pairs) >= best - 0.02)
+    assert np.all(tuning._mean_log_objective(tiny, Lyapunov, tuning.Design(tiny, 1.0), tapes, pairs) >= best - 0.02)
 
 
 def test_finer_grids_find_numbers_of_rounds_between_those_of_the_first(tiny, monkeypatch):
     sought = np.array([10, 6])
     monkeypatch.setattr(
-        tuning, "_mean_log_objective", lambda scenario, kind, tapes, pairs: np.abs(pairs - sought).sum(axis=1)
+        tuning, "_mean_log_objective", lambda scenario, kind, design, tapes, pairs: np.abs(pairs - sought).sum(axis=1)
     )
     tuned = tuned_lyapunov(tiny)
     found = np.array([tuned.num_pretrain_rounds[0], tuned.num_finetune_rounds[0]])
@@ -326,7 +326,9 @@ def test_finer_grids_find_numbers_of_rounds_between_those_of_the_first(tiny, mon
 
 def test_at_its_first_prices_the_rounds_take_up_both_budgets_on_an_average_channel(tiny):
     scenario = tiny.replace(energy=AMPLE)
-    (second, joule, participation), *_ = tuning._static_prices(scenario, np.array([[12, 6]]))
+    (second, joule, participation), *_ = tuning._static_prices(
+        scenario, tuning.Design(scenario, 1.0), np.array([[12, 6]])
+    )
     policy = lyapunov(scenario, 12, 6, second, joule, participation)
     before_s, before_j = cost_of_pretraining(scenario, policy)
     observed = finetuning(scenario, 0, before_s, before_j, battery_j=2e3)
@@ -342,7 +344,7 @@ def test_at_its_first_prices_the_rounds_take_up_both_budgets_on_an_average_chann
 
 def test_prices_of_rounds_that_do_not_fit_are_high_but_finite(tiny):
     scenario = tiny.replace(budgets={"delay_s": 2.0, "energy_j": 0.5})
-    fitting, beyond = tuning._static_prices(scenario, np.array([[1, 2], [10, 20]]))
+    fitting, beyond = tuning._static_prices(scenario, tuning.Design(scenario, 1.0), np.array([[1, 2], [10, 20]]))
     assert np.all(np.isfinite(beyond))
     assert np.sum(beyond) > np.sum(fitting)
 
