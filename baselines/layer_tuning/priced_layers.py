@@ -46,7 +46,7 @@ class PricedLayers(PricedEpisode):
 
     def hardware(self) -> Hardware:
         """What computes and uploads the most, the whole net."""
-        whole = hardware_at(self.scenario, self.place, self.depth - 1, self.tape.channel_gain)
+        whole = hardware_at(self.scenario, self._table, self.place, self.depth - 1, self.tape.channel_gain)
         devices = whole.devices._replace(batch_max=np.asarray(self.scenario.devices.batch_max))
         return Hardware(devices, whole.uplink)
 
@@ -143,7 +143,7 @@ class PricedLayers(PricedEpisode):
     @cached_property
     def _every_level(self) -> Hardware:
         """Processors, (l K,), and uplinks, (T, l K)."""
-        return hardware_of_all_levels(self._scenario, self.place, self.tape.channel_gain)
+        return hardware_of_all_levels(self._scenario, self._table, self.place, self.tape.channel_gain)
 
     @cached_property
     def _noise_of_levels(self) -> np.ndarray:

@@ -60,7 +60,7 @@ class LayerLyapunov(Lyapunov):
         """The fine-tuning round at those prices: levels first, then everything else at these levels."""
         blocks = self._blocks(observed, prices)
         level, each = np.maximum(blocks - 1, 0), np.arange(self.scenario.num_devices)
-        hardware = hardware_at(self.scenario, self._place, level, observed.conditions.channel_gain)
+        hardware = hardware_at(self.scenario, self._table, self._place, level, observed.conditions.channel_gain)
         variance = self._table.gradient_variance[self._place, level, each]
         at = prices._replace(
             noise=self.scenario.learning.device_weight**2 * variance,
@@ -83,7 +83,7 @@ class LayerLyapunov(Lyapunov):
 
     def _cheapest_blocks(self, observed: Observed, prices: RoundPrices) -> np.ndarray:
         """What costs least at those prices, 0 for who has no memory for anything."""
-        hardware = hardware_of_all_levels(self.scenario, self._place, observed.conditions.channel_gain)
+        hardware = hardware_of_all_levels(self.scenario, self._table, self._place, observed.conditions.channel_gain)
         share = self._table.share[self._place, : self.depth, None]
         variance = self._table.gradient_variance[self._place, : self.depth]
         gain = np.where(self._has_memory, prices.gain[:, None, :] * share, -np.inf)
