@@ -23,6 +23,7 @@ def random_levels(rng: np.random.Generator, *, dissimilar: bool = False) -> Roun
     work, worth = np.array([1.0, 1.5, 2.0])[:, None], np.array([0.5, 0.8, 1.0])[:, None]
     each, both = np.ones((LEVELS, K)), (T, LEVELS * K)
     joule = np.exp(rng.uniform(-1, 2, (T, K)))
+    noise_w = np.exp(rng.uniform(-8, -3, (T, K)))
     gain = rng.uniform(0.1, 0.6, (T, 1, K)) * worth
     gain[:, 2, 1] = -np.inf
     return RoundCosts(
@@ -31,16 +32,8 @@ def random_levels(rng: np.random.Generator, *, dissimilar: bool = False) -> Roun
         gain=gain.reshape(both),
         noise=(worth * rng.uniform(0.1, 0.5, K)).ravel(),
         dissimilarity=rng.uniform(0, 0.1, (T, K)) if dissimilar else np.zeros((T, K)),
-        devices=Processor(
-            (7.5e6 * work * each).ravel(),
-            1e-27 * each.ravel(),
-            1e8 * each.ravel(),
-            1e9 * each.ravel(),
-            64 * each.ravel(),
-        ),
-        uplink=Uplink(
-            (0.5 * work * each).ravel(), np.tile(np.exp(rng.uniform(-8, -3, (T, K))), (1, LEVELS)), 0.2 * each.ravel()
-        ),
+        devices=Processor(*(np.ravel(each * field) for field in (7.5e6 * work, 1e-27, 1e8, 1e9, 64))),
+        uplink=Uplink(np.ravel(each * 0.5 * work), np.tile(noise_w, (1, LEVELS)), np.ravel(each * 0.2)),
         longest_s=50.0,
         sets=AllowedSets.all_of(T, K),
         num_levels=LEVELS,
