@@ -56,11 +56,19 @@ class PricedLayers(PricedEpisode):
         every = AllowedSets.all_of(*self.setting.harvest_w.shape)
         return every._replace(may=every.may & np.any(self._fits, axis=0))
 
+    @property
+    def has_levels(self) -> bool:
+        """As `PricedSystem.has_levels`: roles are numbers of blocks."""
+        return True
+
     def round_costs(self, prices: Prices, phi: float, sets: AllowedSets) -> RoundCosts:
         """What decides the cost of all rounds of the tape, with levels."""
         share, released = self._table.share[self.place, : self.depth], self.battery_terms(prices)[1]
         worth = phi * self._form.participation_weight * share[:, None] * self._weight
-        gain = np.where(self._fits, worth + released[:, None, :], -np.inf)
+        blocks, shape = np.arange(1, self.depth + 1)[:, None], sets.may.shape
+        low, high = (np.broadcast_to(end, shape)[:, None, :] for end in (sets.lowest, sets.highest))
+        possible = self._fits & (blocks >= low) & (blocks <= high)
+        gain = np.where(possible, worth + released[:, None, :], -np.inf)
         unlike = self._form.dissimilarity_weight * share[0]
         return RoundCosts(
             second=prices.second(self.setting),

@@ -131,10 +131,13 @@ class AllowedSets(NamedTuple):
 
     Attributes:
         must, may: (T, K) booleans.
+        lowest, highest: roles between which each device's lies if it takes part, a number or (T, K).
     """
 
     must: np.ndarray
     may: np.ndarray
+    lowest: np.ndarray | float = 1.0
+    highest: np.ndarray | float = np.inf
 
     @classmethod
     def all_of(cls, num_rounds: int, num_devices: int) -> "AllowedSets":
@@ -145,14 +148,23 @@ class AllowedSets(NamedTuple):
     def allow(self, plans: RoundPlans) -> np.ndarray:
         """Which plans of rounds have such a set, (n,)."""
         must, may = self.must[plans.round_index], self.may[plans.round_index]
-        kept: np.ndarray = np.all((plans.participates | ~must) & (may | ~plans.participates), axis=1)
+        low, high = (np.broadcast_to(end, self.must.shape)[plans.round_index] for end in (self.lowest, self.highest))
+        within = (plans.roles >= low) & (plans.roles <= high)
+        kept: np.ndarray = np.all((plans.participates | ~must) & ((may & within) | ~plans.participates), axis=1)
         return kept
 
     def decided(self, round_index: int, device: int, *, takes_part: bool) -> "AllowedSets":
         """The same with one device's part in one round decided."""
-        changed = AllowedSets(self.must.copy(), self.may.copy())
+        changed = self._replace(must=self.must.copy(), may=self.may.copy())
         changed[0 if takes_part else 1][round_index, device] = takes_part
         return changed
+
+    def divided(self, round_index: int, device: int, role: int) -> list["AllowedSets"]:
+        """The same in two parts, by whether one device's role in one round is at most that or above it."""
+        low, high = (np.array(np.broadcast_to(end, self.must.shape)) for end in (self.lowest, self.highest))
+        below, above = high.copy(), low.copy()
+        below[round_index, device], above[round_index, device] = role, role + 1
+        return [self._replace(lowest=low, highest=below), self._replace(lowest=above, highest=high)]
 
 
 class PricedRounds(NamedTuple):
@@ -219,6 +231,10 @@ class PricedSystem(Protocol):
     @property
     def sets(self) -> AllowedSets:
         """Who may take part."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether roles are levels, which rise with what a device does, so that a device's may be kept between two."""
 
     def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:
         """Least cost of A - phi W at those prices in each fine-tuning round; plans cheaper than that plus tolerance.

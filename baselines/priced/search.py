@@ -29,6 +29,9 @@ _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 12, 4, 3
 # Pairs that are left before the search is given up.
 _MOST_LEFT = 24
 
+# How far from a half the share of a device is that takes part wholly or not at all.
+_WHOLLY = 0.499
+
 # Splits of what was left, times the decisions about devices that an episode has, before the rest stays as it is.
 _MOST_DECISIONS = 3000
 
@@ -58,7 +61,8 @@ class _Point(NamedTuple):
 class _Node(NamedTuple):
     """The plans of a pair (M, e) in which some devices' part is decided, and the prices that prove most for them.
 
-    `shares` tells how much of each device takes part in each round in the best combination of known plans, (T, K).
+    `shares` tells how much of each device takes part in each round in the best combination of known plans, (T, K), and
+    `levels` the mean of its roles where these differ, else 0, (T, K).
     """
 
     first: int
@@ -66,6 +70,7 @@ class _Node(NamedTuple):
     sets: AllowedSets
     point: _Point
     shares: np.ndarray
+    levels: np.ndarray
 
     @property
     def bound(self) -> float:
@@ -106,7 +111,8 @@ class _Search:
 
     A pair for which no prices prove phi is left at first, since that devices take part wholly or not at all leaves a
     gap. In the end it is split by branch and bound: a device takes part in a round, or it does not. What that leaves
-    too is proven as far as its prices go, and so is everything once many pairs were left.
+    too is proven as far as its prices go, and so is everything once many pairs were left. Where devices take part at
+    levels, and it is these that prices leave open, a level is at most a number, or above it.
     """
 
     def __init__(self, system: PricedSystem, gap: float, allowed: np.ndarray, below: float) -> None:
@@ -160,7 +166,7 @@ class _Search:
     def raise_bound(self, first: int, last: int) -> None:
         """Find prices that prove the pair (M, e), or a better plan; or leave it."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
-        node = _Node(first, last, self._sets, point, point.roles > 0)
+        node = _Node(first, last, self._sets, point, point.roles > 0, np.zeros(point.roles.shape))
         node = self._raised(node, _FEW_STEPS if self._left else _MOST_STEPS)
         if not self._is_proven(node):
             self._left.append(node)
@@ -179,13 +185,12 @@ class _Search:
             *_, node = heapq.heappop(heap)
             if self._is_proven(node):
                 continue
-            cell = _least_decided(node)
-            if cell is None:
+            parts = _parts_of(node)
+            if not parts:
                 node = node.at(self._planned(node.point.roles, node.first, node.last, node.sets))
                 self._left += [] if self._is_proven(node) else [node]
                 continue
-            for takes_part in (True, False):
-                sets = node.sets.decided(*cell, takes_part=takes_part)
+            for sets in parts:
                 part = node._replace(sets=sets, point=self._priced(node.point.prices, sets))
                 part = self._raised(part, _FEW_STEPS)
                 if not self._is_proven(part):
@@ -287,6 +292,8 @@ class _Search:
             shares = np.zeros(heaviest.shape)
             np.add.at(shares, plans.round_index, found.shares[:, None] * plans.participates)
             node = node._replace(shares=shares)
+            if self._system.has_levels:
+                node = node._replace(levels=_mean_levels(plans, found.shares, shares))
         return node.at(self._priced(node.point.prices.mixed(found.prices, 0.5), node.sets)), heaviest
 
     def _priced(self, prices: Prices, sets: AllowedSets, phi: float | None = None) -> _Point:
@@ -316,6 +323,30 @@ class _Search:
             kept.append(RoundPlans(*(array[row : row + 1] for array in plans)))
             if len(kept) > _PLANS_KEPT:
                 del kept[self._num_idle]
+
+
+def _parts_of(node: _Node) -> list[AllowedSets]:
+    """The node's plans in two parts: by a device's level where all take part wholly or not at all, else by its part."""
+    cell = _least_decided(node)
+    if node.levels.any() and (cell is None or abs(node.shares[cell] - 0.5) > _WHOLLY):
+        between = np.where(node.levels > 0, np.abs(node.levels % 1.0 - 0.5), np.inf)
+        round_index, device = divmod(int(np.argmin(between)), between.shape[1])
+        return node.sets.divided(round_index, device, int(node.levels[round_index, device]))
+    return [] if cell is None else [node.sets.decided(*cell, takes_part=takes_part) for takes_part in (True, False)]
+
+
+def _mean_levels(plans: RoundPlans, shares: np.ndarray, taking: np.ndarray) -> np.ndarray:
+    """The mean role of each device in a combination of plans where its roles differ, else 0, (T, K)."""
+    used = np.flatnonzero(shares > 1e-6)
+    rounds, roles, part = plans.round_index[used], plans.roles[used], plans.participates[used]
+    total, low, high = np.zeros(taking.shape), np.full(taking.shape, np.inf), np.zeros(taking.shape)
+    np.add.at(total, rounds, shares[used][:, None] * roles)
+    np.minimum.at(low, rounds, np.where(part, roles, np.inf))
+    np.maximum.at(high, rounds, roles.astype(float))
+    mean = total / np.maximum(taking, 1e-9)
+    # In between, whatever was rounded or left out.
+    levels: np.ndarray = np.where(high > low, np.clip(mean, low, high - 1e-6), 0.0)
+    return levels
 
 
 def _least_decided(node: _Node) -> tuple[int, int] | None:

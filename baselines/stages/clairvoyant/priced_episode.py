@@ -102,6 +102,11 @@ class PricedEpisode:
         every = AllowedSets.all_of(*self.setting.harvest_w.shape)
         return every._replace(must=every.may) if self._restriction.everyone else every
 
+    @property
+    def has_levels(self) -> bool:
+        """As `PricedSystem.has_levels`."""
+        return False
+
     def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:
         """As `PricedSystem.rounds`."""
         radio, second, (silent, _) = self._scenario.radio, prices.second(self.setting), self.battery_terms(prices)
