@@ -156,7 +156,7 @@ class AllowedSets(NamedTuple):
     def decided(self, round_index: int, device: int, *, takes_part: bool) -> "AllowedSets":
         """The same with one device's part in one round decided."""
         changed = self._replace(must=self.must.copy(), may=self.may.copy())
-        changed[0 if takes_part else 1][round_index, device] = takes_part
+        (changed.must if takes_part else changed.may)[round_index, device] = takes_part
         return changed
 
     def divided(self, round_index: int, device: int, role: int) -> list["AllowedSets"]:
