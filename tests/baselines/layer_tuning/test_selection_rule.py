@@ -82,8 +82,8 @@ def test_alike_devices_under_one_limit_train_what_is_known_of_a_step_of_32(limit
 
 def test_unlike_devices_train_what_each_of_them_can():
     limits = StepLimits(memory_byte=np.array([64e6, 20e6, 8e6]))
-    np.testing.assert_array_equal(most_blocks(NETWORKS, 16, limits), [[2, 2, 0], [4, 3, 0], [6, 3, 0]])
-    np.testing.assert_array_equal(most_blocks(NETWORKS, 8, limits), [[2, 2, 2], [4, 4, 2], [6, 6, 1]])
+    np.testing.assert_array_equal(most_blocks(NETWORKS, 16, limits), [[2, 2, 1], [4, 3, 1], [6, 3, 1]])
+    np.testing.assert_array_equal(most_blocks(NETWORKS, 8, limits), [[2, 2, 2], [4, 4, 2], [6, 6, 2]])
     assert selected(NETWORKS, 8, limits).depth == 6
     with pytest.raises(InvalidInputError):
         selected(NETWORKS, 32, limits)
