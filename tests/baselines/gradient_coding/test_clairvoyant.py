@@ -65,11 +65,11 @@ def below(scenario: GradientCodingScenario, tape: Tape, optimum: CodedOptimum, *
     return min(played) < optimum.bound
 
 
-def check_random_systems(seeds: range, *, with_ladder: bool) -> list[float]:
+def check_random_systems(seeds: range, *, most_rounds: int, with_ladder: bool) -> list[float]:
     """Gaps of the optima, once no policy is below any of them and all plans reach what they promise."""
     gaps = []
     for seed in seeds:
-        scenario = random_coded_scenario(np.random.default_rng(seed))
+        scenario = random_coded_scenario(np.random.default_rng(seed), most_rounds)
         tape = sample_tape(scenario, seed)
         optimum = best_found(scenario, tape)
         assert rollout(scenario, tape, optimum.plan).objective[0] == pytest.approx(optimum.value, rel=1e-6)
@@ -80,14 +80,15 @@ def check_random_systems(seeds: range, *, with_ladder: bool) -> list[float]:
 
 
 def test_no_policy_is_below_the_bound_of_random_small_systems():
-    gaps = check_random_systems(range(8), with_ladder=False)
+    gaps = check_random_systems(range(8), most_rounds=8, with_ladder=False)
     assert max(gaps) <= 1.001e-3
 
 
 @pytest.mark.slow
-def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems():
-    gaps = check_random_systems(range(200), with_ladder=True)
-    assert sum(gap <= 1.001e-3 for gap in gaps) >= 180
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems(first):
+    gaps = check_random_systems(range(first, first + 50), most_rounds=4, with_ladder=True)
+    assert sum(gap <= 1.001e-3 for gap in gaps) >= 45
 
 
 def test_without_codes_and_stragglers_it_is_the_two_stage_optimum():

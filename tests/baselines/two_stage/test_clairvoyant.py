@@ -227,10 +227,11 @@ def test_no_policy_is_below_the_bound(optima):
 
 
 @pytest.mark.slow
-def test_no_policy_is_below_the_bound_of_any_of_many_systems():
+@pytest.mark.parametrize("first", range(10_000, 10_400, 50))
+def test_no_policy_is_below_the_bound_of_any_of_many_systems(first):
     proven = 0
-    for seed in range(10_000, 10_400):
-        scenario, tape = random_system(seed, longest=12)
+    for seed in range(first, first + 50):
+        scenario, tape = random_system(seed, longest=6, num_devices=1 + seed % 3)
         try:
             optimum = clairvoyant(scenario, tape)
             proven += 1
@@ -238,7 +239,7 @@ def test_no_policy_is_below_the_bound_of_any_of_many_systems():
             optimum = error.found
         assert_no_policy_is_below_the_bound(Solved(scenario, tape, optimum), seed)
     # Of the others the bound holds too, but is further from the plan.
-    assert proven >= 360
+    assert proven >= 45
 
 
 # More of anything useful never hurts.
