@@ -60,7 +60,7 @@ def shared_out_by_pickles(jobs, num_jobs, num_workers):
 
 def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "shared_out", shared_out_by_pickles)
-    played = ["-s", "tiny", "--set", "budgets.max_rounds=4", "--episodes", "1", "--policies", "equal"]
+    played = ["-s", "tiny", "--set", "budgets.max_rounds=2", "--episodes", "1", "--policies", "equal"]
     arguments = [*played, "--ablations", "--workers", "1"]
     result = edgelearn("benchmark", *arguments, folder=tmp_path)
     assert result.status == 0, result.complaint
