@@ -1,0 +1,112 @@
+"""The rest of an episode in the mean: how often each kind of round is played, and what that makes time and energy worth.
+
+Rounds to come are alike in law. So a plan is a number y_i >= 0 of rounds of each of some kinds, with their mean noise,
+weight, duration and energies, and a mixture z_j of ways to pre-train before them:
+
+    minimise   A / W,   A = sum_j z_j A_j + sum_i y_i A_i,   W = sum_j z_j W_j + sum_i y_i W_i,
+    subject to what is left of time, energy, rounds and each battery's charge, in the mean.
+
+That is a linear program for each value of phi = A / W. Its multipliers are the prices at which no kind of round that is
+known would be of use; one that is cheaper still at these prices is a kind worth knowing.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import linprog
+
+from edgelearn_env.baselines.priced.records import PretrainPlan, RoundPlans
+from edgelearn_env.baselines.stages.model.planned_episode import PlanStart
+
+# What is left of time, energy and each battery is worth at least this share of A: the closed forms divide by prices.
+_LEAST_WORTH = 1e-6
+
+# By which factor prices may move at once.
+_MOST_MOVED = 1.5
+
+# Times that phi is lowered, and by how much it has to be to go on.
+_MOST_RATIOS, _LOWERED = 20, 1e-9
+
+# Nothing left is still a number to divide by.
+_NOTHING = 1e-9
+
+
+class MeanPrices(NamedTuple):
+    """What is left is worth, in units of the bound's numerator: a second, a joule, charge, (K,); and phi = A / W."""
+
+    second: float
+    joule: float
+    charge: np.ndarray
+    phi: float
+
+    def moved_to(self, others: "MeanPrices") -> "MeanPrices":
+        """Others, none further from these than a factor: a few kinds of rounds leave multipliers of mixtures loose."""
+        moved: list[Any] = [
+            np.clip(new, price / _MOST_MOVED, price * _MOST_MOVED) for price, new in zip(self, others, strict=True)
+        ]
+        return MeanPrices(*moved)._replace(phi=others.phi)
+
+
+class MeanPlan(NamedTuple):
+    """The best mixture.
+
+    Attributes:
+        prices: at which nothing is gained by more or less of any of its parts.
+        rounds: how often each kind of round is played, (n,).
+        pretraining: share of each way to pre-train, (m,).
+    """
+
+    prices: MeanPrices
+    rounds: np.ndarray
+    pretraining: np.ndarray
+
+
+def mean_plan(
+    start: PlanStart, harvest_w: np.ndarray, most_rounds: int, pretraining: list[PretrainPlan], kinds: RoundPlans
+) -> MeanPlan:
+    """The mixture of least A / W, by Dinkelbach's method.
+
+    Args:
+        start: what is left; `bound_terms` are not looked at.
+        harvest_w: mean of every device, W, (K,).
+        most_rounds: of fine-tuning that there may be.
+        pretraining: ways to pre-train, of which just one is played; what was before counts as part of each.
+        kinds: of rounds, one a row; `round_index` and `roles` are not looked at.
+    """
+    left = np.maximum([start.delay_s, start.energy_j, *start.battery_j, most_rounds], _NOTHING)
+    use = np.concatenate([_of_rounds(kinds, harvest_w), _of_pretraining(pretraining)], axis=1) / left[:, None]
+    numerator, weight = (
+        np.concatenate([getattr(kinds, name), [getattr(way, name) for way in pretraining]])
+        for name in ("numerator", "weight")
+    )
+    count = len(kinds.weight)
+    is_way = (np.arange(len(weight)) >= count)[None].astype(float)
+    phi = _value_of_one_kind(use[:, :count], numerator, weight)
+    for _ in range(_MOST_RATIOS):
+        found = linprog(numerator - phi * weight, A_ub=use, b_ub=np.ones(len(use)), A_eq=is_way, b_eq=[1.0])
+        before, phi = phi, float(numerator @ found.x / max(weight @ found.x, _NOTHING))
+        if phi >= before * (1 - _LOWERED):
+            break
+    worth = np.maximum(-found.ineqlin.marginals, _LEAST_WORTH * float(numerator @ found.x)) / left
+    return MeanPlan(MeanPrices(worth[0], worth[1], worth[2:-1], phi), found.x[:count], found.x[count:])
+
+
+def _value_of_one_kind(use: np.ndarray, numerator: np.ndarray, weight: np.ndarray) -> float:
+    """The best that one kind of rounds alone reaches after the first way to pre-train, whatever that takes."""
+    count = use.shape[1]
+    rounds = 1 / np.max(use, axis=0)
+    reached = (numerator[count] + rounds * numerator[:count]) / np.maximum(weight[count] + rounds * weight[:count], _NOTHING)
+    return float(np.min(reached))
+
+
+def _of_rounds(kinds: RoundPlans, harvest_w: np.ndarray) -> np.ndarray:
+    """What each kind takes of time, energy, batteries and rounds, (K + 3, n)."""
+    energy_j = np.sum(kinds.device_j, axis=1) + kinds.shared_j
+    charge_j = kinds.device_j - kinds.duration_s[:, None] * harvest_w
+    used: np.ndarray = np.column_stack([kinds.duration_s, energy_j, charge_j, np.ones(len(energy_j))]).T
+    return used
+
+
+def _of_pretraining(pretraining: list[PretrainPlan]) -> np.ndarray:
+    """What each way to pre-train takes of them, (K + 3, m)."""
+    return np.array([[way.duration_s, way.energy_j, *-way.harvested_j, 0.0] for way in pretraining]).T
