@@ -5,7 +5,7 @@ from typing import Any
 
 from edgelearn_env.baselines.gradient_coding.policies.bandit import CodeBandit
 from edgelearn_env.baselines.gradient_coding.policies.coded_lyapunov import CodedLyapunov
-from edgelearn_env.baselines.gradient_coding.policies.course import best_course
+from edgelearn_env.baselines.gradient_coding.policies.mpc import CodedMPC
 from edgelearn_env.baselines.gradient_coding.policies.round_choice import RoundChoice
 from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
@@ -30,16 +30,9 @@ def _planned(
     return made
 
 
-def _bandit(scenario: GradientCodingScenario) -> CodeBandit:
-    """The bandit over all codes, on the course that is best if the law tells which to use."""
-    course = best_course(RoundChoice(scenario=scenario, codes=scenario.codes))
-    arms = [RoundChoice(scenario=scenario, codes=(code,)) for code in scenario.codes]
-    return CodeBandit([CodedLyapunov.on_course(arm, course) for arm in arms])
-
-
 # Rounds without a code; with one code, for late devices (CGC-W), late edge nodes (CGC-E) or both (HGC); with the code
-# that is best by the likely times (JNCSS), by samples of what may happen, and by samples that know who was slow; with
-# the code that was best so far.
+# that is best by the likely times (JNCSS), by samples of what may happen, with the one that was best so far, and with
+# that which is best by samples that know who was slow, at prices that follow queues or are planned anew.
 LADDER: Mapping[str, Callable[[GradientCodingScenario], Policy]] = {
     "random": lambda scenario: RandomPlay(scenario, seed=TUNING),
     "uncoded": _planned(lambda edges, devices: ((0, 0),)),
@@ -48,6 +41,7 @@ LADDER: Mapping[str, Callable[[GradientCodingScenario], Policy]] = {
     "hgc": _planned(lambda edges, devices: ((edges, devices),)),
     "jncss-means": _planned(remembers=False, num_samples=0),
     "jncss": _planned(remembers=False),
-    "bandit": _bandit,
+    "bandit": CodeBandit.of,
     "markov": _planned(),
+    "mpc": lambda scenario: CodedMPC.of(RoundChoice(scenario=scenario, codes=scenario.codes)),
 }

@@ -1,14 +1,17 @@
 """Discounted UCB over codes: which code is best is found out while rounds are played."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.gradient_coding.policies.coded_lyapunov import CodedLyapunov
+from edgelearn_env.baselines.gradient_coding.policies.course import Course, best_course
+from edgelearn_env.baselines.gradient_coding.policies.round_choice import RoundChoice
 from edgelearn_env.gradient_coding.dynamics import as_played, uses_code
 from edgelearn_env.gradient_coding.records import Allocation
+from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.bounds import dissimilarity_share
 
@@ -49,8 +52,8 @@ class CodeBandit:
     code are designed by its policy; of the choice among codes nothing is known beforehand.
 
     The reward of a round is what it turned out to be worth at the prices at which it was decided: what the data that it
-    counted are worth, less their noise, its time and its energy. Drift plus penalty is the sum of just that over rounds,
-    so the best mean reward is the best code at these prices. As a share of what a round of everybody is worth it is at
+    counted are worth, less their noise, its time and its energy. Drift plus penalty is the sum of that, so the code of
+    the best mean reward is the best one at these prices. As a share of what a round of everybody is worth it is at
     most 1; it is cut at -3 and scaled to [0, 1], as the bounds of UCB ask for.
 
     What was seen is remembered for each episode of a batch by its place, from its first fine-tuning round on.
@@ -58,6 +61,13 @@ class CodeBandit:
     Args:
         arms: one policy for each code; their pre-training is the same.
     """
+
+    @classmethod
+    def of(cls, scenario: GradientCodingScenario, course: Course | None = None) -> Self:
+        """The bandit over all codes of a scenario, on a course; on the one that is best for them all if None."""
+        course = course or best_course(RoundChoice(scenario=scenario, codes=scenario.codes))
+        arms = [RoundChoice(scenario=scenario, codes=(code,)) for code in scenario.codes]
+        return cls([CodedLyapunov.on_course(arm, course) for arm in arms])
 
     def __init__(self, arms: Sequence[CodedLyapunov]) -> None:
         self._arms = arms

@@ -18,6 +18,9 @@ from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 # first number, its seconds' price times each of the others. Then so many more are looked for.
 _FIRST_PHI, _FIRST_SCALES, _NUM_STEPS = 3.0, (0.5, 1.0, 2.0, 4.0), 10
 
+# By which factor prices move at most from one to the next.
+_MOST_MOVED = 1.5
+
 # Numbers of pre-training rounds that are told apart.
 _NUM_COUNTS = 60
 
@@ -40,7 +43,7 @@ class Course(NamedTuple):
 
 
 def best_course(choice: RoundChoice) -> Course:
-    """The course of least bound, by column generation: a kind of round at the prices of the best mixture, again and again.
+    """The course of least bound, by column generation: time and again a kind of round at the best mixture's prices.
 
     Args:
         choice: which round is played at given prices.
@@ -59,7 +62,7 @@ def best_course(choice: RoundChoice) -> Course:
             ways += [engine.pretraining_plan(_along_tape(scenario, prices), count) for count in counts.tolist()]
         plan = mean_plan(start, harvest_w, scenario.budgets.max_rounds, ways, kinds)
         finetuning_s = float(kinds.duration_s @ plan.rounds)
-        tried = [tried[-1].moved_to(plan.prices)]
+        tried = [tried[-1].moved_to(plan.prices, _MOST_MOVED)]
     return _course(counts, plan, tried[0], finetuning_s, kinds)
 
 

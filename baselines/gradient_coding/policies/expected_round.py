@@ -9,6 +9,8 @@ c(D) being the cost of time, a round is stationary in expectation if each device
 x_k: the closed forms of a known round. Designs and prices are found in turn, prices by ever smaller steps.
 """
 
+import functools
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -26,14 +28,22 @@ from edgelearn_env.gradient_coding.hidden import Hidden
 from edgelearn_env.gradient_coding.records import Allocation
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.bounds import dissimilarity_share
+from edgelearn_env.stages.records import FinetuneRound
 
-_NUM_STEPS = 8
-
-# Of all finish prices, what is shared out evenly: a device that no sample waits for still has one.
-_EVEN = 0.02
+# Steps of prices, and what is shared out evenly of all: a device that no sample waits for has a price too.
+_NUM_STEPS, _EVEN = 12, 0.02
 
 # A battery that a round would overdraw makes joules dearer by so much at most, in a step.
 _MOST_DEARER = 4.0
+
+# Devices done within about this share of the round's end are waited for nearly as much as the last one.
+_NEAR = 0.01
+
+# Prices, charges and shares are divided by.
+_TINY = 1e-9
+
+# Further than any result.
+_FAR_S = 1e12
 
 
 class ExpectedRound(NamedTuple):
@@ -63,6 +73,11 @@ class _Finish(NamedTuple):
     slowdown: np.ndarray
     stall_s: np.ndarray
     tries: np.ndarray
+
+    def moved_to(self, others: "_Finish", share: float) -> "_Finish":
+        """These moved by a share of the way to others."""
+        pairs = zip(self, others, strict=True)
+        return _Finish(*((1 - share) * mine + share * its for mine, its in pairs))
 
 
 class _Played(NamedTuple):
@@ -102,19 +117,15 @@ class ExpectedRounds:
             works: who works.
         """
         finish, lifted = self._evenly(works), np.ones(works.shape)
-        best = None
+        tried = []
         for step in range(_NUM_STEPS):
             allocation = self._cheapest(plain, code, works, finish, self._prices.joule * lifted)
             played = self._played(allocation)
-            expected = ExpectedRound(allocation, *(np.mean(array, axis=0) for array in played[:-1]))
-            best = expected if best is None else cheaper(best, expected)
-            share = 2.0 / (step + 3.0)
-            finish = _Finish(
-                *((1 - share) * old + share * new for old, new in zip(finish, self._told(played, works), strict=True))
-            )
-            dearer = np.mean(played.device_j, axis=0) / np.maximum(self._observed.state.battery_j, 1e-9)
-            lifted = lifted * np.clip(dearer, 1.0, _MOST_DEARER)
-        return best
+            tried.append(ExpectedRound(allocation, *(np.mean(array, axis=0) for array in played[:-1])))
+            finish = finish.moved_to(self._told(played, works), 2.0 / (step + 3.0))
+            spent = np.mean(played.device_j, axis=0) / np.maximum(self._observed.state.battery_j, _TINY)
+            lifted = lifted * np.clip(spent, 1.0, _MOST_DEARER)
+        return functools.reduce(cheaper, tried)
 
     def nobody(self, plain: Allocation) -> ExpectedRound:
         """The round that lets time pass."""
@@ -141,7 +152,7 @@ class ExpectedRounds:
         self, plain: Allocation, code: tuple[int, int], works: np.ndarray, finish: _Finish, joule: np.ndarray
     ) -> Allocation:
         """What is cheapest at finish prices and the conditions that they are for."""
-        price = np.maximum(finish.price, 1e-12)
+        price = np.maximum(finish.price, _TINY)
         devices, uplink = self._hardware(*(array / price for array in finish[1:]))
         sample, upload = cheapest_sample(price, joule, devices), cheapest_upload(price, joule, uplink)
         of_part = np.where(works, sample.cost, 0.0) @ holders_of(self._scenario, code)
@@ -168,40 +179,46 @@ class ExpectedRounds:
 
     def _played(self, allocation: Allocation) -> _Played:
         """The round under every sample, by the dynamics."""
-        count, size = self._num_samples, len(allocation.switch)
-
-        def every(array: np.ndarray) -> np.ndarray:
-            return np.broadcast_to(array, (count, *array.shape)).reshape(-1, *array.shape[1:])
-
-        flat = Hidden(*(array.reshape(count * size, -1) for array in self._drawn))
-        conditions = mapped(every, self._observed.conditions._replace(hidden=()))._replace(hidden=flat)
-        battery_j, allocations = every(self._observed.state.battery_j), mapped(every, allocation)
-        round_, coded = finetune_round(self._coding, battery_j, conditions, allocations)
-        prices, devices = self._prices, round_.devices
-        noise = np.divide(
-            prices.noise, allocations.batch, where=round_.contributes, out=np.zeros(round_.contributes.shape)
-        )
-        weight = round_.contributes @ self._coding.staged.device_weight
-        noise_sum = np.sum(noise, axis=1) + prices.dissimilarity * dissimilarity_share(weight)
-        worth = np.sum(np.where(round_.contributes, every(prices.gain), 0.0), axis=1) - noise_sum
+        prices, every = self._prices, self._in_every_sample
+        conditions = mapped(every, self._observed.conditions._replace(hidden=()))._replace(hidden=self._hidden)
+        allocations = mapped(every, allocation)
+        round_, coded = finetune_round(self._coding, every(self._observed.state.battery_j), conditions, allocations)
+        counts, devices = round_.contributes, round_.devices
+        each = np.divide(prices.noise, allocations.batch, where=counts, out=np.zeros(counts.shape))
+        weight = counts @ self._coding.staged.device_weight
+        noise = np.sum(each, axis=1) + prices.dissimilarity * dissimilarity_share(weight)
+        worth = np.sum(np.where(counts, every(prices.gain), 0.0), axis=1) - noise
         spent_j = devices.compute_j + devices.upload_j
-        duration_s = round_.duration_s.reshape(count, size)
-        gained = np.where(duration_s <= self._time.left_s, worth.reshape(count, size), 0.0)
-        paid = self._time.cost(duration_s) + np.sum(every(prices.joule) * spent_j, axis=1).reshape(count, size)
-        done = np.maximum(1.0 - coded.lateness, 1e-9)
-        finish_s = np.where(devices.participates, (devices.compute_s + devices.upload_s) / done, np.inf)
-        relay_s = self._scenario.coding.edge_s * np.repeat(flat.edge_tries, self._scenario.devices_per_edge, axis=1)
+        # A round that does not fit is not counted.
+        gained = np.where(round_.duration_s <= every(self._time.left_s), worth, 0.0)
+        paid = np.sum(every(prices.joule) * spent_j, axis=1) - gained
+        duration_s, paid, noise, weight = map(self._by_sample, (round_.duration_s, paid, noise, weight))
+        is_last = self._by_sample(self._is_last(round_, coded.lateness))
+        return _Played(self._time.cost(duration_s) + paid, noise, weight, duration_s, self._by_sample(spent_j), is_last)
+
+    def _is_last(self, round_: FinetuneRound, lateness: np.ndarray) -> np.ndarray:
+        """For whom each round waited, (S B, K): whose result is there when it ends."""
+        coding, devices = self._scenario.coding, round_.devices
+        finish_s = (devices.compute_s + devices.upload_s) / np.maximum(1.0 - lateness, _TINY)
+        relay_s = coding.edge_s * np.repeat(self._hidden.edge_tries, self._scenario.devices_per_edge, axis=1)
         end_s = round_.duration_s - self._scenario.radio.downlink_s
-        distance = np.abs(finish_s + relay_s - end_s[:, None])
-        is_last = distance <= np.min(distance, axis=1, keepdims=True)
-        return _Played(
-            paid - gained,
-            noise_sum.reshape(count, size),
-            weight.reshape(count, size),
-            duration_s,
-            spent_j.reshape(count, size, -1),
-            is_last.reshape(count, size, -1),
-        )
+        distance_s = np.where(devices.participates, np.abs(finish_s + relay_s - end_s[:, None]), _FAR_S)
+        near = np.exp(-(distance_s - np.min(distance_s, axis=1, keepdims=True)) / (_NEAR * end_s[:, None]))
+        share: np.ndarray = near / np.sum(near, axis=1, keepdims=True)
+        return share
+
+    @cached_property
+    def _hidden(self) -> Hidden:
+        """All samples of all episodes, (S B, K) and (S B, n)."""
+        return Hidden(*(array.reshape(-1, array.shape[-1]) for array in self._drawn))
+
+    def _in_every_sample(self, array: np.ndarray) -> np.ndarray:
+        """The same for each of them, (S B, ...)."""
+        return np.broadcast_to(array, (self._num_samples, *array.shape)).reshape(-1, *array.shape[1:])
+
+    def _by_sample(self, array: np.ndarray) -> np.ndarray:
+        """With an axis of samples, (S, B, ...)."""
+        return array.reshape(self._num_samples, -1, *array.shape[1:])
 
 
 def cheaper(first: ExpectedRound, second: ExpectedRound) -> ExpectedRound:

@@ -49,9 +49,7 @@ class RoundChoice:
             options += self._without_code(rounds, plain, observed.state.seen.slowdown > 1)
         return functools.reduce(cheaper, options)
 
-    def _without_code(
-        self, rounds: ExpectedRounds, plain: Allocation, known_slow: np.ndarray
-    ) -> list[ExpectedRound]:
+    def _without_code(self, rounds: ExpectedRounds, plain: Allocation, known_slow: np.ndarray) -> list[ExpectedRound]:
         """Rounds without a code of others than all devices."""
         options = [rounds.given(plain), rounds.nobody(plain)]
         for works in (plain.batch > 0, ~known_slow) if self.remembers else (plain.batch > 0,):

@@ -1,4 +1,4 @@
-"""Kinds of rounds: in every situation that the law brings the best round at some prices, and what that is in the mean."""
+"""Kinds of rounds: the best round at some prices in every situation of the law, and what they come to in the mean."""
 
 import dataclasses
 from functools import cached_property
@@ -41,7 +41,7 @@ class TypicalRounds:
         """
         scenario, form = self.choice.scenario, self.choice.scenario.bound.quotient_form(0)
         at, each = round_prices(scenario, [prices] * _NUM_SITUATIONS), np.full(_NUM_SITUATIONS, finetuning_s)
-        best = self.choice.best(self._situations, at, TimeValue(at.second, each, each))
+        best = self.choice.best(self.situations, at, TimeValue(at.second, each, each))
         return RoundPlans(
             round_index=np.zeros(1, dtype=int),
             numerator=np.mean(best.noise, keepdims=True),
@@ -53,7 +53,7 @@ class TypicalRounds:
         )
 
     @cached_property
-    def _situations(self) -> Observed:
+    def situations(self) -> Observed:
         """Before rounds that are far from one another, each of a tape of its own."""
         scenario, index = self.choice.scenario, np.arange(_NUM_SITUATIONS)
         tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(_NUM_SITUATIONS)])

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from random_coded_scenarios import random_coded_scenario
+from random_codings import small_random_coding
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.baselines import RandomPlay, clairvoyant, ladder_of
@@ -43,9 +43,9 @@ def least_of_all_plans(scenario: GradientCodingScenario, tape: Tape) -> float:
 def small_system(seed: int) -> tuple[GradientCodingScenario, Tape]:
     """Two devices and three rounds, with a code."""
     rng = np.random.default_rng(seed)
-    scenario = random_coded_scenario(rng, most_rounds=3)
+    scenario = small_random_coding(rng, most_rounds=3)
     while scenario.num_devices > 2 or len(scenario.codes) == 1:
-        scenario = random_coded_scenario(rng, most_rounds=3)
+        scenario = small_random_coding(rng, most_rounds=3)
     return scenario, sample_tape(scenario, seed)
 
 
@@ -69,7 +69,7 @@ def check_random_systems(seeds: range, *, with_ladder: bool) -> list[float]:
     """Gaps of the optima, once no policy is below any of them and all plans reach what they promise."""
     gaps = []
     for seed in seeds:
-        scenario = random_coded_scenario(np.random.default_rng(seed))
+        scenario = small_random_coding(np.random.default_rng(seed))
         tape = sample_tape(scenario, seed)
         optimum = best_found(scenario, tape)
         assert rollout(scenario, tape, optimum.plan).objective[0] == pytest.approx(optimum.value, rel=1e-6)
