@@ -29,8 +29,8 @@ _MOST_RATIOS, _LOWERED = 20, 1e-9
 # A battery's charge is worth so many times that of all together at most, or at least its inverse.
 _MOST_STRAIN = 4.0
 
-# Nothing left is still a number to divide by.
-_NOTHING = 1e-9
+# Nothing left is still a number to divide by; what is beyond all that is left so many times makes no difference.
+_NOTHING, _IMPOSSIBLE = 1e-9, 1e4
 
 
 class MeanPrices(NamedTuple):
@@ -75,6 +75,7 @@ def mean_plan(
     """
     left = np.maximum([start.delay_s, start.energy_j, np.sum(start.battery_j), most_rounds], _NOTHING)
     use = np.concatenate([_of_rounds(kinds, harvest_w), _of_pretraining(pretraining)], axis=1) / left[:, None]
+    use = np.clip(use, -_IMPOSSIBLE, _IMPOSSIBLE)
     numerator, weight = (
         np.concatenate([getattr(kinds, name), [getattr(way, name) for way in pretraining]])
         for name in ("numerator", "weight")

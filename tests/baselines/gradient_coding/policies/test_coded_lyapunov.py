@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgelearn_env import Tape, rollout, sample_tape
-from edgelearn_env.baselines import ladder_of
+from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.gradient_coding.policies.bandit import CodeBandit
 from edgelearn_env.baselines.gradient_coding.policies.coded_lyapunov import CodedLyapunov
 from edgelearn_env.baselines.gradient_coding.policies.course import Course, best_course
@@ -14,85 +14,90 @@ from edgelearn_env.baselines.gradient_coding.policies.forecast import StragglerF
 from edgelearn_env.baselines.gradient_coding.policies.mpc import CodedMPC
 from edgelearn_env.baselines.gradient_coding.policies.round_choice import RoundChoice
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
-from edgelearn_env.trajectory import Policy
+from edgelearn_env.trajectory import Policy, Trajectory
 
 SCENARIO = GradientCodingScenario.load("coded-tiny")
-TAPES = Tape.stack([sample_tape(SCENARIO, seed) for seed in range(8)])
-# Devices that are seldom slow, but then for much of what is left.
-RISKY = SCENARIO.replace(stragglers={"slow_factor": 40.0, "slow_begin": 0.08, "erasure": 0.0})
-CHOOSING = ("markov", "bandit", "mpc")
+# Few rounds, and devices that are seldom slow, but then for much of what is left.
+RISKY = SCENARIO.replace(
+    budgets={"max_rounds": 10}, stragglers={"slow_factor": 40.0, "slow_begin": 0.08, "erasure": 0.0}
+)
+NUM_TAPES, LATER = 4, 6
+TAPES = Tape.stack([sample_tape(RISKY, seed) for seed in range(NUM_TAPES)])
 FIXED = {"uncoded": (0, 0), "cgc-w": (0, 1), "cgc-e": (1, 0), "hgc": (1, 1)}
+CHOOSING = ("markov", "bandit", "mpc")
 
 
 @functools.cache
-def course_of_all_codes() -> Course:
+def course() -> Course:
     return best_course(RoundChoice(scenario=RISKY, codes=RISKY.codes))
 
 
 @functools.cache
 def policy_of(name: str) -> Policy:
-    """A policy that may choose."""
+    """A policy that may choose, on a course that they share."""
     choice = RoundChoice(scenario=RISKY, codes=RISKY.codes)
-    course = course_of_all_codes()
     if name == "bandit":
-        return CodeBandit.of(RISKY, course)
-    if name == "mpc":
-        return CodedMPC.of(choice, course)
-    return CodedLyapunov.on_course(choice, course)
+        return CodeBandit.of(RISKY, course())
+    kind = CodedMPC.of if name == "mpc" else CodedLyapunov.on_course
+    return kind(choice, course())
+
+
+@functools.cache
+def played(name: str) -> Trajectory:
+    return rollout(RISKY, TAPES, policy_of(name))
+
+
+def codes_of(trajectory: Trajectory) -> list[list[tuple[int, int]]]:
+    """Codes of the fine-tuning rounds in which somebody works, episode by episode."""
+    decided, counted = trajectory.allocations, trajectory.outcomes.counted
+    worked = counted & np.any(trajectory.outcomes.devices.participates, axis=2)
+    pairs = np.stack([decided.edge_stragglers, decided.device_stragglers], axis=2)
+    return [[tuple(pair) for pair in of[there].tolist()] for of, there in zip(pairs, worked, strict=True)]
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_fixed_code_is_used_in_every_round_of_fine_tuning(name):
-    played = rollout(SCENARIO, TAPES, ladder_of(SCENARIO)[name](SCENARIO))
-    tuned = played.outcomes.counted & (played.outcomes.coded.load.sum(axis=2) > 0)
-    decided = played.allocations.edge_stragglers[tuned], played.allocations.device_stragglers[tuned]
-    assert np.any(tuned)
-    assert {*zip(*(part.tolist() for part in decided), strict=True)} == {FIXED[name]}
+    code = FIXED[name]
+    policy = CodedLyapunov.on_course(RoundChoice(scenario=RISKY, codes=(code,)), course())
+    assert {code} == {used for episode in codes_of(rollout(RISKY, TAPES, policy)) for used in episode}
 
 
 @pytest.mark.parametrize("name", CHOOSING)
-def test_a_policy_that_may_choose_uses_more_than_one_code(name):
-    played = rollout(RISKY, TAPES, policy_of(name))
-    tuned = played.outcomes.counted & (played.outcomes.coded.load.sum(axis=2) > 0)
-    codes = zip(played.allocations.edge_stragglers[tuned], played.allocations.device_stragglers[tuned], strict=True)
-    assert len(set(codes)) > 1
+def test_a_policy_that_may_choose_uses_codes_where_devices_are_now_and_then_very_slow(name):
+    assert any(code != (0, 0) for episode in codes_of(played(name)) for code in episode)
+
+
+def test_no_code_is_used_where_nothing_is_ever_late():
+    calm = RISKY.replace(stragglers={"slow_factor": 1.0, "stall_s": 0.0, "edge_erasure": 0.0})
+    policy = CodedLyapunov.on_course(RoundChoice(scenario=calm, codes=calm.codes), course())
+    used = codes_of(rollout(calm, Tape.stack([sample_tape(calm, seed) for seed in range(NUM_TAPES)]), policy))
+    assert {(0, 0)} == {code for episode in used for code in episode}
 
 
 @pytest.mark.parametrize("name", CHOOSING)
 def test_what_a_round_hides_changes_no_decision_before_it(name):
-    hidden = TAPES.hidden
-    # All is alike up to the sixteenth round.
-    other = hidden._replace(slowdown=np.where(np.arange(20)[:, None] < 15, hidden.slowdown, 9.0))
-    first, second = (
-        rollout(RISKY, tapes, policy_of(name)).allocations for tapes in (TAPES, TAPES._replace(hidden=other))
-    )
-    for ours, theirs in zip(first, second, strict=True):
-        np.testing.assert_array_equal(ours[:, :16], theirs[:, :16])
+    hidden, late = TAPES.hidden, np.arange(10)[:, None] >= LATER
+    other = TAPES._replace(hidden=hidden._replace(slowdown=np.where(late, 9.0, hidden.slowdown)))
+    again = rollout(RISKY, other, policy_of(name)).allocations
+    for ours, theirs in zip(played(name).allocations, again, strict=True):
+        np.testing.assert_array_equal(ours[:, : LATER + 1], theirs[:, : LATER + 1])
 
 
 @pytest.mark.parametrize("name", CHOOSING)
-def test_what_is_remembered_belongs_to_an_episode_and_its_place(name):
-    policy = policy_of(name)
-    first, again = (rollout(RISKY, TAPES, policy).objective for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    alone = rollout(RISKY, TAPES.rows(slice(3, 4)), policy).objective
-    np.testing.assert_allclose(alone, first[3:4], rtol=1e-9)
-
-
-def test_codes_are_worth_it_where_devices_are_now_and_then_very_slow():
-    plain = CodedLyapunov.on_course(RoundChoice(scenario=RISKY, codes=((0, 0),)))
-    without, chosen = (np.log(rollout(RISKY, TAPES, policy).objective) for policy in (plain, policy_of("markov")))
-    assert np.mean(chosen) < np.mean(without)
+def test_what_is_remembered_is_of_that_episode_alone(name):
+    together = played(name).objective
+    alone = rollout(RISKY, TAPES.rows(slice(3, 4)), policy_of(name)).objective
+    np.testing.assert_allclose(alone, together[3:4], rtol=1e-9)
 
 
 def test_a_bandit_plays_each_code_once_before_any_twice():
-    played = rollout(RISKY, TAPES, policy_of("bandit"))
-    for episode in range(len(TAPES.channel_gain)):
-        tuned = np.flatnonzero(played.observed.state.finetuning[episode] | played.allocations.switch[episode])[:4]
-        edges, devices = (
-            getattr(played.allocations, f"{name}_stragglers")[episode, tuned] for name in ("edge", "device")
-        )
-        assert len({*zip(edges.tolist(), devices.tolist(), strict=True)}) == len(tuned)
+    tuned = played("bandit").outcomes.counted & played("bandit").observed.state.finetuning
+    assert np.any(np.sum(tuned, axis=1) >= 4)
+    for episode in range(NUM_TAPES):
+        decided = mapped(lambda array, i=episode: array[i], played("bandit").allocations)
+        first = np.argmax(decided.switch)
+        codes = np.column_stack([decided.edge_stragglers, decided.device_stragglers])[first : first + 4]
+        assert len(np.unique(codes, axis=0)) == len(codes)
 
 
 @pytest.mark.parametrize("remembers", [True, False])
