@@ -60,7 +60,9 @@ def best_course(choice: RoundChoice) -> Course:
         for prices in tried:
             kinds = joined(kinds, typical.kind(prices, finetuning_s))
             ways += [engine.pretraining_plan(_along_tape(scenario, prices), count) for count in counts.tolist()]
-        plan = mean_plan(start, harvest_w, scenario.budgets.max_rounds, ways, kinds)
+        plan = mean_plan(
+            start, harvest_w, scenario.budgets.max_rounds, ways, np.tile(counts, len(ways) // len(counts)), kinds
+        )
         finetuning_s = float(kinds.duration_s @ plan.rounds)
         tried = [tried[-1].moved_to(plan.prices, _MOST_MOVED)]
     return _course(counts, plan, tried[0], finetuning_s, kinds)

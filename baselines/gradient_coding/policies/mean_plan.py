@@ -12,6 +12,7 @@ that the plan strains more than others: with a constraint for each, multipliers 
 worth on one or two of them, and leave the others to be drained.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,19 +63,28 @@ class MeanPlan(NamedTuple):
 
 
 def mean_plan(
-    start: PlanStart, harvest_w: np.ndarray, most_rounds: int, pretraining: list[PretrainPlan], kinds: RoundPlans
+    start: PlanStart,
+    harvest_w: np.ndarray,
+    most_rounds: int,
+    pretraining: list[PretrainPlan],
+    num_pretrain: Sequence[int] | np.ndarray,
+    kinds: RoundPlans,
 ) -> MeanPlan:
     """The mixture of least A / W, by Dinkelbach's method.
 
     Args:
         start: what is left; `bound_terms` are not looked at.
         harvest_w: mean of every device, W, (K,).
-        most_rounds: of fine-tuning that there may be.
+        most_rounds: of both stages that there may be.
         pretraining: ways to pre-train, of which just one is played; what was before counts as part of each.
-        kinds: of rounds, one a row; `round_index` and `roles` are not looked at.
+        num_pretrain: rounds of each of these ways, (m,).
+        kinds: of fine-tuning rounds, one a row; `round_index` and `roles` are not looked at.
     """
     left = np.maximum([start.delay_s, start.energy_j, np.sum(start.battery_j), most_rounds], _NOTHING)
-    use = np.concatenate([_of_rounds(kinds, harvest_w), _of_pretraining(pretraining)], axis=1) / left[:, None]
+    use = (
+        np.concatenate([_of_rounds(kinds, harvest_w), _of_pretraining(pretraining, num_pretrain)], axis=1)
+        / left[:, None]
+    )
     use = np.clip(use, -_IMPOSSIBLE, _IMPOSSIBLE)
     numerator, weight = (
         np.concatenate([getattr(kinds, name), [getattr(way, name) for way in pretraining]])
@@ -119,6 +129,7 @@ def _of_rounds(kinds: RoundPlans, harvest_w: np.ndarray) -> np.ndarray:
     return used
 
 
-def _of_pretraining(pretraining: list[PretrainPlan]) -> np.ndarray:
+def _of_pretraining(pretraining: list[PretrainPlan], num_pretrain: Sequence[int] | np.ndarray) -> np.ndarray:
     """What each way to pre-train takes of them, (4, m)."""
-    return np.array([[way.duration_s, way.energy_j, -np.sum(way.harvested_j), 0.0] for way in pretraining]).T
+    used = [[way.duration_s, way.energy_j, -np.sum(way.harvested_j)] for way in pretraining]
+    return np.column_stack([used, np.asarray(num_pretrain, dtype=float)]).T

@@ -14,8 +14,8 @@ from edgelearn_env.baselines.gradient_coding.policies.typical_rounds import Typi
 from edgelearn_env.baselines.priced.records import PretrainPlan, RoundPlans
 from edgelearn_env.baselines.stages.model.planned_episode import PlanStart
 from edgelearn_env.baselines.stages.policies.priced_round import RoundPrices
+from edgelearn_env.gradient_coding.records import State
 from edgelearn_env.model import Observed
-from edgelearn_env.stages.records import State
 
 # Beside the kinds of rounds that the course has, those at its prices of time and energy times these numbers: episodes
 # that fell behind, or have something to spare.
@@ -75,5 +75,5 @@ class CodedMPC(CodedLyapunov):
         so_far = PretrainPlan(float(form.constant), float(form.weight), 0.0, 0.0, nothing)
         left = PlanStart(budgets.delay_s - state.elapsed_s, budgets.energy_j - state.spent_j, state.battery_j, None)
         most = budgets.max_rounds - int(state.round_index)
-        plan = mean_plan(left, nothing + scenario.energy.harvest_mean_w, most, [so_far], self.kinds)
+        plan = mean_plan(left, nothing + scenario.energy.harvest_mean_w, most, [so_far], [0], self.kinds)
         return known.moved_to(plan.prices, _MOST_MOVED)

@@ -62,7 +62,9 @@ def test_where_nothing_is_hidden_a_design_comes_near_to_the_least_cost():
     designed = rounds(NOTHING).designed(PLAIN, (0, 0), EVERYBODY)
     worth = np.sum(PRICES.gain, axis=1)
     assert np.all(designed.cost >= least_cost() - 1e-9)
-    assert np.all(designed.cost <= least_cost() + 0.03 * worth)
+    above = (designed.cost - least_cost()) / worth
+    assert np.max(above) < 0.07
+    assert np.mean(above) < 0.03
 
 
 @pytest.mark.parametrize("code", SCENARIO.codes)

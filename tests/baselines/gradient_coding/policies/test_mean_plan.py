@@ -27,7 +27,7 @@ def kinds(*rows: tuple[float, float, float, float]) -> RoundPlans:
 
 
 def test_one_kind_is_played_as_often_as_time_allows_and_time_is_worth_what_a_second_more_brings():
-    found = mean_plan(START, NO_HARVEST, 1000, [SO_FAR], kinds((0.2, 1.0, 4.0, 0.1)))
+    found = mean_plan(START, NO_HARVEST, 1000, [SO_FAR], [0], kinds((0.2, 1.0, 4.0, 0.1)))
     assert found.rounds == pytest.approx([25.0])
     assert found.prices.phi == pytest.approx((10 + 25 * 0.2) / (1 + 25))
     assert found.prices.second == pytest.approx((found.prices.phi - 0.2) / 4, rel=1e-6)
@@ -37,7 +37,7 @@ def test_one_kind_is_played_as_often_as_time_allows_and_time_is_worth_what_a_sec
 def test_a_mixture_uses_what_is_short_and_no_kind_in_it_gains_at_its_prices():
     fast, thrifty = (0.2, 1.0, 2.0, 0.4), (0.2, 1.0, 8.0, 0.05)
     both = kinds(fast, thrifty)
-    found = mean_plan(START, NO_HARVEST, 1000, [SO_FAR], both)
+    found = mean_plan(START, NO_HARVEST, 1000, [SO_FAR], [0], both)
     assert np.all(found.rounds > 1)
     assert found.rounds @ both.duration_s == pytest.approx(100.0)
     assert found.rounds @ both.device_j[:, 0] == pytest.approx(5.0)
@@ -45,20 +45,21 @@ def test_a_mixture_uses_what_is_short_and_no_kind_in_it_gains_at_its_prices():
     paid = both.numerator + second * both.duration_s + both.device_j @ (joule + charge)
     np.testing.assert_allclose(paid, phi * both.weight, rtol=1e-4)
     for alone in (fast, thrifty):
-        assert mean_plan(START, NO_HARVEST, 1000, [SO_FAR], kinds(alone)).prices.phi > phi
+        assert mean_plan(START, NO_HARVEST, 1000, [SO_FAR], [0], kinds(alone)).prices.phi > phi
 
 
 def test_harvest_and_rounds_count():
     kind = kinds((0.2, 1.0, 2.0, 0.4))
-    few = mean_plan(START, NO_HARVEST, 1000, [SO_FAR], kind).rounds
+    few = mean_plan(START, NO_HARVEST, 1000, [SO_FAR], [0], kind).rounds
     assert few == pytest.approx([5.0 / 0.4])
-    assert mean_plan(START, np.array([0.1, 0.1]), 1000, [SO_FAR], kind).rounds == pytest.approx([5.0 / 0.2])
-    assert mean_plan(START, NO_HARVEST, 3, [SO_FAR], kind).rounds == pytest.approx([3.0])
+    assert mean_plan(START, np.array([0.1, 0.1]), 1000, [SO_FAR], [0], kind).rounds == pytest.approx([5.0 / 0.2])
+    assert mean_plan(START, NO_HARVEST, 3, [SO_FAR], [0], kind).rounds == pytest.approx([3.0])
+    assert mean_plan(START, NO_HARVEST, 8, [SO_FAR], [6], kind).rounds == pytest.approx([2.0])
 
 
 def test_the_better_way_to_pretrain_is_taken():
     dear, cheap = SO_FAR._replace(numerator=5.0, duration_s=96.0), SO_FAR._replace(numerator=6.0, duration_s=20.0)
-    found = mean_plan(START, NO_HARVEST, 1000, [SO_FAR, dear, cheap], kinds((0.2, 1.0, 4.0, 0.1)))
+    found = mean_plan(START, NO_HARVEST, 1000, [SO_FAR, dear, cheap], [0, 30, 20], kinds((0.2, 1.0, 4.0, 0.1)))
     assert found.pretraining == pytest.approx([0.0, 0.0, 1.0])
     assert found.rounds == pytest.approx([20.0])
 
