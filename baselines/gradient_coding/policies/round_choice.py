@@ -19,9 +19,6 @@ from edgelearn_env.gradient_coding.records import Allocation
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.model import Observed
 
-# Samples that designs are judged by for each one that they are made from.
-_MORE = 8
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RoundChoice:
@@ -34,7 +31,7 @@ class RoundChoice:
         scenario: with its codes.
         codes: (s_e, s_w) that may be used.
         remembers: whether slow devices are taken to stay slow, by the law of their chain.
-        num_samples: of what a round may hide, for designs; none to trust the likely case.
+        num_samples: of what a round may hide; none to trust the likely case.
     """
 
     scenario: GradientCodingScenario
@@ -44,16 +41,13 @@ class RoundChoice:
 
     def best(self, observed: Observed, prices: RoundPrices, time: TimeValue) -> ExpectedRound:
         """The round of least expected cost in each of B episodes that fine-tune."""
-        rounds, judged = (
-            ExpectedRounds(self._coding, observed, prices, time, self._drawn(observed, uniforms))
-            for uniforms in self._uniforms
-        )
+        rounds = ExpectedRounds(self._coding, observed, prices, time, self._drawn(observed))
         plain = self._plain(observed, prices)
         everybody = np.ones(plain.asked.shape, dtype=bool)
         options = [rounds.designed(plain, code, everybody) for code in self.codes]
         if (0, 0) in self.codes:
             options += self._without_code(rounds, plain, observed.state.seen.slowdown > 1)
-        return functools.reduce(cheaper, (judged.given(option.allocation) for option in options))
+        return functools.reduce(cheaper, options)
 
     def _without_code(self, rounds: ExpectedRounds, plain: Allocation, known_slow: np.ndarray) -> list[ExpectedRound]:
         """Rounds without a code of others than all devices."""
@@ -72,12 +66,12 @@ class RoundChoice:
         server = ServerRound(each * self.scenario.server.freq_min_hz, each)
         return no_round(self.scenario, each > 0, server)._replace(**devices._asdict())
 
-    def _drawn(self, observed: Observed, uniforms: np.ndarray) -> Hidden:
+    def _drawn(self, observed: Observed) -> Hidden:
         """What the round may hide, (S, B, K) and (S, B, n)."""
         seen = observed.state.seen.slowdown
         if not self.num_samples:
             return Hidden(*(array[None] for array in self._forecast.likely(seen)))
-        return self._forecast.sampled(seen, uniforms)
+        return self._forecast.sampled(seen, self._uniforms)
 
     @cached_property
     def _forecast(self) -> StragglerForecast:
@@ -88,15 +82,10 @@ class RoundChoice:
         return CodingConstants.of(self.scenario)
 
     @cached_property
-    def _uniforms(self) -> tuple[np.ndarray, np.ndarray]:
-        """What designs are made from, and what they are judged by; evenly spread, and the same in every round.
-
-        So codes are compared on the same luck, which is none that a design was made for; and there is enough of it for
-        two devices to be late at once, which is rare and what most codes fear.
-        """
+    def _uniforms(self) -> np.ndarray:
+        """The same numbers in every round, so that codes are compared on the same luck; spread out evenly."""
         size = 3 * self.scenario.num_devices + self.scenario.coding.num_edges
-        drawn = [qmc.LatinHypercube(size, rng=seed).random(_MORE**seed * self.num_samples) for seed in range(2)]
-        return drawn[0][:, None], drawn[1][:, None]
+        return qmc.LatinHypercube(size, seed=0).random(self.num_samples)[:, None]
 
 
 def no_round(scenario: GradientCodingScenario, switch: np.ndarray, server: ServerRound) -> Allocation:
