@@ -44,7 +44,8 @@ class MeanPrices(NamedTuple):
 
     def moved_to(self, others: "MeanPrices", most: float) -> "MeanPrices":
         """Others, none but phi further from these than a factor: mixtures of few kinds of rounds leave them loose."""
-        moved: list[Any] = [np.clip(new, price / most, price * most) for price, new in zip(self, others, strict=True)]
+        pair: list[Any] = [self, others]
+        moved: list[Any] = [np.clip(new, price / most, price * most) for price, new in zip(*pair, strict=True)]
         return MeanPrices(*moved)._replace(phi=others.phi)
 
 
@@ -110,7 +111,8 @@ def _strain(spent_j: np.ndarray, battery_j: np.ndarray) -> np.ndarray:
     """How much more each battery is strained than all of them together, within limits, (K,)."""
     together = np.sum(np.maximum(spent_j, 0.0)) / max(float(np.sum(battery_j)), _NOTHING)
     strain = spent_j / np.maximum(battery_j, _NOTHING) / max(together, _NOTHING)
-    return np.clip(strain, 1 / _MOST_STRAIN, _MOST_STRAIN)
+    within: np.ndarray = np.clip(strain, 1 / _MOST_STRAIN, _MOST_STRAIN)
+    return within
 
 
 def _value_of_one_kind(use: np.ndarray, numerator: np.ndarray, weight: np.ndarray) -> float:

@@ -85,7 +85,8 @@ class RoundChoice:
     def _uniforms(self) -> np.ndarray:
         """The same numbers in every round, so that codes are compared on the same luck; spread out evenly."""
         size = 3 * self.scenario.num_devices + self.scenario.coding.num_edges
-        return qmc.LatinHypercube(size, seed=0).random(self.num_samples)[:, None]
+        uniforms: np.ndarray = qmc.LatinHypercube(size, seed=0).random(self.num_samples)
+        return uniforms[:, None]
 
 
 def no_round(scenario: GradientCodingScenario, switch: np.ndarray, server: ServerRound) -> Allocation:
