@@ -97,19 +97,21 @@ class Lyapunov:
     def __call__(self, observed: Observed) -> Allocation:
         """The round with the least drift plus penalty, of the stage that is on."""
         state, devices = observed.state, self.constants.scenario.devices
-        server = self._server_round(state.round_index)
-        switch = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
+        switch, server = self._stage(observed)
         rows = np.flatnonzero(switch & ~state.ended)
         shape = state.battery_j.shape
         chosen = DevicesRound(*(np.full(shape, value) for value in (devices.freq_min_hz, devices.power_max_w, 0.0)))
         if len(rows):
-            prices = self.round_prices(observed)
-            now, second, joule, gain = mapped(
-                lambda array: array[rows], (observed, prices.second, prices.joule, prices.gain)
-            )
-            at = prices._replace(second=second, joule=joule, gain=gain)
-            write_rows(chosen, rows, self._finetune_round(now, at))
+            now = mapped(lambda array: array[rows], observed)
+            write_rows(chosen, rows, self._finetune_round(now, self.round_prices(observed).of_episodes(rows)))
         return allocation_of(switch, server, chosen)
+
+    def _stage(self, observed: Observed) -> tuple[np.ndarray, ServerRound]:
+        """Which episodes fine-tune from now on, (B,), and the pre-training round that the others play."""
+        state = observed.state
+        server = self._server_round(state.round_index)
+        switch = state.finetuning | (state.round_index >= self.num_pretrain_rounds) | ~self._fits(observed, server)
+        return switch, server
 
     def _finetune_round(self, observed: Observed, prices: RoundPrices) -> DevicesRound:
         """The fine-tuning round at those prices."""

@@ -55,6 +55,10 @@ class RoundPrices(NamedTuple):
     gain: np.ndarray
     dissimilarity: float
 
+    def of_episodes(self, rows: np.ndarray) -> "RoundPrices":
+        """Those of the episodes at some indices."""
+        return self._replace(second=self.second[rows], joule=self.joule[rows], gain=self.gain[rows])
+
 
 class RoundLimits(NamedTuple):
     """What a round may use at most, downlink apart.

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from random_coded_scenarios import random_coded_scenario
+from random_codings import small_random_coding
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.baselines import RandomPlay, clairvoyant, ladder_of
@@ -43,9 +43,9 @@ def least_of_all_plans(scenario: GradientCodingScenario, tape: Tape) -> float:
 def small_system(seed: int, num_rounds: int) -> tuple[GradientCodingScenario, Tape]:
     """Two devices, with a code."""
     rng = np.random.default_rng(seed)
-    scenario = random_coded_scenario(rng, most_rounds=3)
+    scenario = small_random_coding(rng, most_rounds=3)
     while scenario.num_devices > 2 or len(scenario.codes) == 1:
-        scenario = random_coded_scenario(rng, most_rounds=3)
+        scenario = small_random_coding(rng, most_rounds=3)
     scenario = scenario.replace(budgets={"max_rounds": num_rounds})
     return scenario, sample_tape(scenario, seed)
 
@@ -73,7 +73,7 @@ def assert_replayed_and_never_undercut(scenario: GradientCodingScenario, seed: i
 
 def test_no_policy_is_below_the_bound_of_random_small_systems():
     for seed in range(8):
-        scenario = random_coded_scenario(np.random.default_rng(seed))
+        scenario = small_random_coding(np.random.default_rng(seed))
         assert assert_replayed_and_never_undercut(scenario, seed, []).gap <= 1.001e-3
 
 
@@ -82,7 +82,7 @@ def test_no_policy_is_below_the_bound_of_random_small_systems():
 def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems(first):
     proven = 0
     for seed in range(first, first + 50):
-        scenario = random_coded_scenario(np.random.default_rng(seed), most_rounds=5)
+        scenario = small_random_coding(np.random.default_rng(seed), most_rounds=5)
         # Tuning takes longest, so policies take turns.
         names = list(ladder_of(scenario))[seed % 4 :: 4]
         proven += assert_replayed_and_never_undercut(scenario, seed, names).gap <= 1.001e-3
