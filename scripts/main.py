@@ -34,9 +34,12 @@ for _name, _command in COMMANDS.items():
 
 
 def _imported(name: str, command: Command) -> Any:
-    """The command with its options."""
+    """The command with its options; or, where it is a group, with those of its own."""
+    found = command.function()
+    if isinstance(found, typer.Typer):
+        return get_command(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name, help=command.help)(command.function())
+    alone.command(name, help=command.help)(found)
     return get_command(alone)
 
 

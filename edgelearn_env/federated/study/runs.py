@@ -119,7 +119,9 @@ def study_schedule(variant: Variant, net: Net, num_devices: int, plan: StudyPlan
         windows = {k: window_of(variant, k, num_devices, np.random.default_rng((seed, index, k, 6))) for k in cohort}
         able = {k: window for k, window in windows.items() if window is not None}
         turns = tuple(DeviceTurn(k, plan.batch, 1 / len(cohort), window) for k, window in able.items())
-        seconds, joules = zip(*(_meters(variant, net, turn, plan) for turn in turns), strict=True) if turns else ((), ())
+        seconds, joules = (
+            zip(*(_meters(variant, net, turn, plan) for turn in turns), strict=True) if turns else ((), ())
+        )
         elapsed_s, spent_j = elapsed_s + max(seconds, default=1.0), spent_j + sum(joules)
         rounds.append(ScheduledRound(0, turns, elapsed_s, spent_j))
     return Schedule(name=variant.name, rounds=tuple(rounds))
@@ -169,24 +171,25 @@ def before_finetuning(bench: Bench, plan: StudyPlan, part: str, seed: int) -> Ru
         evaluated(bench.weights, bench.net, bench.samples, of, plan.tested) for of in ("validation", "test")
     )
     key = RunKey(part, bench.data, f"before fine-tuning, {bench.net.depth}", seed, 0.0)
-    nothing = {"elapsed_s": 0.0, "spent_j": 0.0, "uploaded_bytes": 0, "peak_bytes": 0.0, "step_flops": 0.0}
     return Run(
         *key,
         depth=bench.net.depth,
         validation_bits=validation.bits,
         **_results(test),
-        **nothing,
+        elapsed_s=0.0,
+        spent_j=0.0,
+        uploaded_bytes=0,
+        peak_bytes=0.0,
+        step_flops=0.0,
         device_upload_bytes=0.0,
         cpu_s=0.0,
         digest=digest(bench.weights),
     )
 
 
-def _results(test: Evaluation) -> dict[str, float]:
+def _results(test: Evaluation) -> dict[str, Any]:
     groups = np.array([group_of(k, len(test.accuracy)) for k in range(len(test.accuracy))])
-    by_group = {
-        f"{name}_accuracy": float(test.accuracy[groups == index].mean()) for index, name in enumerate(GROUPS)
-    }
+    by_group = {f"{name}_accuracy": float(test.accuracy[groups == index].mean()) for index, name in enumerate(GROUPS)}
     worst = np.sort(test.accuracy)[: max(1, len(groups) // 10)]
     whole = {"test_bits": test.bits, "accuracy": float(test.accuracy.mean()), "worst_accuracy": float(worst.mean())}
     return whole | by_group

@@ -1,4 +1,4 @@
-"""The table of runs: kept as CSV, so that a study goes on where it stopped; step sizes are chosen from what it holds."""
+"""The table of runs, kept as CSV, so that a study goes on where it stopped; and how step sizes are tuned."""
 
 import csv
 import json

@@ -62,9 +62,7 @@ def random_window(depth: int, blocks: int) -> Variant:
 
 def rolling(depth: int, share: float) -> Variant:
     """FedRolex with one share."""
-    return Variant(
-        f"rolling {share:g} of {depth}", "rolling", depth, RollingWidth(shares=(share,)), (((0, depth),),)
-    )
+    return Variant(f"rolling {share:g} of {depth}", "rolling", depth, RollingWidth(shares=(share,)), (((0, depth),),))
 
 
 def equal_variants() -> list[Variant]:
@@ -106,6 +104,7 @@ def unequal_variants(net_of: Mapping[int, Net], batch: int, num_devices: int) ->
     shares = most((0.25, 0.5, 0.75, 1.0), MIDDLE, lambda share: RollingWidth(shares=(share,)))
     small, whole = (((0, SMALL),),), (((0, MIDDLE),),)
     heterogeneous = Adapters(ranks=each(ranks), aggregation="padded")
+    rolled = RollingWidth(shares=each(shares))
     return [
         Variant("layer finetuning", "blocks", MIDDLE, Blocks(), last),
         Variant("layer finetuning, damped", "blocks", MIDDLE, Blocks(aggregation="damped"), last),
@@ -114,14 +113,14 @@ def unequal_variants(net_of: Mapping[int, Net], batch: int, num_devices: int) ->
         Variant(f"LoRA {ranks[0]}", "pairs", SMALL, Adapters(ranks=ranks[:1]), small),
         Variant(f"HetLoRA {'/'.join(map(str, ranks))}", "pairs", SMALL, heterogeneous, small),
         Variant("random window (CoCoFL)", "blocks", MIDDLE, Blocks(), fitting),
-        Variant(f"FedRolex {'/'.join(map(str, shares))}", "rolling", MIDDLE, RollingWidth(shares=each(shares)), whole),
+        Variant(f"FedRolex {'/'.join(map(str, shares))}", "rolling", MIDDLE, rolled, whole),
         Variant("head only", "blocks", MIDDLE, Blocks(), (((MIDDLE, MIDDLE),),)),
         Variant("no limits", "blocks", MIDDLE, Blocks(), whole),
     ]
 
 
 def group_of(device: int, num_devices: int) -> int:
-    """Thirds in the order of the devices: for addresses, the earliest are the weak ones, so that groups' data differ."""
+    """Thirds in the order of the devices: for addresses the earliest are the weak ones, so that groups differ in data."""
     return device * len(GROUPS) // num_devices
 
 

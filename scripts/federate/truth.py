@@ -1,0 +1,151 @@
+"""`edgelearn federate truth`: the learning bound beside real training, over schedules of all kinds."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.files import writable_folder, written_atomically
+from edgelearn_env.printing.output import Output, progress_on
+from edgelearn_env.printing.tables import table_of
+from edgelearn_env.schedule import Schedule
+from edgelearn_env.scripts.federate.real_data import (
+    Data,
+    Depth,
+    Samples,
+    Tokens,
+    Width,
+    chosen_data,
+    chosen_net,
+    one_thread,
+)
+from edgelearn_env.scripts.federate.schedules import varied_schedules
+from edgelearn_env.two_stage.scenario import TwoStageScenario
+
+if TYPE_CHECKING:
+    from edgelearn_env.federated.truth import Truth
+
+_MEASURED = {"mean_square_gradient": "mean ||∇F||²", "train_loss": "task loss, end", "test_bits": "test loss, end"}
+
+
+def truth(
+    scenario: Annotated[Path, typer.Option("--scenario", "-s", help="What `calibrate` wrote, with the same options.")],
+    data: Data = "far",
+    depth: Depth = 2,
+    width: Width = 32,
+    tokens: Tokens = 32,
+    samples: Samples = 32,
+    tapes: Annotated[int, typer.Option(min=1, help="For each policy.")] = 2,
+    random: Annotated[int, typer.Option(min=0, help="Schedules of constant random decisions.")] = 22,
+    points: Annotated[int, typer.Option(min=1, help="Fine-tuning rounds in which the gradient is measured.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Of first weights and draws.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for table, schedules and picture.")] = Path("results/truth"),
+) -> None:
+    """Play many schedules in real training; an interrupted run goes on where it stopped."""
+    system, output, folder = TwoStageScenario.load(scenario), Output(), writable_folder(out)
+    with output.status("designing schedules"):
+        schedules = _schedules(system, folder / "schedules", tapes, random)
+    with one_thread(), progress_on(output) as progress:
+        from edgelearn_env.federated.networks import initial_weights
+        from edgelearn_env.federated.schemes import Blocks
+        from edgelearn_env.federated.training import Training
+        from edgelearn_env.federated.truth import measured_truth
+
+        known = chosen_data(data, None, None, tokens, system.num_devices, samples)
+        net, rows = chosen_net(known, depth, width), _known(folder / "truth.csv")
+        for schedule in progress.track(schedules, description="training"):
+            if schedule.name not in rows:
+                training = Training(
+                    net=net,
+                    samples=known,
+                    schedule=schedule,
+                    scheme=Blocks(aggregation="damped"),
+                    server_step_size=system.learning.server_step_size,
+                    device_step_size=system.learning.device_step_size,
+                    seed=seed,
+                )
+                rows[schedule.name] = measured_truth(training, initial_weights(net, seed), points)
+                _write(folder / "truth.csv", rows)
+    chosen = [rows[schedule.name] for schedule in schedules]
+    output.table(_table(chosen))
+    _draw(folder / "truth.png", system.name, chosen)
+    output.say(f"Wrote {folder / 'truth.csv'}, {folder / 'truth.png'}")
+
+
+def _schedules(system: TwoStageScenario, folder: Path, tapes: int, random: int) -> list[Schedule]:
+    """As they were made before, if there are that many; else made, and kept."""
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        for index, schedule in enumerate(varied_schedules(system, tapes, random)):
+            schedule.save(folder / f"{index:03d}.json")
+        files = sorted(folder.glob("*.json"))
+    return [Schedule.load(file) for file in files]
+
+
+def _known(file: Path) -> "dict[str, Truth]":
+    from edgelearn_env.federated.truth import Truth
+
+    if not file.is_file():
+        return {}
+    kinds = Truth.__annotations__
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            rows = [Truth(**{name: kinds[name](row[name]) for name in kinds}) for row in csv.DictReader(lines)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"{str(file)!r} is not a table that this command wrote: {error}") from error
+    return {row.name: row for row in rows}
+
+
+def _write(file: Path, rows: "dict[str, Truth]") -> None:
+    from edgelearn_env.federated.truth import Truth
+
+    with written_atomically(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
+        csv.writer(lines).writerows([Truth._fields, *rows.values()])
+
+
+def _kind(name: str) -> str:
+    return "random" if name.startswith("random ") else name.partition(",")[0].partition(":")[0]
+
+
+def _table(rows: "list[Truth]") -> Table:
+    """Spearman's rank correlation of Phi with each measure, over all schedules, and over those that are designed."""
+    from edgelearn_env.federated.truth import rank_correlation
+
+    table = table_of("Φ against", "schedules", "n", "Spearman", "95 % interval", texts=("schedules",))
+    designed = [row for row in rows if not row.name.startswith("random ")]
+    for field, label in _MEASURED.items():
+        for which, some in (("all", rows), ("policies and ablations", designed)):
+            both = np.array([[row.predicted, getattr(row, field)] for row in some])
+            found = rank_correlation(both[:, 0], both[:, 1])
+            count = int(np.sum(np.isfinite(both).all(axis=1)))
+            table.add_row(label, which, str(count), f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}")
+    return table
+
+
+def _draw(file: Path, name: str, rows: "list[Truth]") -> None:
+    from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
+
+    kinds = dict.fromkeys(_kind(row.name) for row in rows)
+
+    def clouds(field: str) -> dict[str, Cloud]:
+        found = {}
+        for kind in kinds:
+            some = np.array([[row.predicted, getattr(row, field)] for row in rows if _kind(row.name) == kind])
+            found[kind] = Cloud(some[:, 0], some[:, 1])
+        return found
+
+    x_label = "learning bound Φ"
+    panels = [
+        Scatter(
+            "dotted: the bound is met", x_label, "measured mean ||∇F||²", clouds("mean_square_gradient"), True, True
+        ),
+        Scatter("", x_label, "test loss at the end, bits", clouds("test_bits"), True),
+    ]
+    with written_atomically(file) as temporary:
+        scatter_figure(f"{name}: {len(rows)} schedules in real training", panels, diagonal=True).savefig(
+            temporary, dpi=150
+        )
