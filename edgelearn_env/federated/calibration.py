@@ -4,10 +4,12 @@ What is measured holds at the points of that path and between them, as far as on
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from edgelearn_env.federated.evaluation import evaluated
 from edgelearn_env.federated.gradients import (
     full_gradient,
     mixed,
@@ -17,10 +19,13 @@ from edgelearn_env.federated.gradients import (
     squared_norm_by_unit,
 )
 from edgelearn_env.federated.networks import Net, Weights, initial_weights
-from edgelearn_env.federated.pretraining import pretrained
+from edgelearn_env.federated.pretraining import pretraining
 from edgelearn_env.federated.samples import FederatedSamples, Samples
 from edgelearn_env.federated.training import Training, played_rounds
 from edgelearn_env.schedule import Schedule, ScheduledRound
+
+# How often, and on how many samples of each device, the search for the floor looks whether it still helps.
+_LOOKS, _VALIDATED, _ADAM_STEP_SIZE = 20, 16, 4e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +61,7 @@ class Calibration:
 
     Attributes:
         points: of the path, the first at fresh weights.
-        floor: F*, the least task loss that long training of the whole net on the devices' samples has reached, nats.
+        floor: F*, see `task_floor`, nats.
     """
 
     points: tuple[PathPoint, ...]
@@ -91,12 +96,12 @@ def calibrated(
     net: Net,
     samples: FederatedSamples,
     *,
-    rounds: int = 200,
+    rounds: int = 120,
     num_points: int = 10,
     step_size: float = 0.1,
     batch: int = 32,
     general: int = 256,
-    floor_steps: int = 1500,
+    floor_steps: int = 400,
     seed: int = 0,
     told: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
@@ -127,10 +132,17 @@ def calibrated(
 
 
 def task_floor(net: Net, samples: FederatedSamples, steps: int, seed: int) -> float:
-    """The least loss on the devices' training samples after long training on them: an upper end of F*, nats."""
-    pooled = pooled_task(samples)
-    best = pretrained(net, pooled, steps, seed=seed, batch=16)
-    return full_gradient(best, net, pooled)[0]
+    """The loss on the devices' training samples when Adam on them no longer helps their validation samples, nats.
+
+    A bound needs no more of F* than that no schedule gets below it; what a net could still learn by heart would only
+    make mu small.
+    """
+    pooled, every, best = pooled_task(samples), max(1, steps // _LOOKS), (math.inf, math.inf)
+    for step, weights in enumerate(pretraining(net, pooled, steps, 16, _ADAM_STEP_SIZE, seed), start=1):
+        if step % every == 0:
+            validation = evaluated(weights, net, samples, "validation", most=_VALIDATED).bits
+            best = min(best, (validation, full_gradient(weights, net, pooled)[0]))
+    return best[1]
 
 
 def pooled_task(samples: FederatedSamples) -> Samples:

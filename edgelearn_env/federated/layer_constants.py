@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from edgelearn_env.federated.calibration import pooled_task
+from edgelearn_env.federated.calibration import pooled_task, task_floor
 from edgelearn_env.federated.gradients import full_gradient, sample_variance_by_unit, squared_norm_by_unit
 from edgelearn_env.federated.networks import Net
 from edgelearn_env.federated.pretraining import pretrained
@@ -41,18 +41,18 @@ def measured_depths(
     depths: Sequence[int],
     *,
     steps: int = 1000,
-    floor_steps: int = 1000,
+    floor_steps: int = 400,
     seed: int = 0,
     told: Callable[[str], None] = lambda _: None,
 ) -> tuple[DepthConstants, ...]:
-    """Pre-train a net of each depth, measure it there, then train it whole on the devices' samples to find its floor.
+    """Pre-train a net of each depth, measure it there, and find its floor.
 
     Args:
         net: shape of the nets but for their depth.
         samples: of server and devices.
         depths: l of each.
         steps: of pre-training.
-        floor_steps: on the task, from fresh weights.
+        floor_steps: see `task_floor`.
         seed: of weights and draws.
         told: called with what is about to be done.
     """
@@ -64,7 +64,7 @@ def measured_depths(
         loss, gradient = full_gradient(weights, deep, task)
         variances = sample_variance_by_unit(weights, deep, task, gradient, batches=16, seed=seed)
         told(f"depth {depth}: looking for the floor")
-        floor = full_gradient(pretrained(deep, task, floor_steps, batch=16, seed=seed), deep, task)[0]
+        floor = task_floor(deep, samples, floor_steps, seed)
         squares = squared_norm_by_unit(gradient)
         found.append((depth, loss, floor, _from_the_end(squares, depth), _from_the_end(variances, depth)))
     least = min(floor for _, _, floor, _, _ in found)

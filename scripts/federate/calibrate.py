@@ -35,10 +35,10 @@ def calibrate(
     width: Width = 32,
     tokens: Tokens = 32,
     samples: Samples = 32,
-    rounds: Annotated[int, typer.Option(min=2, help="Of the path that is measured.")] = 200,
-    points: Annotated[int, typer.Option(min=2, help="Of the path, measured.")] = 9,
+    rounds: Annotated[int, typer.Option(min=2, help="Of the path that is measured.")] = 120,
+    points: Annotated[int, typer.Option(min=2, help="Of the path, measured.")] = 7,
     step_size: Annotated[float, typer.Option(help="Of the path.")] = 0.1,
-    floor_steps: Annotated[int, typer.Option(min=1, help="Of Adam, to find the least loss.")] = 1500,
+    floor_steps: Annotated[int, typer.Option(min=1, help="Of Adam, to find the least loss.")] = 400,
     layer_steps: Annotated[
         int, typer.Option(min=0, help="Of Adam, for nets of 2, 4 and 6 blocks; 0 leaves layer constants out.")
     ] = 1000,
@@ -70,7 +70,7 @@ def calibrate(
         files = [out]
         if layer_steps:
             depths = measured_depths(
-                net, known, (2, 4, 6), steps=layer_steps, floor_steps=layer_steps, seed=seed, told=status.update
+                net, known, (2, 4, 6), steps=layer_steps, floor_steps=floor_steps, seed=seed, told=status.update
             )
             files.append(out.with_name(f"{out.stem}-layers.toml"))
             write_layer_constants(files[-1], net, depths, {"name": out.stem, "data": known.name})

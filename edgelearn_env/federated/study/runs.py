@@ -165,12 +165,11 @@ def study_run(bench: Bench, variant: Variant, plan: StudyPlan, part: str, seed: 
     )
 
 
-def before_finetuning(bench: Bench, plan: StudyPlan, part: str, seed: int) -> Run:
-    """The pre-trained net as it is, as a run of no rounds."""
+def before_finetuning(bench: Bench, plan: StudyPlan, key: RunKey) -> Run:
+    """The pre-trained net as it is, as a run of no rounds of that name."""
     validation, test = (
         evaluated(bench.weights, bench.net, bench.samples, of, plan.tested) for of in ("validation", "test")
     )
-    key = RunKey(part, bench.data, f"before fine-tuning, {bench.net.depth}", seed, 0.0)
     return Run(
         *key,
         depth=bench.net.depth,

@@ -56,7 +56,7 @@ class Study:
 
     def _of_depth(self, data: str, part: str, depth: int, seed: int, variants: list[Variant]) -> Iterator[Run]:
         key = RunKey(part, data, f"before fine-tuning, {depth}", seed, 0.0)
-        yield self.table.run(key, lambda: before_finetuning(self._bench_of(data, depth, seed), self._plan, part, seed))
+        yield self.table.run(key, lambda: before_finetuning(self._bench_of(data, depth, seed), self._plan, key))
         for variant in (each for each in variants if each.depth == depth):
             step_size = self._step_size(data, part, variant)
             yield self._run(data, part, variant, seed, step_size)

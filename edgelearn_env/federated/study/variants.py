@@ -120,7 +120,7 @@ def unequal_variants(net_of: Mapping[int, Net], batch: int, num_devices: int) ->
 
 
 def group_of(device: int, num_devices: int) -> int:
-    """Thirds in the order of the devices: for addresses the earliest are the weak ones, so that groups differ in data."""
+    """Thirds in the order of the devices: the earliest addresses are weak, so that groups differ in data."""
     return device * len(GROUPS) // num_devices
 
 
