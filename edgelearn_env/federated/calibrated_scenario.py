@@ -8,12 +8,15 @@ from edgelearn_env.federated.networks import Net
 from edgelearn_env.physics.transformer import BYTES, layer_costs
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
+# Of the preset's time and energy for a FLOP.
+_SHARE = 0.5
+
 
 def calibrated_scenario(calibration: Calibration, net: Net, name: str, num_devices: int) -> TwoStageScenario:
     """The system in which this net is trained.
 
-    Both step sizes are 1 / L. Time, energy and batteries of the default preset shrink or grow with the FLOPs of a
-    sample, so that about as many rounds fit in.
+    Both step sizes are 1 / L. Time, energy and batteries of the default preset are changed with the FLOPs of a sample,
+    and made smaller once more, so that an episode is trained for real within a minute.
 
     Args:
         calibration: what was measured.
@@ -29,12 +32,16 @@ def calibrated_scenario(calibration: Calibration, net: Net, name: str, num_devic
         raise InvalidInputError(f"num_devices must be {preset.num_devices}, as the preset has, got {num_devices}")
     costs = layer_costs(net.size, net.depth, net.depth, 1)
     upload_bit = 8.0 * (costs.upload_bytes + BYTES * net.size.embedding_weights)
-    factor = float(costs.flops / preset.learning.flops_per_sample)
+    factor = _SHARE * float(costs.flops / preset.learning.flops_per_sample)
     step_size = _rounded_down(1 / calibration.smoothness)
     budgets, energy = preset.budgets, preset.energy
     return preset.replace(
         name=name,
-        budgets={"delay_s": _rounded(budgets.delay_s * factor), "energy_j": _rounded(budgets.energy_j * factor)},
+        budgets={
+            "delay_s": _rounded(budgets.delay_s * factor),
+            "energy_j": _rounded(budgets.energy_j * factor),
+            "max_rounds": budgets.max_rounds // 2,
+        },
         energy={
             "battery_initial_j": energy.battery_initial_j * factor,
             "battery_capacity_j": energy.battery_capacity_j * factor,

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy.optimize import bisect
 
 from edgelearn_env.federated.evaluation import evaluated
 from edgelearn_env.federated.gradients import (
@@ -26,6 +27,8 @@ from edgelearn_env.schedule import Schedule, ScheduledRound
 
 # How often, and on how many samples of each device, the search for the floor looks whether it still helps.
 _LOOKS, _VALIDATED, _ADAM_STEP_SIZE = 20, 16, 4e-3
+
+_LEAST_PL = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,15 +60,21 @@ class PathPoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """Constants for which what a learning bound assumes holds at every point of a path: all but mu are its largest.
+    """Constants of a learning bound: the largest of the path, so that what the bound assumes holds at all its points.
+
+    mu is fitted instead: its least quotient would say next to nothing, for the sake of a single point.
 
     Attributes:
         points: of the path, the first at fresh weights.
         floor: F*, see `task_floor`, nats.
+        rounds, batch, step_size: of the path.
     """
 
     points: tuple[PathPoint, ...]
     floor: float
+    rounds: int
+    batch: int
+    step_size: float
 
     @property
     def initial_gap(self) -> float:
@@ -79,8 +88,21 @@ class Calibration:
 
     @property
     def pl_constant(self) -> float:
-        """mu: the least of ||grad F||^2 / (2 (F - F*)) over the path."""
-        return float(np.min(self.pl_quotients))
+        """mu: for which the bound's recursion ends the path as low as it was measured; L if none does."""
+        measured = self.points[-1].loss - self.floor
+
+        def excess(pl_constant: float) -> float:
+            return self.gap_after_path(pl_constant) - measured
+
+        if not excess(self.smoothness) < 0 < excess(_LEAST_PL):
+            return self.smoothness
+        return float(bisect(excess, _LEAST_PL, self.smoothness))
+
+    def gap_after_path(self, pl_constant: float) -> float:
+        """G_M of G_{m+1} = (1 - mu eta) G_m + eta delta^2 / 2 + L eta^2 sigma_0^2 / (2 b) after the path's M rounds."""
+        eta, decay = self.step_size, (1 - pl_constant * self.step_size) ** self.rounds
+        noise = self.smoothness * eta * self.largest("server_variance") / self.batch
+        return decay * self.initial_gap + (1 - decay) * (self.largest("distribution_gap") + noise) / (2 * pl_constant)
 
     @property
     def pl_quotients(self) -> np.ndarray:
@@ -96,9 +118,9 @@ def calibrated(
     net: Net,
     samples: FederatedSamples,
     *,
-    rounds: int = 120,
-    num_points: int = 10,
-    step_size: float = 0.1,
+    rounds: int = 240,
+    num_points: int = 7,
+    step_size: float = 0.05,
     batch: int = 32,
     general: int = 256,
     floor_steps: int = 400,
@@ -128,7 +150,13 @@ def calibrated(
             told(f"measuring at round {index}")
             points.append(_measured(point, net, samples, some, step_size, seed))
     told("looking for the floor")
-    return Calibration(points=tuple(points), floor=task_floor(net, samples, floor_steps, seed))
+    return Calibration(
+        points=tuple(points),
+        floor=task_floor(net, samples, floor_steps, seed),
+        rounds=every * (len(points) - 1),
+        batch=batch,
+        step_size=step_size,
+    )
 
 
 def task_floor(net: Net, samples: FederatedSamples, steps: int, seed: int) -> float:

@@ -35,9 +35,9 @@ def calibrate(
     width: Width = 32,
     tokens: Tokens = 32,
     samples: Samples = 32,
-    rounds: Annotated[int, typer.Option(min=2, help="Of the path that is measured.")] = 120,
+    rounds: Annotated[int, typer.Option(min=2, help="Of the path that is measured.")] = 240,
     points: Annotated[int, typer.Option(min=2, help="Of the path, measured.")] = 7,
-    step_size: Annotated[float, typer.Option(help="Of the path.")] = 0.1,
+    step_size: Annotated[float, typer.Option(help="Of the path.")] = 0.05,
     floor_steps: Annotated[int, typer.Option(min=1, help="Of Adam, to find the least loss.")] = 400,
     layer_steps: Annotated[
         int, typer.Option(min=0, help="Of Adam, for nets of 2, 4 and 6 blocks; 0 leaves layer constants out.")

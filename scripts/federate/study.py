@@ -1,5 +1,6 @@
 """`edgelearn federate study`: layer finetuning beside what else small devices can do; tables, pictures, resumable."""
 
+import contextlib
 import csv
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,16 +29,19 @@ def study(
     ] = 15,
     out: Annotated[Path, typer.Option(help="Folder for runs, nets, tables and pictures.")] = Path("results/study"),
 ) -> None:
-    """Fine-tune pre-trained nets under every scheme; an interrupted study goes on where it stopped."""
+    """Fine-tune pre-trained nets under every scheme; Ctrl-C shows what there is, and the same command goes on."""
     output, folder = Output(), writable_folder(out)
     with one_thread():
         from edgelearn_env.federated.study.plan import PLANS
+        from edgelearn_env.federated.study.runs import Run
         from edgelearn_env.federated.study.study import Study
 
         if minutes not in PLANS:
             raise InvalidInputError(f"--minutes must be one of {', '.join(map(str, PLANS))}, got {minutes}")
-        with output.status("reading data") as status:
-            runs = list(Study(PLANS[minutes], folder, status.update).runs())
+        runs: list[Run] = []
+        with output.status("reading data") as status, contextlib.suppress(KeyboardInterrupt):
+            for found in Study(PLANS[minutes], folder, status.update).runs():
+                runs.append(found)
     tables = _tables(runs, PLANS[minutes])
     for each in tables:
         output.table(_shown(each))
@@ -57,13 +61,14 @@ def _tables(runs: "Sequence[Run]", plan: "StudyPlan") -> "list[TextTable]":
     nets = {depth: net_for(DEFAULT_DATA, depth) for depth in (SMALL, MIDDLE, DEEP)}
     in_sweep = {run.variant for run in parts["gap"]}
     swept = [run for run in parts["equal"] if run.variant in in_sweep] + parts["gap"]
-    return [
+    tables = [
         equal_table(parts["equal"]),
         limits_table(trained),
         rule_table(trained, nets, plan.batch),
         unequal_table(parts["unequal"]),
-        *([gap_table(swept)] if swept else []),
+        gap_table(swept),
     ]
+    return [each for each in tables if each.rows]
 
 
 def _shown(table: "TextTable") -> Table:
@@ -85,14 +90,15 @@ def _pictures(runs: "Sequence[Run]", folder: Path, how: str) -> list[Path]:
     from edgelearn_env.drawing.federated_figure import scatter_figure
 
     figures = {
-        "study-costs.png": scatter_figure(f"Equal devices, what each variant costs and reaches: {how}", _costs(runs)),
-        "study-groups.png": scatter_figure(f"Weak, medium and strong devices: {how}", _groups(runs)),
-        "study-gap.png": scatter_figure(f"General data far from the task, and near: {how}", _gaps(runs)),
+        "study-costs.png": ("Equal devices, what each variant costs and reaches", _costs(runs)),
+        "study-groups.png": ("Weak, medium and strong devices", _groups(runs)),
+        "study-gap.png": ("General data far from the task, and near", _gaps(runs)),
     }
-    for name, figure in figures.items():
+    drawn = {name: (title, panels) for name, (title, panels) in figures.items() if any(each.clouds for each in panels)}
+    for name, (title, panels) in drawn.items():
         with written_atomically(folder / name) as temporary:
-            figure.savefig(temporary, dpi=150)
-    return [folder / name for name in figures]
+            scatter_figure(f"{title}: {how}", panels).savefig(temporary, dpi=150)
+    return [folder / name for name in drawn]
 
 
 def _costs(runs: "Sequence[Run]") -> list:

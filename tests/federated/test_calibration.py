@@ -65,12 +65,24 @@ def calibration():
 def test_constants_satisfy_what_the_bound_assumes_at_every_point(calibration):
     assert len(calibration.points) == 3
     for point in calibration.points:
-        assert point.gradient >= 2 * calibration.pl_constant * (point.loss - calibration.floor) * (1 - 1e-9)
         assert point.smoothness <= calibration.smoothness
         assert point.distribution_gap <= calibration.largest("distribution_gap")
         assert sum(point.shares.values()) == pytest.approx(1)
     assert calibration.points[-1].loss < calibration.points[0].loss
     assert calibration.initial_gap > 0
+
+
+def test_the_recursion_with_the_fitted_constant_ends_where_the_path_ended(calibration):
+    measured = calibration.points[-1].loss - calibration.floor
+    assert 0 < calibration.pl_constant <= calibration.smoothness
+    if calibration.pl_constant < calibration.smoothness:
+        assert calibration.gap_after_path(calibration.pl_constant) == pytest.approx(measured)
+    gap, mu = calibration.initial_gap, 0.3
+    drift = 0.2 * calibration.largest("distribution_gap") / 2
+    noise = calibration.smoothness * 0.2**2 * calibration.largest("server_variance") / (2 * 32)
+    for _ in range(20):
+        gap = (1 - mu * 0.2) * gap + drift + noise
+    assert calibration.gap_after_path(mu) == pytest.approx(gap)
 
 
 def test_the_scenario_loads_solves_and_plays(calibration, tmp_path):
