@@ -9,7 +9,7 @@ from edgelearn_env.physics.transformer import BYTES, layer_costs
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 # Of the preset's time and energy for a FLOP.
-_SHARE = 0.5
+_SHARE = 0.25
 
 
 def calibrated_scenario(calibration: Calibration, net: Net, name: str, num_devices: int) -> TwoStageScenario:
@@ -40,7 +40,7 @@ def calibrated_scenario(calibration: Calibration, net: Net, name: str, num_devic
         budgets={
             "delay_s": _rounded(budgets.delay_s * factor),
             "energy_j": _rounded(budgets.energy_j * factor),
-            "max_rounds": budgets.max_rounds // 2,
+            "max_rounds": budgets.max_rounds // 3,
         },
         energy={
             "battery_initial_j": energy.battery_initial_j * factor,
@@ -52,12 +52,12 @@ def calibrated_scenario(calibration: Calibration, net: Net, name: str, num_devic
             "initial_gap": calibration.initial_gap,
             "smoothness": calibration.smoothness,
             "pl_constant": min(calibration.pl_constant, calibration.smoothness),
-            "distribution_gap": calibration.largest("distribution_gap"),
-            "dissimilarity": calibration.largest("dissimilarity"),
+            "distribution_gap": calibration.mean("distribution_gap"),
+            "dissimilarity": calibration.mean("dissimilarity"),
             "server_step_size": step_size,
             "device_step_size": step_size,
-            "server_gradient_variance": calibration.largest("server_variance"),
-            "device_gradient_variance": calibration.largest("device_variance"),
+            "server_gradient_variance": calibration.mean("server_variance"),
+            "device_gradient_variance": calibration.mean("device_variance"),
         },
     )
 

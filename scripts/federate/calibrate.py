@@ -79,7 +79,7 @@ def calibrate(
 
 
 def _table(name: str, found: "Calibration") -> Table:
-    table = table_of("constant", "used", "least", "largest", title=f"Measured on {name}")
+    table = table_of("constant", "mean", "least", "largest", title=f"Measured on {name}")
     quotients = found.pl_quotients
     table.add_row("G_0, nats", f"{found.initial_gap:.4g}", "", "")
     table.add_row("F*, nats", f"{found.floor:.4g}", "", "")
@@ -93,8 +93,7 @@ def _table(name: str, found: "Calibration") -> Table:
         ("sigma_0^2, general", "server_variance"),
     ):
         values = [getattr(point, field) for point in found.points]
-        used = found.smoothness if symbol.startswith("L") else found.largest(field)
-        table.add_row(symbol, f"{used:.4g}", f"{min(values):.4g}", f"{max(values):.4g}")
+        table.add_row(symbol, f"{found.mean(field):.4g}", f"{min(values):.4g}", f"{max(values):.4g}")
     for unit in found.points[-1].shares:
         shares = [point.shares[unit] for point in found.points]
         mean = sum(shares) / len(shares)

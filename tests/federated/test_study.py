@@ -24,6 +24,7 @@ from edgelearn_env.federated.study.variants import (
     group_of,
     last_blocks,
     pairs,
+    partial_variants,
     unequal_variants,
 )
 from edgelearn_env.schedule import DeviceTurn
@@ -51,7 +52,7 @@ def test_a_step_size_is_searched_uphill_from_its_start_and_each_asked_once():
 
 
 def test_names_of_variants_are_different():
-    for variants in (equal_variants(), unequal_variants(NETS, 32, 30)):
+    for variants in (equal_variants() + partial_variants(), unequal_variants(NETS, 32, 30)):
         names = [each.name for each in variants]
         assert len(set(names)) == len(names)
 
@@ -170,14 +171,16 @@ def test_a_study_of_one_round_makes_every_run_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "DEEP", 6)
     variants = [last_blocks(4, 2)._replace(windows=(((1, 2),),)), pairs(2, 2)._replace(windows=(((0, 1),),))]
     monkeypatch.setattr(module, "equal_variants", lambda: variants)
+    monkeypatch.setattr(module, "partial_variants", list)
     monkeypatch.setattr(module, "unequal_variants", lambda *_: variants[:1])
     monkeypatch.setattr(module, "_GAP_VARIANTS", variants[1:])
     plan = dataclasses.replace(PLANS[1], seeds=(0, 1), gaps=("near",), step_sizes=(0.1, 0.2), batch=2)
     told: list[str] = []
     runs = list(Study(plan, tmp_path, told.append).runs())
     by_part = {part: [r for r in runs if r.part == part] for part in ("equal", "unequal", "gap")}
-    assert {part: len(some) for part, some in by_part.items()} == {"equal": 10, "unequal": 6, "gap": 6}
+    assert {part: len(some) for part, some in by_part.items()} == {"equal": 10, "unequal": 6, "gap": 3}
     assert {r.seed for r in runs} == {0, 1}
+    assert len({r.key for r in runs}) == len(runs)
     for variant in variants:
         assert len({r.step_size for r in by_part["equal"] if r.variant == variant.name}) == 1
     told.clear()

@@ -21,7 +21,7 @@ class StudyPlan:
         cohort: devices that take part in a round.
         local_steps, batch: of each in a round.
         tested: samples of each device's validation and test sets, at most.
-        gaps: general data of the sweep, beside the default.
+        gaps: general data of the sweep, beside the default; with the first seed alone.
         step_sizes: to choose from.
     """
 
@@ -40,7 +40,7 @@ class StudyPlan:
 PLANS: Mapping[int, StudyPlan] = {
     1: StudyPlan(seeds=(0,), pretrain_steps=20, rounds=1, cohort=3, tested=1, gaps=(), step_sizes=(0.1,)),
     15: StudyPlan(seeds=(0,), pretrain_steps=1200, rounds=8, cohort=8, gaps=("far", "glyphs")),
-    60: StudyPlan(seeds=(0, 1, 2), pretrain_steps=2500, rounds=10, cohort=8),
+    60: StudyPlan(seeds=(0, 1, 2), pretrain_steps=2000, rounds=15, cohort=8),
 }
 
 

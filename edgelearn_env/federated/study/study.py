@@ -11,7 +11,14 @@ from edgelearn_env.federated.samples import FederatedSamples
 from edgelearn_env.federated.study.plan import DEEP, MIDDLE, SMALL, StudyPlan, net_for, samples_named
 from edgelearn_env.federated.study.runs import Bench, Run, RunKey, before_finetuning, study_run
 from edgelearn_env.federated.study.table import Table, tuned_step_size
-from edgelearn_env.federated.study.variants import Variant, equal_variants, last_blocks, pairs, unequal_variants
+from edgelearn_env.federated.study.variants import (
+    Variant,
+    equal_variants,
+    last_blocks,
+    pairs,
+    partial_variants,
+    unequal_variants,
+)
 
 DEFAULT_DATA = "default"
 EQUAL, UNEQUAL, GAP = "equal", "unequal", "gap"
@@ -43,21 +50,29 @@ class Study:
         self._tuned: dict[tuple[str, str], float] = {}
 
     def runs(self) -> Iterator[Run]:
-        """All final runs: each variant at its tuned step size, with each seed; and nets before fine-tuning."""
+        """All final runs: each variant at its tuned step size, with each seed; and nets before fine-tuning.
+
+        What the first comparison needs comes first, for those who stop early.
+        """
         for seed in self._plan.seeds:
-            for depth in (MIDDLE, SMALL, DEEP):
-                yield from self._of_depth(DEFAULT_DATA, EQUAL, depth, seed, equal_variants())
-            unequal = self._unequal_variants()
             for depth in (MIDDLE, SMALL):
-                yield from self._of_depth(DEFAULT_DATA, UNEQUAL, depth, seed, unequal)
-            for data in self._plan.gaps:
+                yield from self._of_depth(DEFAULT_DATA, EQUAL, depth, seed, equal_variants())
+            for depth in (MIDDLE, SMALL):
+                yield from self._of_depth(DEFAULT_DATA, UNEQUAL, depth, seed, self._unequal_variants())
+            for data in self._plan.gaps if seed == self._plan.seeds[0] else ():
                 for depth in (MIDDLE, SMALL):
                     yield from self._of_depth(data, GAP, depth, seed, _GAP_VARIANTS)
+            yield from self._of_depth(DEFAULT_DATA, EQUAL, DEEP, seed, equal_variants())
+            yield from self._tuned_runs(DEFAULT_DATA, EQUAL, seed, partial_variants())
 
     def _of_depth(self, data: str, part: str, depth: int, seed: int, variants: list[Variant]) -> Iterator[Run]:
+        """The net as it is, and under every variant of that depth."""
         key = RunKey(part, data, f"before fine-tuning, {depth}", seed, 0.0)
         yield self.table.run(key, lambda: before_finetuning(self._bench_of(data, depth, seed), self._plan, key))
-        for variant in (each for each in variants if each.depth == depth):
+        yield from self._tuned_runs(data, part, seed, [each for each in variants if each.depth == depth])
+
+    def _tuned_runs(self, data: str, part: str, seed: int, variants: list[Variant]) -> Iterator[Run]:
+        for variant in variants:
             step_size = self._step_size(data, part, variant)
             yield self._run(data, part, variant, seed, step_size)
 

@@ -66,11 +66,17 @@ def rolling(depth: int, share: float) -> Variant:
 
 
 def equal_variants() -> list[Variant]:
-    """What is run once for all limits, since equal devices do the same whatever the limit is."""
+    """Last blocks and adapters: run once for all limits, since equal devices do the same whatever the limit is."""
     blocks = [(SMALL, (2, 1, 0)), (MIDDLE, (4, 3, 2, 1, 0)), (DEEP, (6, 3, 2, 1))]
     return [
         *(last_blocks(depth, t) for depth, counts in blocks for t in counts),
         *(pairs(depth, rank) for depth, rank in ((SMALL, 8), (SMALL, 24), (MIDDLE, 8), (MIDDLE, 2))),
+    ]
+
+
+def partial_variants() -> list[Variant]:
+    """Other parts of a net: windows of blocks, shares of widths; likewise."""
+    return [
         *(random_window(MIDDLE, t) for t in (2, 1)),
         *(rolling(MIDDLE, share) for share in (0.5, 0.25)),
     ]
