@@ -40,7 +40,6 @@ def evaluated(
     of: str = "test",
     most: int | None = None,
     prefix: FrozenPrefix | None = None,
-    first: int = 0,
 ) -> Evaluation:
     """Loss and accuracy on the devices' validation or test samples.
 
@@ -50,23 +49,22 @@ def evaluated(
         samples: whose.
         of: "test" or "validation".
         most: samples of a device, the first ones; all if None.
-        prefix: of the first blocks of these weights: a shortcut.
-        first: how many blocks it stands for.
+        prefix: of blocks that are still as they were when a run began: a shortcut.
     """
     own = [getattr(device, of).taken(slice(0, most)) for device in samples.devices]
     joined = Samples(np.concatenate([each.inputs for each in own]), np.concatenate([each.targets for each in own]))
-    loss, accuracy = _scores(weights, net, joined, (of, most or 0), prefix, first)
+    loss, accuracy = _scores(weights, net, joined, (of, most or 0), prefix)
     ends = np.cumsum([each.num_samples for each in own])[:-1]
     return Evaluation(*(np.array([part.mean() for part in np.split(each, ends)]) for each in (loss, accuracy)))
 
 
 def mean_loss(weights: Weights, net: Net, samples: Samples) -> float:
     """Mean cross-entropy of samples, nats."""
-    return float(_scores(weights, net, samples, (), None, 0)[0].mean())
+    return float(_scores(weights, net, samples, (), None)[0].mean())
 
 
 def _scores(
-    weights: Weights, net: Net, samples: Samples, name: tuple[int | str, ...], prefix: FrozenPrefix | None, first: int
+    weights: Weights, net: Net, samples: Samples, name: tuple[int | str, ...], prefix: FrozenPrefix | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loss and share of hits of each sample, (n,)."""
     tensors = {key: torch.from_numpy(array) for key, array in weights.items()}
@@ -77,7 +75,7 @@ def _scores(
             if prefix is None:
                 stream, depth = embedded(tensors, net, torch.from_numpy(some.inputs)), 0
             else:
-                stream, depth = prefix.stream((*name, begin), functools.partial(_same, some), first), first
+                stream, depth = prefix.stream((*name, begin), functools.partial(_same, some)), prefix.depth
             found.append(scores_from(tensors, net, stream, depth, some.targets))
     loss, correct = (torch.cat(arrays).numpy().astype(np.float64) for arrays in zip(*found, strict=True))
     return loss, correct

@@ -1,6 +1,7 @@
 """Blocks that nobody trains, computed once: what comes out of them is kept for all rounds, schemes and step sizes."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from edgelearn_env.federated.samples import Samples
 Key = tuple[int | str, ...]
 
 
-class FrozenPrefix:
+class FrozenStreams:
     """The embedding and the first blocks of a net with fixed weights, and the streams that have come out of them.
 
     Streams are kept by the name of the samples and by how many blocks they went through, and each goes on from the
@@ -44,3 +45,19 @@ class FrozenPrefix:
 
     def _embedded(self, samples: Samples) -> Tensor:
         return embedded(self._weights, self._net, torch.from_numpy(samples.inputs))
+
+
+class FrozenPrefix(NamedTuple):
+    """What of a net stays as it is during a whole run.
+
+    Attributes:
+        streams: of the weights that the run begins with.
+        depth: how many first blocks nobody trains in any round.
+    """
+
+    streams: FrozenStreams
+    depth: int
+
+    def stream(self, key: Key, samples: Callable[[], Samples]) -> Tensor:
+        """The stream of these samples after those blocks."""
+        return self.streams.stream(key, samples, self.depth)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edgelearn_env.federated.frozen_prefix import FrozenPrefix
 from edgelearn_env.federated.networks import Net, Scores, Tensors, Weights, after_blocks, embedded, head_scores
-from edgelearn_env.federated.parts import Index, Part, first_trained_block, held
+from edgelearn_env.federated.parts import Index, Part, held
 from edgelearn_env.federated.samples import Samples, drawn
 
 
@@ -74,7 +74,7 @@ def local_update(weights: Weights, order: Order, samples: Samples, prefix: Froze
         weights: of the whole net.
         order: what to do.
         samples: of the site.
-        prefix: of the blocks that the part leaves alone, if nobody else trains them either: a shortcut.
+        prefix: of blocks that nobody trains, a shortcut.
     """
     begun_s = time.process_time()
     mine = held(weights, order.part)
@@ -110,6 +110,5 @@ def _batch_scores(tensors: Tensors, order: Order, step: int, samples: Samples, p
     if prefix is None:
         stream, first = embedded(tensors, order.net, torch.from_numpy(batch.inputs)), 0
     else:
-        first = first_trained_block(order.part, order.net.depth)
-        stream = prefix.stream((*key, order.batch), lambda: batch, first)
+        stream, first = prefix.stream((*key, order.batch), lambda: batch), prefix.depth
     return scores_from(tensors, order.net, stream, first, batch.targets)

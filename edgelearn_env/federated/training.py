@@ -14,7 +14,7 @@ import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.aggregation import AGGREGATIONS
-from edgelearn_env.federated.frozen_prefix import FrozenPrefix
+from edgelearn_env.federated.frozen_prefix import FrozenPrefix, FrozenStreams
 from edgelearn_env.federated.local_update import Order, Update, local_update
 from edgelearn_env.federated.networks import Net, Weights, unit_of
 from edgelearn_env.federated.parts import first_trained_block, part_of_units
@@ -112,7 +112,7 @@ def played_rounds(
         weights: before that round.
         first: the round to begin with.
         workforce: does the devices' work; this process, one after another, if None.
-        prefix: of the blocks of these weights that no round trains, if there are any: a shortcut.
+        prefix: of blocks that no round trains, as `frozen_prefix_of` finds them: a shortcut.
     """
     if prefix is not None and training.schedule.num_pretrain_rounds > first:
         raise InvalidInputError("prefix must be left out while the server trains the whole net")
@@ -160,14 +160,14 @@ def aggregated(
     return AGGREGATIONS[rule](weights, updates) if updates else dict(weights)
 
 
-def common_prefix_depth(training: Training, weights: Weights) -> int:
-    """How many first blocks no round of the devices trains."""
+def frozen_prefix_of(training: Training, weights: Weights, streams: FrozenStreams) -> FrozenPrefix:
+    """The first blocks that no device trains in any round; a deeper one's shortcut would miss what another trains."""
     depths = [
         first_trained_block(training.scheme.part(weights, training.net, turn, index), training.net.depth)
         for index, each in enumerate(training.schedule.rounds)
         for turn in each.turns
     ]
-    return min(depths, default=training.net.depth)
+    return FrozenPrefix(streams, min(depths, default=training.net.depth))
 
 
 def _log(training: Training, index: int, each: ScheduledRound, updates: Sequence[Update]) -> RoundLog:

@@ -1,13 +1,13 @@
 """Schedules to hold the learning bound against: of all policies, of ablations, and random ones."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 
 from edgelearn_env.baselines.ladder import ladder_of
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_design
-from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Observed
 from edgelearn_env.schedule import Schedule
 from edgelearn_env.stages.records import Allocation
@@ -16,26 +16,25 @@ from edgelearn_env.trajectory import Policy, rollout
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
-def varied_schedules(scenario: TwoStageScenario, tapes: int, random: int) -> Iterator[Schedule]:
-    """Every policy of the ladder on some tapes, every ablation's design on the first, random constant decisions.
+def varied_schedules(scenario: TwoStageScenario, tapes: int, random: int) -> dict[str, Callable[[], Schedule]]:
+    """What makes each schedule, by name: every policy of the ladder on some tapes, every ablation, random decisions.
+
+    Ablations' designs are played on the first tape.
 
     Args:
         scenario: the system.
         tapes: how many, seeds 0, 1, ...
         random: schedules of constant decisions that are drawn anew for each.
     """
-    for name, made in ladder_of(scenario).items():
-        policy = made(scenario)
-        for seed in range(tapes):
-            yield _played(scenario, policy, f"{name}, tape {seed}", seed)
-    for name in ABLATIONS:
-        try:
-            design = ablated_design(name, scenario)
-        except InvalidInputError:
-            continue
-        yield _played(scenario, design.plan, f"without: {name}", 0)
+    made: dict[str, Callable[[], Schedule]] = {}
     for seed in range(random):
-        yield _played(scenario, ConstantPlay(scenario, seed), f"random {seed}", seed)
+        made[f"random {seed}"] = partial(_played, scenario, lambda seed=seed: ConstantPlay(scenario, seed), seed)
+    for name, policy_of in ladder_of(scenario).items():
+        policy = cache(partial(policy_of, scenario))
+        made |= {f"{name}, tape {seed}": partial(_played, scenario, policy, seed) for seed in range(tapes)}
+    for name in ABLATIONS:
+        made[f"ablation: {name}"] = partial(_played, scenario, partial(_design, scenario, name), 0)
+    return {name: partial(make, name) for name, make in made.items()}
 
 
 class ConstantPlay:
@@ -72,5 +71,9 @@ class ConstantPlay:
         )
 
 
-def _played(scenario: TwoStageScenario, policy: Policy, name: str, seed: int) -> Schedule:
-    return Schedule.of(rollout(scenario, sample_tape(scenario, seed), policy), name)
+def _design(scenario: TwoStageScenario, name: str) -> Policy:
+    return ablated_design(name, scenario).plan
+
+
+def _played(scenario: TwoStageScenario, policy: Callable[[], Policy], seed: int, name: str) -> Schedule:
+    return Schedule.of(rollout(scenario, sample_tape(scenario, seed), policy()), name)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.files import writable_folder, written_atomically
+from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.schedule import Schedule
@@ -39,8 +39,8 @@ def truth(
     width: Width = 32,
     tokens: Tokens = 32,
     samples: Samples = 32,
-    tapes: Annotated[int, typer.Option(min=1, help="For each policy.")] = 2,
-    random: Annotated[int, typer.Option(min=0, help="Schedules of constant random decisions.")] = 22,
+    tapes: Annotated[int, typer.Option(min=1, help="For each policy.")] = 1,
+    random: Annotated[int, typer.Option(min=0, help="Schedules of constant random decisions.")] = 28,
     points: Annotated[int, typer.Option(min=1, help="Fine-tuning rounds in which the gradient is measured.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Of first weights and draws.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for table, schedules and picture.")] = Path("results/truth"),
@@ -77,13 +77,17 @@ def truth(
 
 
 def _schedules(system: TwoStageScenario, folder: Path, tapes: int, random: int) -> list[Schedule]:
-    """As they were made before, if there are that many; else made, and kept."""
-    files = sorted(folder.glob("*.json"))
-    if not files:
-        for index, schedule in enumerate(varied_schedules(system, tapes, random)):
-            schedule.save(folder / f"{index:03d}.json")
-        files = sorted(folder.glob("*.json"))
-    return [Schedule.load(file) for file in files]
+    """Each as it was made before, or made and kept; a design that the budgets cannot pay for is left out."""
+    found = []
+    for name, made in varied_schedules(system, tapes, random).items():
+        file = folder / f"{name_in_a_path(name)}.json"
+        if not file.is_file():
+            try:
+                made().save(file)
+            except InvalidInputError:
+                continue
+        found.append(Schedule.load(file))
+    return found
 
 
 def _known(file: Path) -> "dict[str, Truth]":

@@ -13,12 +13,12 @@ from small_training import NET, small_schedule, small_training, small_weights
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.checkpoints import digest, loaded_checkpoint, resumed_rounds
 from edgelearn_env.federated.evaluation import evaluated
-from edgelearn_env.federated.frozen_prefix import FrozenPrefix
+from edgelearn_env.federated.frozen_prefix import FrozenStreams
 from edgelearn_env.federated.local_update import local_update
 from edgelearn_env.federated.networks import after_blocks, embedded, head_scores
 from edgelearn_env.federated.samples import drawn
 from edgelearn_env.federated.schemes import Adapters, Blocks, RollingWidth
-from edgelearn_env.federated.training import common_prefix_depth, orders_of, played_rounds
+from edgelearn_env.federated.training import frozen_prefix_of, orders_of, played_rounds
 from edgelearn_env.schedule import DeviceTurn, Schedule, ScheduledRound
 
 
@@ -140,19 +140,32 @@ def test_a_round_of_nobody_changes_nothing():
     assert np.isnan(played.log.loss)
 
 
-@pytest.mark.parametrize(("blocks", "depth"), [((1, 2), 1), ((2, 2), 2), ((0, 2), 0)])
-def test_a_prefix_computed_once_leads_to_the_same_weights(blocks, depth):
-    training, weights = small_training(schedule=small_schedule(0, 3, blocks), local_steps=2), small_weights()
-    assert common_prefix_depth(training, weights) == depth
-    prefix = FrozenPrefix(weights, NET)
+def of_several_depths() -> Schedule:
+    """Device 0 trains the last block, device 1 both."""
+    turns = (DeviceTurn(0, 4, 0.5, (1, 2)), DeviceTurn(1, 4, 0.5, (0, 2)))
+    return Schedule(name="several", rounds=tuple(ScheduledRound(0, turns, n + 1.0, 0.0) for n in range(3)))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "depth"),
+    [
+        (small_schedule(0, 3, (1, 2)), 1),
+        (small_schedule(0, 3, (2, 2)), 2),
+        (small_schedule(0, 3, (0, 2)), 0),
+        (of_several_depths(), 0),
+    ],
+)
+def test_a_prefix_computed_once_leads_to_the_same_weights_and_accuracy(schedule, depth):
+    training, weights = small_training(schedule=schedule, local_steps=2, device_step_size=0.5), small_weights()
+    prefix = frozen_prefix_of(training, weights, FrozenStreams(weights, NET))
+    assert prefix.depth == depth
     plain = last(played_rounds(training, weights)).weights
     for _ in range(2):  # with streams that are new, and with those that are there
         short = last(played_rounds(training, weights, prefix=prefix)).weights
         for name, array in plain.items():
-            np.testing.assert_allclose(short[name], array, rtol=1e-5, atol=1e-7, err_msg=name)
-    plain_scores, short_scores = (
-        evaluated(plain, NET, training.samples, **how) for how in ({}, {"prefix": prefix, "first": depth})
-    )
+            np.testing.assert_allclose(short[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
+    plain_scores = evaluated(plain, NET, training.samples)
+    short_scores = evaluated(plain, NET, training.samples, prefix=prefix)
     np.testing.assert_allclose(short_scores.loss, plain_scores.loss, rtol=1e-6)
     np.testing.assert_array_equal(short_scores.accuracy, plain_scores.accuracy)
 

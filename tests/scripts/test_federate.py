@@ -75,7 +75,9 @@ def test_what_is_calibrated_is_played_for_real_and_compared(tmp_path, made_up_da
         Schedule(name=f"random {n}", rounds=small_schedule(m, n).rounds, predicted=1 / n)
         for m, n in ((1, 2), (2, 3), (1, 4), (0, 5))
     ]
-    monkeypatch.setattr(truth, "varied_schedules", lambda *_: iter(schedules))
+    monkeypatch.setattr(
+        truth, "varied_schedules", lambda *_: {each.name: (lambda each=each: each) for each in schedules}
+    )
     words = ["-s", "measured.toml", *SMALL, "--points", "2", "--out", "truth"]
     found = edgelearn("federate", "truth", *words, folder=tmp_path)
     assert found.status == 0, found.complaint

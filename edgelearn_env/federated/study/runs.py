@@ -7,12 +7,12 @@ import numpy as np
 
 from edgelearn_env.federated.checkpoints import digest
 from edgelearn_env.federated.evaluation import Evaluation, evaluated
-from edgelearn_env.federated.frozen_prefix import FrozenPrefix
+from edgelearn_env.federated.frozen_prefix import FrozenStreams
 from edgelearn_env.federated.networks import Net, Weights
 from edgelearn_env.federated.samples import FederatedSamples
 from edgelearn_env.federated.study.plan import StudyPlan
 from edgelearn_env.federated.study.variants import GROUPS, Variant, group_of, window_of
-from edgelearn_env.federated.training import Training, common_prefix_depth, played_rounds
+from edgelearn_env.federated.training import Training, frozen_prefix_of, played_rounds
 from edgelearn_env.physics.compute import compute_energy_j, compute_time_s
 from edgelearn_env.physics.uplink import uplink_rate_bps, upload_time_s
 from edgelearn_env.schedule import DeviceTurn, Schedule, ScheduledRound
@@ -97,14 +97,14 @@ class Bench:
         samples: of server and devices.
         net: shape of the net.
         weights: pre-trained.
-        prefix: streams out of blocks that are frozen.
+        streams: out of its blocks, as long as they are frozen.
     """
 
     data: str
     samples: FederatedSamples
     net: Net
     weights: Weights
-    prefix: FrozenPrefix
+    streams: FrozenStreams
 
 
 def study_schedule(variant: Variant, net: Net, num_devices: int, plan: StudyPlan, seed: int) -> Schedule:
@@ -139,14 +139,13 @@ def study_run(bench: Bench, variant: Variant, plan: StudyPlan, part: str, seed: 
         local_steps=plan.local_steps,
         seed=seed,
     )
-    depth = common_prefix_depth(training, weights)
-    logs = []
-    for played in played_rounds(training, weights, prefix=bench.prefix):
+    prefix, logs = frozen_prefix_of(training, weights, bench.streams), []
+    for played in played_rounds(training, weights, prefix=prefix):
         weights = played.weights
         logs.append(played.log)
-    how: dict[str, Any] = {"most": plan.tested, "prefix": bench.prefix, "first": depth}
-    validation = evaluated(weights, bench.net, bench.samples, "validation", **how)
-    test = evaluated(weights, bench.net, bench.samples, "test", **how)
+    validation, test = (
+        evaluated(weights, bench.net, bench.samples, of, plan.tested, prefix) for of in ("validation", "test")
+    )
     turns = {turn for each in training.schedule.rounds for turn in each.turns}
     costs = [variant.scheme.costs(bench.net, turn) for turn in turns]
     return Run(

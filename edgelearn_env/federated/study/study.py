@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgelearn_env.federated.checkpoints import loaded_weights, saved_weights
-from edgelearn_env.federated.frozen_prefix import FrozenPrefix
+from edgelearn_env.federated.frozen_prefix import FrozenStreams
 from edgelearn_env.federated.pretraining import pretrained
 from edgelearn_env.federated.samples import FederatedSamples
 from edgelearn_env.federated.study.plan import DEEP, MIDDLE, SMALL, StudyPlan, net_for, samples_named
@@ -112,8 +112,8 @@ class Study:
                 steps, batch = self._plan.pretrain_steps, self._plan.pretrain_batch
                 saved_weights(file, pretrained(net, samples.general, steps, batch, seed=seed))
             weights, _ = loaded_weights(file)
-            prefix = FrozenPrefix(weights, net)
-            self._bench = name, Bench(data=data, samples=samples, net=net, weights=weights, prefix=prefix)
+            streams = FrozenStreams(weights, net)
+            self._bench = name, Bench(data=data, samples=samples, net=net, weights=weights, streams=streams)
         return self._bench[1]
 
     def _unequal_variants(self) -> list[Variant]:
