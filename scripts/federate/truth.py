@@ -40,7 +40,9 @@ def truth(
     tokens: Tokens = 32,
     samples: Samples = 32,
     tapes: Annotated[int, typer.Option(min=1, help="For each policy.")] = 1,
-    random: Annotated[int, typer.Option(min=0, help="Schedules of constant random decisions.")] = 28,
+    random: Annotated[
+        int, typer.Option(min=0, help="Schedules of the static design with its decisions changed at random.")
+    ] = 28,
     points: Annotated[int, typer.Option(min=1, help="Fine-tuning rounds in which the gradient is measured.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Of first weights and draws.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for table, schedules and picture.")] = Path("results/truth"),

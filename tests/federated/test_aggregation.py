@@ -1,5 +1,7 @@
 """Aggregation by hand: two arrays, three devices."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -57,8 +59,9 @@ def test_pairs_that_change_nothing_yet_weigh_the_same():
 
 
 @pytest.mark.parametrize("rule", [damped, masked, padded])
-def test_the_order_of_updates_does_not_matter_to_the_last_bit(rule, rng):
-    weights = {"a": rng.standard_normal(50).astype(np.float32)}
-    updates = [update(k, float(rng.random()), a=rng.standard_normal(50)) for k in range(7)]
-    there, back = rule(weights, updates), rule(weights, updates[::-1])
-    assert there["a"].tobytes() == back["a"].tobytes()
+def test_the_order_of_updates_does_not_matter_to_the_last_bit(rule):
+    # The small one is lost if it comes before the large ones have cancelled.
+    weights = {"a": np.zeros(1, np.float32)}
+    updates = [update(k, 1.0, a=[value]) for k, value in enumerate((1e25, -1e25, 1.0))]
+    found = {rule(weights, [updates[k] for k in order])["a"].tobytes() for order in itertools.permutations(range(3))}
+    assert len(found) == 1
