@@ -1,12 +1,16 @@
 """`edgelearn federate calibrate`: constants of the learning bound, measured, as a scenario file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.federated.calibrated_scenario import calibrated_scenario
+from edgelearn_env.federated.calibration import Calibration, calibrated
+from edgelearn_env.federated.layer_constants import measured_depths, write_layer_constants
 from edgelearn_env.printing.output import Output
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scripts.federate.real_data import (
@@ -19,11 +23,7 @@ from edgelearn_env.scripts.federate.real_data import (
     Width,
     chosen_data,
     chosen_net,
-    one_thread,
 )
-
-if TYPE_CHECKING:
-    from edgelearn_env.federated.calibration import Calibration
 
 
 def calibrate(
@@ -48,11 +48,7 @@ def calibrate(
     if out.suffix != ".toml":
         raise InvalidInputError(f"--out must end in .toml, got {str(out)!r}")
     output = Output()
-    with one_thread(), output.status("reading data") as status:
-        from edgelearn_env.federated.calibrated_scenario import calibrated_scenario
-        from edgelearn_env.federated.calibration import calibrated
-        from edgelearn_env.federated.layer_constants import measured_depths, write_layer_constants
-
+    with torch_threads(1), output.status("reading data") as status:
         known = chosen_data(data, general, devices, tokens, 10, samples)
         net = chosen_net(known, depth, width)
         found = calibrated(
@@ -78,7 +74,7 @@ def calibrate(
     output.say("Wrote " + ", ".join(map(str, files)))
 
 
-def _table(name: str, found: "Calibration") -> Table:
+def _table(name: str, found: Calibration) -> Table:
     table = table_of("constant", "mean", "least", "largest", title=f"Measured on {name}")
     quotients = found.pl_quotients
     table.add_row("G_0, nats", f"{found.initial_gap:.4g}", "", "")

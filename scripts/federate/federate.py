@@ -1,18 +1,31 @@
-"""`edgelearn federate`: its commands as a group; torch and data load with the one that runs."""
+"""`edgelearn federate`: its commands as an application of its own."""
 
-import typer
+import importlib.util
 
-from edgelearn_env.scripts.federate.calibrate import calibrate
-from edgelearn_env.scripts.federate.run import run
-from edgelearn_env.scripts.federate.study import study
-from edgelearn_env.scripts.federate.truth import truth
+from edgelearn_env.errors import MissingExtraError
+from edgelearn_env.scripts.commands import COMMANDS, Command
+from edgelearn_env.scripts.lazy_app import lazy_app
 
-federate = typer.Typer(
-    name="federate",
-    help="Train small transformers for real, as a policy's schedule says; study, calibrate, and test the bound.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-for _command in (run, study, calibrate, truth):
-    federate.command()(_command)
+if importlib.util.find_spec("torch") is None:
+    raise MissingExtraError("real training needs torch: pip install 'edgelearn-env[federated]'")
+
+FEDERATE_COMMANDS = {
+    "run": Command(
+        "federate.run",
+        "Play a policy, then do in real training what it decided; an interrupted run goes on where it stopped.",
+    ),
+    "study": Command(
+        "federate.study",
+        "Fine-tune pre-trained nets under every scheme; Ctrl-C shows what there is, and the same command goes on.",
+    ),
+    "calibrate": Command(
+        "federate.calibrate",
+        "Measure what the learning bound assumes, and write a two-stage scenario that loads, solves and plays.",
+    ),
+    "truth": Command(
+        "federate.truth",
+        "Play many schedules in real training; an interrupted run goes on where it stopped.",
+    ),
+}
+
+federate = lazy_app("federate", COMMANDS["federate"].help, FEDERATE_COMMANDS)

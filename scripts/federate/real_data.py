@@ -1,18 +1,17 @@
-"""Options that name data and nets of real training, and what they name; nothing of torch loads with the options."""
+"""Options that name data and nets of real training, and what they name."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
 
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
-
-if TYPE_CHECKING:
-    from edgelearn_env.federated.networks import Net
-    from edgelearn_env.federated.samples import FederatedSamples
+from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.federated.glyphs import glyphs_and_digits
+from edgelearn_env.federated.images import own_images
+from edgelearn_env.federated.networks import Net
+from edgelearn_env.federated.samples import FederatedSamples
+from edgelearn_env.federated.text import addresses, own_text
 
 Data = Annotated[
     str,
@@ -32,7 +31,7 @@ Samples = Annotated[int | None, typer.Option(min=3, help="Training samples of ea
 
 def chosen_data(
     name: str, general: Path | None, devices: list[Path] | None, tokens: int, num_devices: int, most: int | None
-) -> "FederatedSamples":
+) -> FederatedSamples:
     """The data that the options name, for so many devices, evenly chosen from those that there are.
 
     Raises:
@@ -45,10 +44,8 @@ def chosen_data(
     return samples.chosen(chosen.tolist(), most)
 
 
-def chosen_net(samples: "FederatedSamples", depth: int, width: int) -> "Net":
+def chosen_net(samples: FederatedSamples, depth: int, width: int) -> Net:
     """A net of four heads for such samples."""
-    from edgelearn_env.federated.networks import Net
-
     if width % 4:
         raise InvalidInputError(f"--width must be a multiple of 4, got {width}")
     inputs, targets = samples.general
@@ -58,31 +55,11 @@ def chosen_net(samples: "FederatedSamples", depth: int, width: int) -> "Net":
     return Net(depth=depth, width=width, tokens=targets.shape[1])
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch computes with one thread: such small nets gain nothing from more, and sums stay the same to the last bit.
-
-    Raises:
-        MissingExtraError: torch is missing.
-    """
-    try:
-        from edgelearn_env.agents.runs.torch_threads import torch_threads
-    except ImportError as error:
-        raise MissingExtraError("real training needs torch: pip install 'edgelearn-env[federated]'") from error
-    with torch_threads(1):
-        yield
-
-
-def _all_data(name: str, general: Path | None, devices: list[Path] | None, tokens: int) -> "FederatedSamples":
-    from edgelearn_env.federated.images import own_images
-    from edgelearn_env.federated.text import addresses, own_text
-
+def _all_data(name: str, general: Path | None, devices: list[Path] | None, tokens: int) -> FederatedSamples:
     if (general is None) != (not devices):
         raise InvalidInputError("--general and --device belong together: give both or neither")
     if general is not None and devices:
         return own_images(general, devices) if general.suffix == ".npz" else own_text(general, devices, tokens)
     if name == "glyphs":
-        from edgelearn_env.federated.glyphs import glyphs_and_digits
-
         return glyphs_and_digits()
     return addresses(name, tokens)

@@ -6,8 +6,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.baselines.ladder import ladder_of
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.federated.checkpoints import digest, resumed_rounds
+from edgelearn_env.federated.evaluation import evaluated
+from edgelearn_env.federated.networks import Weights, initial_weights
+from edgelearn_env.federated.schemes import Blocks
+from edgelearn_env.federated.training import Training
 from edgelearn_env.files import writable_folder
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import table_of
@@ -22,7 +28,6 @@ from edgelearn_env.scripts.federate.real_data import (
     Width,
     chosen_data,
     chosen_net,
-    one_thread,
 )
 from edgelearn_env.scripts.options import Changes, ScenarioName, chosen_scenario
 from edgelearn_env.tapes.tape import sample_tape
@@ -49,13 +54,7 @@ def run(
     scenario = TwoStageScenario.load(chosen_scenario(scenario_name, changes))
     output, folder = Output(), writable_folder(out)
     played = Schedule.load(schedule) if schedule else _schedule_of(scenario, policy, seed)
-    with one_thread():
-        from edgelearn_env.federated.checkpoints import digest, resumed_rounds
-        from edgelearn_env.federated.evaluation import evaluated
-        from edgelearn_env.federated.networks import Weights, initial_weights
-        from edgelearn_env.federated.schemes import Blocks
-        from edgelearn_env.federated.training import Training
-
+    with torch_threads(1):
         known = chosen_data(data, general, devices, tokens, scenario.num_devices, samples)
         training = Training(
             net=chosen_net(known, depth, width),

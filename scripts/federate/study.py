@@ -4,22 +4,30 @@ import contextlib
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
 from rich.table import Table
 
+from edgelearn_env.agents.runs.torch_threads import torch_threads
+from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.federated.study.limits import FAMILIES
+from edgelearn_env.federated.study.plan import DEEP, MIDDLE, PLANS, SMALL, StudyPlan, net_for
+from edgelearn_env.federated.study.runs import Run
+from edgelearn_env.federated.study.study import DEFAULT_DATA, Study
+from edgelearn_env.federated.study.tables import (
+    TextTable,
+    equal_table,
+    gap_table,
+    limits_table,
+    rule_table,
+    unequal_table,
+)
 from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.printing.output import Output
 from edgelearn_env.printing.tables import table_of
-from edgelearn_env.scripts.federate.real_data import one_thread
-
-if TYPE_CHECKING:
-    from edgelearn_env.federated.study.plan import StudyPlan
-    from edgelearn_env.federated.study.runs import Run
-    from edgelearn_env.federated.study.tables import TextTable
 
 
 def study(
@@ -31,11 +39,7 @@ def study(
 ) -> None:
     """Fine-tune pre-trained nets under every scheme; Ctrl-C shows what there is, and the same command goes on."""
     output, folder = Output(), writable_folder(out)
-    with one_thread():
-        from edgelearn_env.federated.study.plan import PLANS
-        from edgelearn_env.federated.study.runs import Run
-        from edgelearn_env.federated.study.study import Study
-
+    with torch_threads(1):
         if minutes not in PLANS:
             raise InvalidInputError(f"--minutes must be one of {', '.join(map(str, PLANS))}, got {minutes}")
         runs: list[Run] = []
@@ -51,11 +55,7 @@ def study(
     output.say("Wrote " + ", ".join(map(str, pictures)))
 
 
-def _tables(runs: "Sequence[Run]", plan: "StudyPlan") -> "list[TextTable]":
-    from edgelearn_env.federated.study.plan import DEEP, MIDDLE, SMALL, net_for
-    from edgelearn_env.federated.study.study import DEFAULT_DATA
-    from edgelearn_env.federated.study.tables import equal_table, gap_table, limits_table, rule_table, unequal_table
-
+def _tables(runs: Sequence[Run], plan: StudyPlan) -> list[TextTable]:
     parts = {part: [run for run in runs if run.part == part] for part in ("equal", "unequal", "gap")}
     trained = [run for run in parts["equal"] if not run.variant.startswith("before")]
     nets = {depth: net_for(DEFAULT_DATA, depth) for depth in (SMALL, MIDDLE, DEEP)}
@@ -71,14 +71,14 @@ def _tables(runs: "Sequence[Run]", plan: "StudyPlan") -> "list[TextTable]":
     return [each for each in tables if each.rows]
 
 
-def _shown(table: "TextTable") -> Table:
+def _shown(table: TextTable) -> Table:
     shown = table_of(*table.headings, title=table.title, texts=("family", "best that fits", "variant", "scheme"))
     for row in table.rows:
         shown.add_row(*row)
     return shown
 
 
-def _write(folder: Path, table: "TextTable") -> None:
+def _write(folder: Path, table: TextTable) -> None:
     with written_atomically(folder / f"{table.name}.md") as temporary:
         temporary.write_text(table.markdown, encoding="utf-8")
     file = folder / f"{table.name}.csv"
@@ -86,9 +86,7 @@ def _write(folder: Path, table: "TextTable") -> None:
         csv.writer(lines).writerows([table.headings, *table.rows])
 
 
-def _pictures(runs: "Sequence[Run]", folder: Path, how: str) -> list[Path]:
-    from edgelearn_env.drawing.federated_figure import scatter_figure
-
+def _pictures(runs: Sequence[Run], folder: Path, how: str) -> list[Path]:
     figures = {
         "study-costs.png": ("Equal devices, what each variant costs and reaches", _costs(runs)),
         "study-groups.png": ("Weak, medium and strong devices", _groups(runs)),
@@ -101,11 +99,8 @@ def _pictures(runs: "Sequence[Run]", folder: Path, how: str) -> list[Path]:
     return [folder / name for name in drawn]
 
 
-def _costs(runs: "Sequence[Run]") -> list:
+def _costs(runs: Sequence[Run]) -> list:
     """Test loss against memory, FLOPs and upload."""
-    from edgelearn_env.drawing.federated_figure import Cloud, Scatter
-    from edgelearn_env.federated.study.limits import FAMILIES
-
     kinds = {name: prefixes for name, prefixes in FAMILIES.items() if name != "small net, whole"}
     some = [run for run in runs if run.part == "equal" and not run.variant.startswith("before")]
     axes = {
@@ -127,10 +122,8 @@ def _costs(runs: "Sequence[Run]") -> list:
     return panels
 
 
-def _groups(runs: "Sequence[Run]") -> list:
+def _groups(runs: Sequence[Run]) -> list:
     """Mean accuracy against the gap between groups, and each group's own."""
-    from edgelearn_env.drawing.federated_figure import Cloud, Scatter
-
     some = [run for run in runs if run.part == "unequal" and not run.variant.startswith("before")]
     mean, groups = {}, {}
     for name in dict.fromkeys(run.variant for run in some):
@@ -147,10 +140,8 @@ def _groups(runs: "Sequence[Run]") -> list:
     ]
 
 
-def _gaps(runs: "Sequence[Run]") -> list:
+def _gaps(runs: Sequence[Run]) -> list:
     """Gains of variants against how well the pre-trained net did before; text and images apart."""
-    from edgelearn_env.drawing.federated_figure import Cloud, Scatter
-
     swept = {run.variant for run in runs if run.part == "gap"}
     some = [run for run in runs if run.part == "gap" or (run.part == "equal" and run.variant in swept)]
     panels = []

@@ -2,13 +2,19 @@
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
 from rich.table import Table
 
+from edgelearn_env.agents.runs.torch_threads import torch_threads
+from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.federated.networks import initial_weights
+from edgelearn_env.federated.schemes import Blocks
+from edgelearn_env.federated.training import Training
+from edgelearn_env.federated.truth import Truth, measured_truth, rank_correlation
 from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import table_of
@@ -21,13 +27,9 @@ from edgelearn_env.scripts.federate.real_data import (
     Width,
     chosen_data,
     chosen_net,
-    one_thread,
 )
 from edgelearn_env.scripts.federate.schedules import varied_schedules
 from edgelearn_env.two_stage.scenario import TwoStageScenario
-
-if TYPE_CHECKING:
-    from edgelearn_env.federated.truth import Truth
 
 _MEASURED = {"mean_square_gradient": "mean ||∇F||²", "train_loss": "task loss, end", "test_bits": "test loss, end"}
 
@@ -51,16 +53,11 @@ def truth(
     system, output, folder = TwoStageScenario.load(scenario), Output(), writable_folder(out)
     with output.status("designing schedules"):
         schedules = _schedules(system, folder / "schedules", tapes, random)
-    with one_thread(), progress_on(output) as progress:
-        from edgelearn_env.federated.networks import initial_weights
-        from edgelearn_env.federated.schemes import Blocks
-        from edgelearn_env.federated.training import Training
-        from edgelearn_env.federated.truth import measured_truth
-
+    with torch_threads(1), progress_on(output) as progress:
         known = chosen_data(data, None, None, tokens, system.num_devices, samples)
         net, rows = chosen_net(known, depth, width), _known(folder / "truth.csv")
         for schedule in progress.track(schedules, description="training"):
-            if schedule.name not in rows:
+            if schedule.name not in rows or rows[schedule.name].predicted != schedule.predicted:
                 training = Training(
                     net=net,
                     samples=known,
@@ -92,9 +89,7 @@ def _schedules(system: TwoStageScenario, folder: Path, tapes: int, random: int) 
     return found
 
 
-def _known(file: Path) -> "dict[str, Truth]":
-    from edgelearn_env.federated.truth import Truth
-
+def _known(file: Path) -> dict[str, Truth]:
     if not file.is_file():
         return {}
     kinds = Truth.__annotations__
@@ -106,9 +101,7 @@ def _known(file: Path) -> "dict[str, Truth]":
     return {row.name: row for row in rows}
 
 
-def _write(file: Path, rows: "dict[str, Truth]") -> None:
-    from edgelearn_env.federated.truth import Truth
-
+def _write(file: Path, rows: dict[str, Truth]) -> None:
     with written_atomically(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
         csv.writer(lines).writerows([Truth._fields, *rows.values()])
 
@@ -117,24 +110,26 @@ def _kind(name: str) -> str:
     return "random" if name.startswith("random ") else name.partition(",")[0].partition(":")[0]
 
 
-def _table(rows: "list[Truth]") -> Table:
+def _table(rows: list[Truth]) -> Table:
     """Spearman's rank correlation of Phi with each measure, over all schedules, and over those that are designed."""
-    from edgelearn_env.federated.truth import rank_correlation
-
     table = table_of("Φ against", "schedules", "n", "Spearman", "95 % interval", texts=("schedules",))
     designed = [row for row in rows if not row.name.startswith("random ")]
     for field, label in _MEASURED.items():
         for which, some in (("all", rows), ("policies and ablations", designed)):
-            both = np.array([[row.predicted, getattr(row, field)] for row in some])
-            found = rank_correlation(both[:, 0], both[:, 1])
-            count = int(np.sum(np.isfinite(both).all(axis=1)))
-            table.add_row(label, which, str(count), f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}")
+            both = np.array([(row.predicted, getattr(row, field)) for row in some]).reshape(-1, 2)
+            both = both[np.isfinite(both).all(axis=1)]
+            if len(both) > 2:
+                found = rank_correlation(*both.T)
+                interval = f"{found.low:.3f} to {found.high:.3f}"
+                table.add_row(label, which, str(len(both)), f"{found.value:.3f}", interval)
+    squares = np.array([(row.predicted, row.mean_square_gradient) for row in rows])
+    measured = squares[np.isfinite(squares).all(axis=1)]
+    met = int(np.sum(measured[:, 1] <= measured[:, 0]))
+    table.caption = f"Of {len(measured)} schedules that fine-tune, {met} keep mean ||∇F||² below Φ."
     return table
 
 
-def _draw(file: Path, name: str, rows: "list[Truth]") -> None:
-    from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
-
+def _draw(file: Path, name: str, rows: list[Truth]) -> None:
     kinds = dict.fromkeys(_kind(row.name) for row in rows)
 
     def clouds(field: str) -> dict[str, Cloud]:

@@ -170,6 +170,22 @@ def test_a_prefix_computed_once_leads_to_the_same_weights_and_accuracy(schedule,
     np.testing.assert_array_equal(short_scores.accuracy, plain_scores.accuracy)
 
 
+def test_streams_go_on_from_the_deepest_that_is_there():
+    weights, samples = small_weights(), small_training().samples.general
+    streams, fresh = FrozenStreams(weights, NET), FrozenStreams(weights, NET)
+    asked = []
+
+    def made():
+        asked.append(samples)
+        return samples
+
+    first = streams.stream(("a",), made, 1)
+    second = streams.stream(("a",), made, 2)
+    assert len(asked) == 1
+    assert torch.equal(second, fresh.stream(("a",), made, 2))
+    assert streams.stream(("a",), made, 1) is first
+
+
 def test_only_what_a_turn_names_is_trained():
     training, weights = small_training(schedule=small_schedule(0, 1, (1, 2))), small_weights()
     found = last(played_rounds(training, weights)).weights
