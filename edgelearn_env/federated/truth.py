@@ -88,13 +88,13 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, *, resamples: int = 2000, see
     finite = np.isfinite(x) & np.isfinite(y)
     x, y, rng = x[finite], y[finite], np.random.default_rng(seed)
     drawn = rng.integers(0, len(x), (resamples, len(x)))
-    found = np.array([_spearman(x[rows], y[rows]) for rows in drawn])
-    low, high = np.nanquantile(found, (0.025, 0.975))
-    return RankCorrelation(_spearman(x, y), float(low), float(high))
+    low, high = np.nanquantile(_spearman(x[drawn], y[drawn]), (0.025, 0.975))
+    return RankCorrelation(float(_spearman(x, y)), float(low), float(high))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Of ranks, those of equal values averaged; NaN if either does not vary."""
-    a, b = rankdata(x) - (len(x) + 1) / 2, rankdata(y) - (len(y) + 1) / 2
-    scale = math.sqrt(float(np.sum(a**2) * np.sum(b**2)))
-    return float(np.sum(a * b)) / scale if scale else math.nan
+def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Along the last axis, of ranks, those of equal values averaged; NaN where either does not vary."""
+    middle = (x.shape[-1] + 1) / 2
+    a, b = rankdata(x, axis=-1) - middle, rankdata(y, axis=-1) - middle
+    scale = np.sqrt(np.sum(a**2, axis=-1) * np.sum(b**2, axis=-1))
+    return np.asarray(np.sum(a * b, axis=-1) / np.where(scale > 0, scale, np.nan))
