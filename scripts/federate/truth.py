@@ -111,11 +111,15 @@ def _kind(name: str) -> str:
 
 
 def _table(rows: list[Truth]) -> Table:
-    """Spearman's rank correlation of Phi with each measure, over all schedules, and over those that are designed."""
+    """Spearman's rank correlation of Phi with each measure, over all schedules and some of them."""
     table = table_of("Φ against", "schedules", "n", "Spearman", "95 % interval", texts=("schedules",))
-    designed = [row for row in rows if not row.name.startswith("random ")]
+    subsets = {
+        "all": rows,
+        "with fine-tuning": [row for row in rows if row.participation],
+        "policies and ablations": [row for row in rows if _kind(row.name) != "random"],
+    }
     for field, label in _MEASURED.items():
-        for which, some in (("all", rows), ("policies and ablations", designed)):
+        for which, some in subsets.items():
             both = np.array([(row.predicted, getattr(row, field)) for row in some]).reshape(-1, 2)
             both = both[np.isfinite(both).all(axis=1)]
             if len(both) > 2:
