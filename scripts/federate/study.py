@@ -117,8 +117,9 @@ def _costs(runs: Sequence[Run]) -> list:
             x = np.array([cost(each[0]) for each in of.values()])
             y = np.array([np.mean([run.test_bits for run in each]) for each in of.values()])
             short = [name.replace("whole net of ", "all of ").removeprefix("LoRA ") for name in names]
-            clouds[kind] = Cloud(x, y, short)
-        panels.append(Scatter("", label, "test loss, bits a character", clouds, log_x=label.startswith("upload")))
+            if of:
+                clouds[kind] = Cloud(x, y, short)
+        panels.append(Scatter("", label, "test loss, bits a character", clouds))
     return panels
 
 

@@ -67,7 +67,7 @@ def rolling(depth: int, share: float) -> Variant:
 
 def equal_variants() -> list[Variant]:
     """Last blocks and adapters: run once for all limits, since equal devices do the same whatever the limit is."""
-    blocks = [(SMALL, (2, 1, 0)), (MIDDLE, (4, 3, 2, 1, 0)), (DEEP, (6, 3, 2, 1))]
+    blocks = [(SMALL, (2, 1, 0)), (MIDDLE, (4, 3, 2, 1, 0)), (DEEP, (6, 4, 3, 2, 1, 0))]
     return [
         *(last_blocks(depth, t) for depth, counts in blocks for t in counts),
         *(pairs(depth, rank) for depth, rank in ((SMALL, 8), (SMALL, 24), (MIDDLE, 8), (MIDDLE, 2))),
