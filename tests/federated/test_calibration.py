@@ -49,17 +49,17 @@ def test_norms_and_distances_add_up_over_units():
 
 
 def test_the_variance_of_a_sample_is_what_all_samples_have():
-    weights, samples = small_weights(), small_samples().devices[0].train
+    weights, samples = small_weights(), small_samples().devices[0].train.taken(slice(0, 40))
     _, mean = full_gradient(weights, NET, samples)
     every = [full_gradient(weights, NET, samples.taken(slice(i, i + 1)))[1] for i in range(samples.num_samples)]
     exact = np.mean([squared_distance(each, mean) for each in every])
-    estimate = sum(sample_variance_by_unit(weights, NET, samples, mean, batches=200, batch=2).values())
-    assert estimate == pytest.approx(exact, rel=0.15)
+    estimate = sum(sample_variance_by_unit(weights, NET, samples, mean, batches=100, batch=2).values())
+    assert estimate == pytest.approx(exact, rel=0.25)
 
 
 @pytest.fixture(scope="module")
 def calibration():
-    return calibrated(NET, small_samples(10), rounds=20, num_points=3, step_size=0.2, general=32, floor_steps=120)
+    return calibrated(NET, small_samples(10).chosen(list(range(10)), 12), rounds=20, num_points=3, step_size=0.2, general=32, floor_steps=80)
 
 
 def test_constants_are_means_over_the_path(calibration):
@@ -109,7 +109,7 @@ def test_another_number_of_devices_than_the_presets_is_refused(calibration):
 
 
 def test_layer_constants_are_shares_that_grow_to_one(tmp_path):
-    depths = measured_depths(NET, small_samples(), (1, 2), steps=30, floor_steps=30)
+    depths = measured_depths(NET, small_samples().chosen([0, 1], 16), (1, 2), steps=10, floor_steps=10)
     assert [each.depth for each in depths] == [1, 2]
     assert min(each.floor for each in depths) == 0
     for each in depths:
