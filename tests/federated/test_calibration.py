@@ -59,7 +59,15 @@ def test_the_variance_of_a_sample_is_what_all_samples_have():
 
 @pytest.fixture(scope="module")
 def calibration():
-    return calibrated(NET, small_samples(10).chosen(list(range(10)), 12), rounds=20, num_points=3, step_size=0.2, general=32, floor_steps=80)
+    return calibrated(
+        NET,
+        small_samples(10).chosen(list(range(10)), 12),
+        rounds=20,
+        num_points=3,
+        step_size=0.2,
+        general=32,
+        floor_steps=80,
+    )
 
 
 def test_constants_are_means_over_the_path(calibration):
