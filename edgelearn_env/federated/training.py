@@ -8,7 +8,7 @@ else is remembered, so a run that goes on from a checkpoint ends with the same w
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from edgelearn_env.federated.parts import first_trained_block, part_of_units
 from edgelearn_env.federated.samples import FederatedSamples, Samples
 from edgelearn_env.federated.schemes import Blocks, Scheme
 from edgelearn_env.schedule import Schedule, ScheduledRound
+from edgelearn_env.stages.scenario import Learning
 
 # Does the work of a round's devices, in any order, wherever they are; the in-process loop by default.
 Workforce = Callable[[Weights, Sequence[Order]], Sequence[Update]]
@@ -59,6 +60,21 @@ class Training:
         for name in ("server_step_size", "device_step_size", "local_steps"):
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    @classmethod
+    def under_the_bound(
+        cls, learning: Learning, net: Net, samples: FederatedSamples, schedule: Schedule, seed: int = 0
+    ) -> Self:
+        """The run that a learning bound speaks of: one damped step of the whole net in a round, of its step sizes."""
+        return cls(
+            net=net,
+            samples=samples,
+            schedule=schedule,
+            scheme=Blocks(aggregation="damped"),
+            server_step_size=learning.server_step_size,
+            device_step_size=learning.device_step_size,
+            seed=seed,
+        )
 
     def samples_of(self, site: int) -> Samples:
         """What a site trains on: 0 the server, 1 + k device k."""

@@ -12,7 +12,6 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.checkpoints import digest, resumed_rounds
 from edgelearn_env.federated.evaluation import evaluated
 from edgelearn_env.federated.networks import Weights, initial_weights
-from edgelearn_env.federated.schemes import Blocks
 from edgelearn_env.federated.training import Training
 from edgelearn_env.files import writable_folder
 from edgelearn_env.printing.output import Output, progress_on
@@ -56,15 +55,7 @@ def run(
     played = Schedule.load(schedule) if schedule else _schedule_of(scenario, policy, seed)
     with torch_threads(1):
         known = chosen_data(data, general, devices, tokens, scenario.num_devices, samples)
-        training = Training(
-            net=chosen_net(known, depth, width),
-            samples=known,
-            schedule=played,
-            scheme=Blocks(aggregation="damped"),
-            server_step_size=scenario.learning.server_step_size,
-            device_step_size=scenario.learning.device_step_size,
-            seed=seed,
-        )
+        training = Training.under_the_bound(scenario.learning, chosen_net(known, depth, width), known, played, seed)
         weights: Weights = initial_weights(training.net, seed)
         rows = {"test loss before, bits": f"{evaluated(weights, training.net, known).bits:.4f}"}
         played.save(folder / "schedule.json")

@@ -12,7 +12,6 @@ from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.networks import initial_weights
-from edgelearn_env.federated.schemes import Blocks
 from edgelearn_env.federated.training import Training
 from edgelearn_env.federated.truth import Truth, measured_truth, rank_correlation
 from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
@@ -58,15 +57,7 @@ def truth(
         net, rows = chosen_net(known, depth, width), _known(folder / "truth.csv")
         for schedule in progress.track(schedules, description="training"):
             if schedule.name not in rows or rows[schedule.name].predicted != schedule.predicted:
-                training = Training(
-                    net=net,
-                    samples=known,
-                    schedule=schedule,
-                    scheme=Blocks(aggregation="damped"),
-                    server_step_size=system.learning.server_step_size,
-                    device_step_size=system.learning.device_step_size,
-                    seed=seed,
-                )
+                training = Training.under_the_bound(system.learning, net, known, schedule, seed)
                 rows[schedule.name] = measured_truth(training, initial_weights(net, seed), points)
                 _write(folder / "truth.csv", rows)
     chosen = [rows[schedule.name] for schedule in schedules]
