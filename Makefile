@@ -10,7 +10,7 @@ DEVELOPMENT := $(VENV)/.development
 # More arguments for `edgelearn benchmark`: make benchmark ARGS="--episodes 5"
 ARGS :=
 
-.PHONY: benchmark test test-slow test-oldest test-rl-zoo test-rllib test-cluster lint clean
+.PHONY: benchmark test test-slow test-oldest test-rl-zoo test-rllib test-cluster test-flower lint clean
 
 benchmark: $(BASE)
 	$(BIN)/edgelearn benchmark $(ARGS)
@@ -32,7 +32,8 @@ test-oldest: $(DEVELOPMENT)
 test-rl-zoo: TESTS := tests/agents/test_rl_zoo.py
 test-rllib: TESTS := tests/agents/test_rllib.py
 test-cluster: TESTS := tests/gradient_coding/execution/test_ray_cluster.py
-test-rl-zoo test-rllib test-cluster: test-%: constraints-%.txt
+test-flower: TESTS := tests/federated/test_flower.py
+test-rl-zoo test-rllib test-cluster test-flower: test-%: constraints-%.txt
 	$(PYTHON) -m venv $(VENV)/$*
 	$(VENV)/$*/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/$*/bin/python -m pip install --quiet --constraint $< --editable ".[$*]" beartype hypothesis pytest
@@ -56,5 +57,5 @@ $(BASE): pyproject.toml constraints.txt
 	touch $@
 
 $(DEVELOPMENT): $(BASE)
-	$(INSTALL) --constraint constraints.txt --editable ".[agents,human,moreau,dev]"
+	$(INSTALL) --constraint constraints.txt --editable ".[agents,federated,glyphs,human,moreau,dev]"
 	touch $@

@@ -4,6 +4,8 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import typer
+
 _SCRIPTS = "edgelearn_env.scripts"
 
 
@@ -18,10 +20,10 @@ class Command(NamedTuple):
     module: str
     help: str
 
-    def function(self) -> Callable[..., None]:
-        """What the command does; imports all that it needs."""
+    def function(self) -> Callable[..., None] | typer.Typer:
+        """What the command does, or the group of its commands; imports all that it needs."""
         module = importlib.import_module(f"{_SCRIPTS}.{self.module}")
-        function: Callable[..., None] = getattr(module, self.module.rpartition(".")[2])
+        function: Callable[..., None] | typer.Typer = getattr(module, self.module.rpartition(".")[2])
         return function
 
 
@@ -57,6 +59,10 @@ COMMANDS = {
     "coded-round": Command(
         "coded_round",
         "Play one gradient round on real workers, with injected delays: with a code, and without one, waiting for all.",
+    ),
+    "federate": Command(
+        "federate.federate",
+        "Train small transformers for real, as a policy's schedule says; study, calibrate, and test the bound.",
     ),
     "speed": Command(
         "speed.speed",

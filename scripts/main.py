@@ -1,43 +1,15 @@
 """The console command `edgelearn`."""
 
 import sys
-from typing import Any
-
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from edgelearn_env.errors import EdgeLearnError
 from edgelearn_env.printing.letters import never_failing_output
-from edgelearn_env.scripts.commands import COMMANDS, Command
+from edgelearn_env.scripts.commands import COMMANDS
+from edgelearn_env.scripts.lazy_app import lazy_app
 
-
-class _Group(TyperGroup):
-    """Commands that are known by name and help alone until one of them runs."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """The command that the arguments name, imported, and the arguments left for it."""
-        name, _, rest = super().resolve_command(ctx, args)
-        return name, _imported(str(name), COMMANDS[str(name)]), rest
-
-
-app = typer.Typer(
-    name="edgelearn",
-    help="Resource control in two-stage edge learning: environment, proven optimum, agents.",
-    cls=_Group,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
+app = lazy_app(
+    "edgelearn", "Resource control in two-stage edge learning: environment, proven optimum, agents.", COMMANDS
 )
-for _name, _command in COMMANDS.items():
-    app.command(_name, help=_command.help)(lambda: None)
-
-
-def _imported(name: str, command: Command) -> Any:
-    """The command with its options."""
-    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name, help=command.help)(command.function())
-    return get_command(alone)
 
 
 def main() -> None:

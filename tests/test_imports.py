@@ -22,6 +22,8 @@ FLOORS = (
     {"trajectory"},
     {"stages"},
     {*SYSTEMS},
+    {"schedule"},
+    {"federated"},
     {"envs"},
     {"drawing", "evaluation", "wrappers"},
     {"baselines"},

@@ -18,6 +18,7 @@ from edgelearn_env.agents.actor.actor import (
 )
 from edgelearn_env.agents.actor.static_plan import FADED, StaticPlan, static_plan
 from edgelearn_env.arrays.records import mapped
+from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.stages.encoding import STAGED_LAYOUT, Codec
 from edgelearn_env.stages.scenario import StagedScenario
@@ -31,9 +32,9 @@ _SWITCH_SLOPE = 4.0
 # for ever, and the one that keeps the upload's time, which empties batteries.
 _POWER_EXPONENT = -0.5
 
-# What a system decides beside starts near the middle of its range: no code for one straggler, but now and then one is
-# tried; every device is asked.
-_BESIDE_FOR_ALL, _BESIDE_FOR_DEVICE = -0.25, 0.0
+# What coded rounds decide beside: for late edge nodes none, but now and then it is tried, for late devices a code that
+# is now and then left out, since without any code a rare slow device takes much of the time; every device is asked.
+_CODE_FOR_ALL, _CODE_FOR_DEVICE = (-0.25, 0.5), 0.0
 
 _NUM_TAPES = 8
 _SMALLEST_STD = 0.02
@@ -49,7 +50,9 @@ def starting_point(scenario: StagedScenario) -> Start:
     """
     codec = codec_of(scenario)
     sizes = Sizes.of(codec.layout)
-    start = _of_plan(Codec.of(scenario), sizes, static_plan(scenario))
+    plan = static_plan(scenario)
+    plan = plan._replace(batch=np.maximum(plan.batch / _copies_at_first(scenario), 1.0))
+    start = _of_plan(Codec.of(scenario), sizes, plan)
     tapes = Tape.stack([sample_tape(scenario, 0, episode) for episode in range(_NUM_TAPES)])
     played = rollout(scenario, tapes, _policy(codec, start))
     observed = codec.encode(*mapped(lambda array: array[~played.observed.state.ended], played.observed))
@@ -68,6 +71,17 @@ def starting_point(scenario: StagedScenario) -> Start:
     return mapped(lambda value: value.astype(np.float32), standardised)
 
 
+def _copies_at_first(scenario: StagedScenario) -> int:
+    """How many devices compute each part of the data with the code that is played first."""
+    if not isinstance(scenario, GradientCodingScenario):
+        return 1
+    codec = codec_of(scenario)
+    action = np.zeros((1, codec.action_size), dtype=np.float32)
+    action[:, codec.staged.action_size :][:, : len(_CODE_FOR_ALL)] = _CODE_FOR_ALL
+    first = codec.decode(action)
+    return int((first.edge_stragglers[0] + 1) * (first.device_stragglers[0] + 1))
+
+
 def _of_plan(codec: Codec, sizes: Sizes, plan: StaticPlan) -> Start:
     """The start before observations are standardised."""
     scenario, num_devices = codec.scenario, codec.scenario.num_devices
@@ -80,9 +94,9 @@ def _of_plan(codec: Codec, sizes: Sizes, plan: StaticPlan) -> Start:
     weight[0, TIME_LEFT] = -_SWITCH_SLOPE
     power_log_span = log_span[2:].reshape(STAGED_LAYOUT.decided_for_device, num_devices)[_POWER]
     own_weight[:, _POWER, _GAIN] = _POWER_EXPONENT * (high - low) * 2.0 / power_log_span
-    bias = np.full(sizes.decided_for_all, _BESIDE_FOR_ALL)
-    bias[: STAGED_LAYOUT.decided_for_all] = _SWITCH_SLOPE * (1 - plan.time_share), *action[:2]
-    own_bias = np.full((num_devices, sizes.decided_for_device), _BESIDE_FOR_DEVICE)
+    beside = _CODE_FOR_ALL[: sizes.decided_for_all - STAGED_LAYOUT.decided_for_all]
+    bias = np.array([_SWITCH_SLOPE * (1 - plan.time_share), *action[:2], *beside])
+    own_bias = np.full((num_devices, sizes.decided_for_device), _CODE_FOR_DEVICE)
     own_bias[:, : STAGED_LAYOUT.decided_for_device] = action[2:].reshape(-1, num_devices).T
     planned_gain = (np.log(scenario.mean_channel_gain * FADED) - low) / (high - low)
     own_bias[:, _POWER] -= own_weight[:, _POWER, _GAIN] * planned_gain

@@ -82,8 +82,8 @@ def shipped_runs_on(scenario: Scenario, recipe: str) -> tuple[str, ...]:
     """
     runs = shipped_runs(f"{recipe}-{scenario.name}")
     if not runs:
-        known, command = ", ".join(shipped_checkpoints()), f"edgelearn train --recipe {recipe} -s {scenario.name}"
-        sentence = f"no checkpoint of {recipe} on {scenario.name!r} comes with the package (there is {known})"
+        command = f"edgelearn train --recipe {recipe} -s {scenario.name}"
+        sentence = f"no checkpoint of {recipe} on {scenario.name!r} comes with the package"
         raise InvalidInputError(f"{sentence}: train one (`{command}`) and name its file")
     return runs
 

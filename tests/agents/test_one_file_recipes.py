@@ -5,7 +5,6 @@ import importlib.util
 import json
 import math
 import runpy
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 
 from edgelearn_env.agents.runs.one_file import Choices, CurvePoint, Result
 from edgelearn_env.agents.runs.torch_threads import torch_threads
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.tapes.seeds import TUNING
 from edgelearn_env.two_stage.env import TwoStageEnv
 
@@ -129,30 +128,38 @@ def test_wrong_choices_are_refused_by_name(changes, sentence):
         choices(**changes)
 
 
-def ended(name: str, *arguments: str, folder: Path) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", f"edgelearn_env.agents.{name}", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def ended(recipe, tmp_path, monkeypatch, capsys):
+    """Runs the recipe's command in this process, for torch takes seconds to import: status, output, complaint."""
+
+    def run(*options: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [recipe.__file__, *options])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module(recipe.__name__, run_name="__main__")
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-def test_a_command_says_what_came_of_the_run(recipe, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+as_a_command = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+
+
+@as_a_command
+def test_a_command_says_what_came_of_the_run(ended, tmp_path):
     options = ["--scenario", str(TINY), "--steps", "1024", "--num-envs", "16", "--out", "run"]
-    monkeypatch.setattr(sys, "argv", [recipe.__file__, *options])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module(recipe.__name__, run_name="__main__")
-    printed, complaint = capsys.readouterr()
-    assert (end.value.code or 0, complaint) == (0, "")
+    status, printed, complaint = ended(*options)
+    assert (status, complaint) == (0, "")
     last = json.loads((tmp_path / "run" / "run.json").read_text())["curve"][-1]
     means = f"mean return {last['mean_return']:.3f}, mean learning bound {last['mean_objective']:.4f}"
     assert printed.splitlines()[-2:] == ["Wrote run/agent.pt, run/run.json", f"Last training episodes: {means}"]
 
 
-def test_a_command_refuses_wrong_input_in_one_sentence(tmp_path):
+@as_a_command
+def test_a_command_refuses_wrong_input_in_one_sentence(ended, tmp_path):
     (tmp_path / "taken").write_text("")
     sentence = "--out must name a folder, got the file 'taken'"
-    assert ended("cleanrl_ppo", "--out", "taken", folder=tmp_path) == (2, "", f"{sentence}\n")
+    assert ended("--out", "taken") == (2, "", f"{sentence}\n")
 
 
 @pytest.mark.parametrize(
@@ -163,19 +170,16 @@ def test_a_command_refuses_wrong_input_in_one_sentence(tmp_path):
         ("rllib_ppo", "ray", "RLlib is not installed: pip install 'edgelearn-env[rllib]'"),
     ],
 )
-def test_a_recipe_says_which_extra_it_misses(tmp_path, name, module, sentence):
-    imported = f"""
-import runpy, sys
-sys.modules[{module!r}] = None
-from edgelearn_env.errors import MissingExtraError
-try:
-    import edgelearn_env.agents.{name}
-except MissingExtraError as error:
-    print(error)
-runpy.run_module("edgelearn_env.agents.{name}", run_name="__main__")
-"""
-    done = subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (2, f"{sentence}\n", f"{sentence}\n")
+def test_a_recipe_says_which_extra_it_misses(name, module, sentence, monkeypatch, capsys):
+    recipe = f"edgelearn_env.agents.{name}"
+    for loaded in [other for other in sys.modules if other.split(".")[0] == module or other == recipe]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError) as error:
+        importlib.import_module(recipe)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(recipe, run_name="__main__")
+    assert (str(error.value), end.value.code, *capsys.readouterr()) == (sentence, 2, "", f"{sentence}\n")
 
 
 @pytest.mark.slow

@@ -6,13 +6,15 @@ from edgelearn_env import Scenario, sample_tape
 from edgelearn_env.baselines import optimum_cache, provenance
 from edgelearn_env.baselines.optimum_cache import optimum_digest
 
+TINY = Scenario.preset("tiny")
+
 
 @pytest.fixture
-def digest_with(monkeypatch, tmp_path, tiny):
+def digest_with(monkeypatch, tmp_path):
     """The digest of an optimum if the source of one module had a line more."""
     real = provenance._source_of
 
-    def digest(changed: str | None) -> str:
+    def digest(changed: str) -> str:
         def source_of(module: str):
             if module != changed:
                 return real(module)
@@ -22,11 +24,18 @@ def digest_with(monkeypatch, tmp_path, tiny):
 
         monkeypatch.setattr(provenance, "_source_of", source_of)
         provenance.source_digest.cache_clear()
-        found = optimum_digest(tiny, sample_tape(tiny, 0))
+        found = optimum_digest(TINY, sample_tape(TINY, 0))
         provenance.source_digest.cache_clear()
         return found
 
     return digest
+
+
+@pytest.fixture(scope="module")
+def untouched() -> str:
+    """The digest of sources as they are."""
+    provenance.source_digest.cache_clear()
+    return optimum_digest(TINY, sample_tape(TINY, 0))
 
 
 @pytest.mark.parametrize(
@@ -46,15 +55,15 @@ def digest_with(monkeypatch, tmp_path, tiny):
         "edgelearn_env.baselines.solvers",
     ],
 )
-def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, module):
-    assert digest_with(module) != digest_with(None)
+def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, untouched, module):
+    assert digest_with(module) != untouched
 
 
 @pytest.mark.parametrize(
     "module", ["edgelearn_env.agents.ppo", "edgelearn_env.scripts.benchmark", "edgelearn_env.baselines.random_play"]
 )
-def test_what_has_no_part_in_it_leaves_the_digest(digest_with, module):
-    assert digest_with(module) == digest_with(None)
+def test_what_has_no_part_in_it_leaves_the_digest(digest_with, untouched, module):
+    assert digest_with(module) == untouched
 
 
 def test_the_digest_is_that_of_a_scenario_whatever_its_name(tiny: Scenario):

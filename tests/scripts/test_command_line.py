@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from command_line import edgelearn
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ from edgelearn_env import Scenario
 from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.scripts import benchmark
 from edgelearn_env.scripts.commands import COMMANDS
+from edgelearn_env.scripts.federate.federate import FEDERATE_COMMANDS
 from edgelearn_env.scripts.main import app
 
 
@@ -60,7 +62,7 @@ def shared_out_by_pickles(jobs, num_jobs, num_workers):
 
 def test_ablations_stand_beside_the_policies_in_brackets_with_a_word_on_what_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "shared_out", shared_out_by_pickles)
-    played = ["-s", "tiny", "--set", "budgets.max_rounds=4", "--episodes", "1", "--policies", "equal"]
+    played = ["-s", "tiny", "--set", "budgets.max_rounds=2", "--episodes", "1", "--policies", "equal"]
     arguments = [*played, "--ablations", "--workers", "1"]
     result = edgelearn("benchmark", *arguments, folder=tmp_path)
     assert result.status == 0, result.complaint
@@ -134,9 +136,10 @@ def test_the_list_of_commands_is_there_without_what_they_need(tmp_path):
     assert "edgelearn_env.scripts.commands" in loaded
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_a_command_is_what_its_function_says(name):
-    assert COMMANDS[name].help == inspect.getdoc(COMMANDS[name].function())
+@pytest.mark.parametrize("command", [*COMMANDS.values(), *FEDERATE_COMMANDS.values()], ids=lambda each: each.module)
+def test_the_help_of_a_command_is_what_its_function_says(command):
+    found = command.function()
+    assert command.help == (found.info.help if isinstance(found, typer.Typer) else inspect.getdoc(found))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["scenarios", "--help"]])
@@ -172,4 +175,4 @@ def test_help_of_a_command_names_its_options(name):
     assert result.exit_code == 0
     assert "Usage" in result.output
     assert COMMANDS[name].help.split()[0] in result.output
-    assert ("Arguments" if name == "leaderboard" else "Options") in result.output
+    assert {"leaderboard": "Arguments", "federate": "Commands"}.get(name, "Options") in result.output

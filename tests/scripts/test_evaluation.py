@@ -15,6 +15,7 @@ from edgelearn_env.tapes.seeds import TEST, TUNING
 
 TINY = Path(__file__).parent.parent / "tiny.toml"
 ON_TINY = ["--scenario", str(TINY)]
+SHORT = [*ON_TINY, "--set", "budgets.max_rounds=12"]
 
 
 def edgelearn(*arguments: str) -> str:
@@ -30,7 +31,7 @@ def benchmarked(tmp_path_factory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("benchmarked")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        printed = edgelearn("benchmark", *ON_TINY, "--episodes", "3", "--policies", "random,myopic", "--workers", "1")
+        printed = edgelearn("benchmark", *SHORT, "--episodes", "3", "--policies", "random,myopic", "--workers", "1")
     return folder, printed
 
 
@@ -53,7 +54,7 @@ def test_a_second_benchmark_on_the_same_tapes_solves_nothing(folder, monkeypatch
     first = Report.load(folder / "results" / "benchmark.json")
     monkeypatch.setattr("edgelearn_env.baselines.optimum_cache.clairvoyant_batch", None)
     printed = edgelearn(
-        "benchmark", *ON_TINY, "--episodes", "2", "--policies", "random", "--against", "clairvoyant", "--out", "results"
+        "benchmark", *SHORT, "--episodes", "2", "--policies", "random", "--against", "clairvoyant", "--out", "results"
     )
     assert "against clairvoyant, paired by tape" in printed
     second = Report.load(folder / "results" / "benchmark.json")
@@ -134,13 +135,13 @@ def minari(monkeypatch, tmp_path):
 def test_a_dataset_of_a_policy_is_there_for_minari(minari, policy):
     name = f"edgelearn/two-stage/tiny-{policy}-v0"
     chosen = ["--policy", policy, "--episodes", "2", "--seed", "7", "--workers", "1"]
-    printed = edgelearn("dataset", "--name", name, *ON_TINY, *chosen)
+    printed = edgelearn("dataset", "--name", name, *SHORT, *chosen)
     dataset = minari.load_dataset(name)
     assert f"Wrote {name}: 2 episodes, {dataset.total_steps} rounds" in printed
     seeds = [int(about["seed"]) for about in dataset.storage.get_episode_metadata(range(2))]
     assert seeds == [7, 8]
     with pytest.raises(InvalidInputError, match="exists already"):
-        edgelearn("dataset", "--name", name, *ON_TINY, *chosen)
+        edgelearn("dataset", "--name", name, *SHORT, *chosen)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_checkpoint_may_be_given_the_name_of_a_recipe(named):
     ("names", "sentence"),
     [
         ("best", "unknown policy 'best': choose from random"),
-        ("apg", "no checkpoint of apg on 'tiny' comes with the package (there is apg-default-0, "),
+        ("apg", "no checkpoint of apg on 'tiny' comes with the package: train one"),
         ("", "a policy needs a name, got ''"),
         (" , ", "a policy needs a name, got ' , '"),
         ("(no gain)=a.zip", "names in brackets are those of bounds and ablations, got the policy '(no gain)'"),

@@ -31,8 +31,8 @@ Counts = tuple[int, int]
 # Shares of the rounds left from which the first search starts if need be, and that of its first step.
 _STARTS, _FIRST_STEP = (0.1, 0.25, 0.45), 1 / 32
 
-# A rival plan has this share more or fewer rounds in one stage.
-_STRIDE = 0.06
+# A rival plan, looked at once in so many rounds, has this share more or fewer rounds in one stage.
+_RIVAL_EVERY, _STRIDE = 3, 0.06
 
 # Of what a round leaves, how much more it may take for batches that are rounded up.
 _SAVED = 0.1
@@ -74,8 +74,8 @@ class MPC:
     that grow with their distance, and the first round of its solution is played, in whole batches. Who takes part in
     each block is what costs least at the prices of the last plan, of time, energy and every battery's charge
     (`cheapest_rounds`). How many rounds to play in each stage is first searched for from the static design on, and then
-    planned anew all the time: the last plan less the round played is compared with one neighbour, which takes its place
-    if it is better. The switch is made when no pre-training round is left in the plan.
+    planned anew all the time: in every third round the last plan less the round played is compared with one neighbour,
+    which takes its place if it is better. The switch is made when no pre-training round is left in the plan.
 
     Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place.
     """
@@ -158,18 +158,22 @@ class _Outlooks:
         return best
 
     def compare(self, planned: Counts) -> _Outlook | None:
-        """The plan of the last round or a neighbour of it, which take turns; shortened as long as neither fits."""
-        turn, (num_pretrain, num_finetune) = int(self._observed.state.round_index), planned
-        num_finetune, sign = max(num_finetune, 1), 1 if turn % 4 < 2 else -1
-        if turn % 2 or self._observed.state.finetuning:
-            rival = (num_pretrain, num_finetune + sign * max(1, round(_STRIDE * num_finetune)))
-        else:
-            rival = (num_pretrain + sign * max(1, round(_STRIDE * num_pretrain)), num_finetune)
-        best = self._best([(num_pretrain, num_finetune), rival])
+        """The plan of the last round, or at times a neighbour of it; shortened as long as none fits."""
+        num_pretrain, num_finetune = planned[0], max(planned[1], 1)
+        turn, rounds_since = divmod(int(self._observed.state.round_index), _RIVAL_EVERY)
+        pairs = [(num_pretrain, num_finetune)]
+        best = self._best(pairs if rounds_since else [*pairs, self._rival(turn, num_pretrain, num_finetune)])
         while best is None and (num_pretrain, num_finetune) != (0, 1):
             num_pretrain, num_finetune = int(0.8 * num_pretrain), max(1, int(0.8 * num_finetune))
             best = self._best([(num_pretrain, num_finetune), (num_pretrain + 1, num_finetune)])
         return best
+
+    def _rival(self, turn: int, num_pretrain: int, num_finetune: int) -> Counts:
+        """A neighbour of these numbers of rounds: more and fewer of them in either stage take turns."""
+        sign = 1 if turn % 4 < 2 else -1
+        if turn % 2 or self._observed.state.finetuning:
+            return num_pretrain, num_finetune + sign * max(1, round(_STRIDE * num_finetune))
+        return num_pretrain + sign * max(1, round(_STRIDE * num_pretrain)), num_finetune
 
     def _best(self, pairs: list[Counts]) -> _Outlook | None:
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._found]

@@ -7,6 +7,7 @@ from random_scenarios import random_scenario
 
 from edgelearn_env.agents.actor.actor import Sizes, action_of, codec_of, decided_in, features
 from edgelearn_env.agents.actor.starting_point import starting_point
+from edgelearn_env.agents.actor.static_plan import static_plan
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
@@ -53,7 +54,7 @@ def test_entries_of_a_code_stand_where_the_codec_reads_them():
     assert named.asked.tolist() == [[False, False, True, False]]
 
 
-def test_on_coded_rounds_training_starts_at_the_static_plan_without_a_code_and_asks_everyone():
+def test_on_coded_rounds_training_starts_with_a_code_for_late_devices_and_asks_everyone():
     start, codec = starting_point(TINY), Codec.of(TINY)
     assert start.sizes == Sizes(shared=9, own=7, decided_for_all=5, decided_for_device=4)
     zeros = np.zeros((1, codec.observation_size), dtype=np.float32)
@@ -61,8 +62,10 @@ def test_on_coded_rounds_training_starts_at_the_static_plan_without_a_code_and_a
     for_all = seen.shared @ start.server_weight.T + start.server_bias
     for_device = np.einsum("kij,bkj->bki", start.own_weight, seen.own) + start.own_bias
     named = codec.decode(action_of(for_all, for_device))
-    assert (named.edge_stragglers[0], named.device_stragglers[0]) == (0, 0)
+    assert (named.edge_stragglers[0], named.device_stragglers[0]) == (0, 1)
     assert np.all(named.asked)
+    # Two devices compute each part, so parts have half the samples of the static plan.
+    np.testing.assert_allclose(named.batch[0], np.maximum(static_plan(TINY).batch / 2, 1.0), rtol=0.05, atol=1)
     begun = TINY.bound.value(model_of(TINY).initial_state(1).bound_terms)
     assert np.exp(start.log_bound) < 0.1 * begun
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from random_coded_scenarios import random_coded_scenario
+from random_codings import small_random_coding
 
 from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.baselines import RandomPlay, clairvoyant, ladder_of
@@ -40,54 +40,54 @@ def least_of_all_plans(scenario: GradientCodingScenario, tape: Tape) -> float:
     return min(values)
 
 
-def small_system(seed: int) -> tuple[GradientCodingScenario, Tape]:
-    """Two devices and three rounds, with a code."""
+def small_system(seed: int, num_rounds: int) -> tuple[GradientCodingScenario, Tape]:
+    """Two devices, with a code."""
     rng = np.random.default_rng(seed)
-    scenario = random_coded_scenario(rng, most_rounds=3)
+    scenario = small_random_coding(rng, most_rounds=3)
     while scenario.num_devices > 2 or len(scenario.codes) == 1:
-        scenario = random_coded_scenario(rng, most_rounds=3)
+        scenario = small_random_coding(rng, most_rounds=3)
+    scenario = scenario.replace(budgets={"max_rounds": num_rounds})
     return scenario, sample_tape(scenario, seed)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_the_optimum_is_that_of_all_sets_and_codes_tried_one_by_one(seed):
-    scenario, tape = small_system(seed)
+@pytest.mark.parametrize("num_rounds", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_optimum_is_that_of_all_sets_and_codes_tried_one_by_one(seed, num_rounds):
+    scenario, tape = small_system(seed, num_rounds)
     optimum, least = clairvoyant(scenario, tape, gap=1e-4), least_of_all_plans(scenario, tape)
     assert optimum.bound <= least * (1 + 1e-6)
     assert optimum.value == pytest.approx(least, rel=2e-4)
 
 
-def below(scenario: GradientCodingScenario, tape: Tape, optimum: CodedOptimum, *, with_ladder: bool) -> bool:
-    """Whether a random episode or a policy passes the bound."""
+def assert_replayed_and_never_undercut(scenario: GradientCodingScenario, seed: int, names: list[str]) -> CodedOptimum:
+    """Plans reach what they promise; neither random episodes nor those policies of the ladder pass the bound."""
+    tape = sample_tape(scenario, seed)
+    optimum = best_found(scenario, tape)
+    assert rollout(scenario, tape, optimum.plan).objective[0] == pytest.approx(optimum.value, rel=1e-6)
+    assert rollout(scenario, tape, optimum.whole_plan).objective[0] == pytest.approx(optimum.achieved, rel=1e-12)
     played = [rollout(scenario, Tape.stack([tape] * 100), RandomPlay(scenario, seed=1)).objective.min()]
-    if with_ladder:
-        played += [rollout(scenario, tape, make(scenario)).objective[0] for make in ladder_of(scenario).values()]
-    return min(played) < optimum.bound
-
-
-def check_random_systems(seeds: range, *, with_ladder: bool) -> list[float]:
-    """Gaps of the optima, once no policy is below any of them and all plans reach what they promise."""
-    gaps = []
-    for seed in seeds:
-        scenario = random_coded_scenario(np.random.default_rng(seed))
-        tape = sample_tape(scenario, seed)
-        optimum = best_found(scenario, tape)
-        assert rollout(scenario, tape, optimum.plan).objective[0] == pytest.approx(optimum.value, rel=1e-6)
-        assert rollout(scenario, tape, optimum.whole_plan).objective[0] == pytest.approx(optimum.achieved, rel=1e-12)
-        assert not below(scenario, tape, optimum, with_ladder=with_ladder)
-        gaps.append(optimum.gap)
-    return gaps
+    played += [rollout(scenario, tape, ladder_of(scenario)[name](scenario)).objective[0] for name in names]
+    assert min(played) >= optimum.bound
+    return optimum
 
 
 def test_no_policy_is_below_the_bound_of_random_small_systems():
-    gaps = check_random_systems(range(8), with_ladder=False)
-    assert max(gaps) <= 1.001e-3
+    for seed in range(8):
+        scenario = small_random_coding(np.random.default_rng(seed))
+        assert assert_replayed_and_never_undercut(scenario, seed, []).gap <= 1.001e-3
 
 
 @pytest.mark.slow
-def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems():
-    gaps = check_random_systems(range(200), with_ladder=True)
-    assert sum(gap <= 1.001e-3 for gap in gaps) >= 180
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems(first):
+    proven = 0
+    for seed in range(first, first + 50):
+        scenario = small_random_coding(np.random.default_rng(seed), most_rounds=5)
+        # Tuning takes longest, so policies take turns.
+        names = list(ladder_of(scenario))[seed % 4 :: 4]
+        proven += assert_replayed_and_never_undercut(scenario, seed, names).gap <= 1.001e-3
+    # Of the others the bound holds too, but is further from the plan.
+    assert proven >= 45
 
 
 def test_without_codes_and_stragglers_it_is_the_two_stage_optimum():

@@ -50,10 +50,14 @@ def solved_system(seed: int, **choices) -> Solved:
     return Solved(scenario, tape, clairvoyant(scenario, tape))
 
 
+# Systems of all kinds, of which a few take many programs; but not those that take the most.
+SEEDS = (0, *range(3, 15), 16, 18)
+
+
 @pytest.fixture(scope="module")
 def optima():
     """Optima of many systems, of 3 to 5 rounds and two devices."""
-    return [solved_system(seed, longest=5, num_devices=2) for seed in range(15)]
+    return [solved_system(seed, longest=5, num_devices=2) for seed in SEEDS]
 
 
 # The search through pairs and sets.
@@ -105,7 +109,7 @@ def test_one_device_and_one_round_are_enough(objective):
 
 
 def test_where_everyone_has_to_take_part_the_optimum_is_the_best_of_all_pairs():
-    for seed in range(6):
+    for seed in range(4):
         scenario, tape = random_system(seed, longest=5)
         optimum = clairvoyant(scenario, tape, gap=1e-6, restriction=Restriction(everyone=True))
         assert optimum.value == pytest.approx(brute_force(scenario, tape, everyone=True), rel=3e-6)
@@ -154,7 +158,7 @@ def test_an_optimum_is_called_exact_only_where_all_its_batches_are_whole(optima)
         whole = bool(np.all(batches == np.round(batches)))
         assert optimum.certificate.label == ("exact" if whole else "relaxation")
         labels.add(optimum.certificate.label)
-    assert "relaxation" in labels
+    assert labels == {"exact", "relaxation"}
 
 
 def test_the_optimum_of_a_system_is_the_same_every_time():
@@ -227,10 +231,11 @@ def test_no_policy_is_below_the_bound(optima):
 
 
 @pytest.mark.slow
-def test_no_policy_is_below_the_bound_of_any_of_many_systems():
+@pytest.mark.parametrize("first", range(10_000, 10_400, 50))
+def test_no_policy_is_below_the_bound_of_any_of_many_systems(first):
     proven = 0
-    for seed in range(10_000, 10_400):
-        scenario, tape = random_system(seed, longest=12)
+    for seed in range(first, first + 50):
+        scenario, tape = random_system(seed, longest=6, num_devices=1 + seed % 3)
         try:
             optimum = clairvoyant(scenario, tape)
             proven += 1
@@ -238,7 +243,7 @@ def test_no_policy_is_below_the_bound_of_any_of_many_systems():
             optimum = error.found
         assert_no_policy_is_below_the_bound(Solved(scenario, tape, optimum), seed)
     # Of the others the bound holds too, but is further from the plan.
-    assert proven >= 360
+    assert proven >= 45
 
 
 # More of anything useful never hurts.
@@ -289,7 +294,7 @@ def test_more_of_anything_useful_is_never_worse(tuned, relaxation):
 
 
 def test_one_more_round_on_the_tape_is_never_worse(optima):
-    for scenario, tape, optimum in optima[6:12]:
+    for scenario, tape, optimum in optima[4:10]:
         longer = scenario.replace(budgets={"max_rounds": scenario.budgets.max_rounds + 1})
         tape = mapped(lambda array: np.concatenate([array, array[-1:]]), tape)
         assert clairvoyant(longer, tape).value <= optimum.value * (1 + SAME)
@@ -430,7 +435,7 @@ def test_constants_at_their_ends_leave_the_optimum_certified(tiny, tiny_tape, ch
 
 
 def test_one_stage_alone_is_no_better_than_both_and_its_bound_holds_for_such_plans(optima):
-    for scenario, tape, both in optima[3:8]:
+    for scenario, tape, both in optima[1:6]:
         rng = np.random.default_rng(1)
         played = rollout(scenario, copies(tape, 32), many_ways(rng, scenario, 32))
         for stages, unplayed in (("pretrain", "num_finetune_rounds"), ("finetune", "num_pretrain_rounds")):

@@ -2,11 +2,11 @@
 
 import importlib.util
 import re
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from command_line import edgelearn
 from rich.progress import Progress
 from typer.testing import CliRunner
 
@@ -33,7 +33,7 @@ def numbers_of(cell: str) -> list[float]:
 
 
 def test_every_form_has_a_row_with_its_median_within_its_range(tiny):
-    rows = rows_of(timed_environments.timed_environments(tiny, Progress(disable=True), seconds=1e-9, repeats=3))
+    rows = rows_of(timed_environments.timed_environments(tiny, Progress(disable=True), seconds=1e-9, repeats=2))
     kernels = ("compiled", "numpy") if importlib.util.find_spec("numba") else ("numpy",)
     batched = {
         f"vector, {num_envs}, {mode}, {kernel}"
@@ -141,15 +141,15 @@ def test_a_rollout_spends_a_part_of_its_time_in_the_environment_and_less_of_it_w
     assert shares[1] < shares[0]
 
 
-def test_without_stable_baselines3_the_sentence_names_the_extra():
-    code = (
-        "import sys; sys.modules['stable_baselines3'] = None\n"
-        "sys.argv = ['edgelearn', 'speed', '--only', 'rollouts']\n"
-        "from edgelearn_env.scripts.main import main; main()"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_without_stable_baselines3_the_sentence_names_the_extra(tmp_path, monkeypatch):
+    needing = {"agents.ppo", "agents.runs.sb3_run", "envs.sb3", "scripts.speed.timed_rollout"}
+    needing = {f"edgelearn_env.{name}" for name in needing}
+    for name in [name for name in sys.modules if name.split(".")[0] == "stable_baselines3" or name in needing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    result = edgelearn("speed", "--only", "rollouts", folder=tmp_path)
     sentence = "edgelearn: Stable-Baselines3 is not installed: pip install 'edgelearn-env[agents]'"
-    assert (result.returncode, result.stderr.strip()) == (2, sentence)
+    assert (result.status, result.complaint.strip()) == (2, sentence)
 
 
 def test_a_part_that_does_not_exist_is_a_usage_error_that_names_those_that_do():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from random_coded_scenarios import random_coded_scenario
+from random_codings import small_random_coding
 
 from edgelearn_env import sample_tape
 from edgelearn_env.baselines.gradient_coding.model.cheapest_codes import CodedRounds, cheapest_codes
@@ -19,9 +19,9 @@ TOLERANCE = 1e-4
 def coded(seed: int) -> tuple[GradientCodingScenario, RoundCosts, Choices]:
     """Rounds of a random system with a code, at random prices."""
     rng = np.random.default_rng(seed)
-    scenario = random_coded_scenario(rng)
+    scenario = small_random_coding(rng)
     while len(scenario.codes) == 1:
-        scenario = random_coded_scenario(rng)
+        scenario = small_random_coding(rng)
     tape = sample_tape(scenario, seed)
     hardware, shape = straggling_hardware(scenario, tape.channel_gain, tape.hidden), tape.harvest_w.shape
     costs = RoundCosts(

@@ -1,0 +1,1 @@
+"""The commands of `edgelearn federate`: real federated training."""
