@@ -98,7 +98,7 @@ def least_of_all_sets(costs: RoundCosts, row: int) -> float:
         return float(np.min(total(fine_s, chosen)))
 
     sets = [list(chosen) for n in range(1, num_devices + 1) for chosen in itertools.combinations(range(num_devices), n)]
-    must, may = (set(np.flatnonzero(those[row])) for those in costs.sets)
+    must, may = (set(np.flatnonzero(those[row])) for those in (costs.sets.must, costs.sets.may))
     return min((least(chosen) for chosen in sets if must <= set(chosen) <= may), default=np.inf)
 
 
