@@ -16,9 +16,9 @@ from edgelearn_env.agents.actor.actor import (
     codec_of,
     features,
 )
+from edgelearn_env.agents.actor.first_choice import FirstChoice, first_choice
 from edgelearn_env.agents.actor.static_plan import FADED, StaticPlan, static_plan
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.stages.encoding import STAGED_LAYOUT, Codec
 from edgelearn_env.stages.scenario import StagedScenario
@@ -31,10 +31,6 @@ _SWITCH_SLOPE = 4.0
 # Power goes with the gain to this power: half way between the plan's constant power, with which a faded upload takes
 # for ever, and the one that keeps the upload's time, which empties batteries.
 _POWER_EXPONENT = -0.5
-
-# What coded rounds decide beside: for late edge nodes none, but now and then it is tried, for late devices a code that
-# is now and then left out, since without any code a rare slow device takes much of the time; every device is asked.
-_CODE_FOR_ALL, _CODE_FOR_DEVICE = (-0.25, 0.5), 0.0
 
 _NUM_TAPES = 8
 _SMALLEST_STD = 0.02
@@ -50,9 +46,10 @@ def starting_point(scenario: StagedScenario) -> Start:
     """
     codec = codec_of(scenario)
     sizes = Sizes.of(codec.layout)
-    plan = static_plan(scenario)
-    plan = plan._replace(batch=np.maximum(plan.batch / _copies_at_first(scenario), 1.0))
-    start = _of_plan(Codec.of(scenario), sizes, plan)
+    choice = first_choice(scenario)
+    plan = static_plan(choice.planned)
+    batch = np.clip(plan.batch / choice.copies, 1.0, np.maximum(choice.most_batch, 1.0))
+    start = _of_plan(Codec.of(scenario), sizes, plan._replace(batch=batch), choice)
     tapes = Tape.stack([sample_tape(scenario, 0, episode) for episode in range(_NUM_TAPES)])
     played = rollout(scenario, tapes, _policy(codec, start))
     observed = codec.encode(*mapped(lambda array: array[~played.observed.state.ended], played.observed))
@@ -71,18 +68,7 @@ def starting_point(scenario: StagedScenario) -> Start:
     return mapped(lambda value: value.astype(np.float32), standardised)
 
 
-def _copies_at_first(scenario: StagedScenario) -> int:
-    """How many devices compute each part of the data with the code that is played first."""
-    if not isinstance(scenario, GradientCodingScenario):
-        return 1
-    codec = codec_of(scenario)
-    action = np.zeros((1, codec.action_size), dtype=np.float32)
-    action[:, codec.staged.action_size :][:, : len(_CODE_FOR_ALL)] = _CODE_FOR_ALL
-    first = codec.decode(action)
-    return int((first.edge_stragglers[0] + 1) * (first.device_stragglers[0] + 1))
-
-
-def _of_plan(codec: Codec, sizes: Sizes, plan: StaticPlan) -> Start:
+def _of_plan(codec: Codec, sizes: Sizes, plan: StaticPlan, choice: FirstChoice) -> Start:
     """The start before observations are standardised."""
     scenario, num_devices = codec.scenario, codec.scenario.num_devices
     limits = np.concatenate([[plan.server_freq_hz, plan.server_batch], plan.freq_hz, plan.power_w, plan.batch])
@@ -94,10 +80,8 @@ def _of_plan(codec: Codec, sizes: Sizes, plan: StaticPlan) -> Start:
     weight[0, TIME_LEFT] = -_SWITCH_SLOPE
     power_log_span = log_span[2:].reshape(STAGED_LAYOUT.decided_for_device, num_devices)[_POWER]
     own_weight[:, _POWER, _GAIN] = _POWER_EXPONENT * (high - low) * 2.0 / power_log_span
-    beside = _CODE_FOR_ALL[: sizes.decided_for_all - STAGED_LAYOUT.decided_for_all]
-    bias = np.array([_SWITCH_SLOPE * (1 - plan.time_share), *action[:2], *beside])
-    own_bias = np.full((num_devices, sizes.decided_for_device), _CODE_FOR_DEVICE)
-    own_bias[:, : STAGED_LAYOUT.decided_for_device] = action[2:].reshape(-1, num_devices).T
+    bias = np.array([_SWITCH_SLOPE * (1 - plan.time_share), *action[:2], *choice.for_all])
+    own_bias = np.hstack([action[2:].reshape(STAGED_LAYOUT.decided_for_device, num_devices).T, choice.for_device])
     planned_gain = (np.log(scenario.mean_channel_gain * FADED) - low) / (high - low)
     own_bias[:, _POWER] -= own_weight[:, _POWER, _GAIN] * planned_gain
     return Start(

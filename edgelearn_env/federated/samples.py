@@ -88,6 +88,16 @@ class FederatedSamples:
         kept = [self.devices[k] for k in devices]
         return dataclasses.replace(self, devices=tuple(each._replace(train=few(each.train)) for each in kept))
 
+    def evenly(self, num_devices: int, most: int | None = None) -> "FederatedSamples":
+        """The same with so many devices, evenly spread over those that there are; `most` as for `chosen`.
+
+        Raises:
+            InvalidInputError: there are fewer.
+        """
+        if self.num_devices < num_devices:
+            raise InvalidInputError(f"data must be of at least {num_devices} devices, got {self.num_devices}")
+        return self.chosen(np.linspace(0, self.num_devices - 1, num_devices).astype(int), most)
+
 
 def drawn(samples: Samples, count: int, *key: int) -> Samples:
     """`count` samples, drawn with replacement by a key: the same ones wherever and whenever that is asked.

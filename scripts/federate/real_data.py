@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from edgelearn_env.errors import InvalidInputError
@@ -37,11 +36,7 @@ def chosen_data(
     Raises:
         InvalidInputError: there are fewer devices, or files that do not fit.
     """
-    samples = _all_data(name, general, devices, tokens)
-    if samples.num_devices < num_devices:
-        raise InvalidInputError(f"data must be of at least {num_devices} devices, got {samples.num_devices}")
-    chosen = np.linspace(0, samples.num_devices - 1, num_devices).astype(int)
-    return samples.chosen(chosen.tolist(), most)
+    return _all_data(name, general, devices, tokens).evenly(num_devices, most)
 
 
 def chosen_net(samples: FederatedSamples, depth: int, width: int) -> Net:

@@ -27,8 +27,7 @@ from edgelearn_env.schedule import Schedule
 
 @functools.cache
 def _data(name: str, tokens: int, devices: int, samples: int) -> FederatedSamples:
-    known = addresses(name, tokens)
-    return known.chosen(np.linspace(0, known.num_devices - 1, devices).astype(int).tolist(), samples)
+    return addresses(name, tokens).evenly(devices, samples)
 
 
 def configured_samples(config: Mapping[str, Any]) -> FederatedSamples:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from random_codings import random_coding
+from random_layers import random_layers
 from random_scenarios import random_scenario
 
 from edgelearn_env.agents.actor.actor import Sizes, action_of, codec_of, decided_in, features
@@ -11,6 +12,7 @@ from edgelearn_env.agents.actor.static_plan import static_plan
 from edgelearn_env.agents.configs.apg import APGConfig
 from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
+from edgelearn_env.baselines.layer_tuning.policies.selections import by_rule
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.gradient_coding.encoding import Codec
 from edgelearn_env.model import model_of
@@ -18,7 +20,7 @@ from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
-TINY = Scenario.preset("coded-tiny")
+TINY, LAYERS = Scenario.preset("coded-tiny"), Scenario.preset("layers-tiny")
 
 
 def test_features_of_coded_rounds_come_after_those_of_all_systems(rng):
@@ -33,7 +35,7 @@ def test_features_of_coded_rounds_come_after_those_of_all_systems(rng):
     np.testing.assert_array_equal(seen.own, np.stack(columns, axis=2))
 
 
-@pytest.mark.parametrize("make", [random_scenario, random_coding])
+@pytest.mark.parametrize("make", [random_scenario, random_coding, random_layers])
 def test_what_is_decided_becomes_an_action_and_comes_back(rng, make):
     scenario = make(rng)
     codec = codec_of(scenario)
@@ -54,20 +56,37 @@ def test_entries_of_a_code_stand_where_the_codec_reads_them():
     assert named.asked.tolist() == [[False, False, True, False]]
 
 
-def test_on_coded_rounds_training_starts_with_a_code_for_late_devices_and_asks_everyone():
-    start, codec = starting_point(TINY), Codec.of(TINY)
-    assert start.sizes == Sizes(shared=9, own=7, decided_for_all=5, decided_for_device=4)
-    zeros = np.zeros((1, codec.observation_size), dtype=np.float32)
-    seen = start.standardised(zeros)
+def decided_at_first(scenario):
+    """What the start of training decides in a round in which all that is observed is 0."""
+    start, codec = starting_point(scenario), codec_of(scenario)
+    seen = start.standardised(np.zeros((1, codec.observation_size), dtype=np.float32))
     for_all = seen.shared @ start.server_weight.T + start.server_bias
     for_device = np.einsum("kij,bkj->bki", start.own_weight, seen.own) + start.own_bias
-    named = codec.decode(action_of(for_all, for_device))
+    return start, codec.decode(action_of(for_all, for_device))
+
+
+def test_on_coded_rounds_training_starts_with_a_code_for_late_devices_and_asks_everyone():
+    start, named = decided_at_first(TINY)
+    assert start.sizes == Sizes(shared=9, own=7, decided_for_all=5, decided_for_device=4)
     assert (named.edge_stragglers[0], named.device_stragglers[0]) == (0, 1)
     assert np.all(named.asked)
     # Two devices compute each part, so parts have half the samples of the static plan.
     np.testing.assert_allclose(named.batch[0], np.maximum(static_plan(TINY).batch / 2, 1.0), rtol=0.05, atol=1)
     begun = TINY.bound.value(model_of(TINY).initial_state(1).bound_terms)
     assert np.exp(start.log_bound) < 0.1 * begun
+
+
+def test_of_nets_training_starts_with_that_of_the_selection_rule_and_batches_that_memories_hold():
+    start, named = decided_at_first(LAYERS)
+    assert start.sizes == Sizes(shared=8, own=4, decided_for_all=4, decided_for_device=4)
+    selection = by_rule(LAYERS)
+    assert named.depth[0] == selection.depth
+    np.testing.assert_array_equal(named.blocks[0], selection.blocks)
+    place, each = LAYERS.networks.place_of(selection.depth), np.arange(LAYERS.num_devices)
+    assert np.all(named.batch[0] <= LAYERS.levels.most_batch[place, selection.blocks - 1, each])
+    assert np.all(named.batch[0] >= 1)
+    model = model_of(LAYERS)
+    assert np.exp(start.log_bound) < model.objective(model.initial_state(1))[0]
 
 
 def test_ppo_trains_on_coded_rounds_and_its_checkpoint_plays_them_without_torch(tmp_path):
@@ -89,14 +108,15 @@ def test_ppo_trains_on_coded_rounds_and_its_checkpoint_plays_them_without_torch(
         load_policy(result.checkpoint, Scenario.preset("tiny"), transfer=True)
 
 
-def test_sac_trains_on_coded_rounds(tmp_path):
+@pytest.mark.parametrize(("scenario", "decided"), [(TINY, 5), (LAYERS, 4)], ids=["coded", "layers"])
+def test_sac_trains_on_every_system(scenario, decided, tmp_path):
     pytest.importorskip("stable_baselines3")
     from edgelearn_env.agents.configs.sac import SACConfig
     from edgelearn_env.agents.sac import train
 
     sizes = {"hidden": 8, "critic_hidden": 8, "num_envs": 4}
-    result = train(SACConfig(scenario="coded-tiny", total_steps=200, validation_tapes=2, **sizes), tmp_path)
-    assert load(result.checkpoint).actor.start.sizes.decided_for_all == 5
+    result = train(SACConfig(scenario=scenario.name, total_steps=200, validation_tapes=2, **sizes), tmp_path)
+    assert load(result.checkpoint).actor.start.sizes.decided_for_all == decided
 
 
 @pytest.mark.parametrize("config", [APGConfig, ImitationConfig])
