@@ -79,7 +79,7 @@ def test_mpc_plays_the_same_whether_its_episodes_are_shared_among_processes_or_n
     found = []
     for workers in ("1", "2"):
         arguments = ["--episodes", "2", "--policies", "mpc", "--workers", workers, "--out", "mpc"]
-        edgelearn("benchmark", *ON_TINY, "--set", "budgets.max_rounds=6", *arguments)
+        edgelearn("benchmark", *ON_TINY, "--set", "budgets.max_rounds=2", *arguments)
         found.append(Report.load(folder / "mpc" / "benchmark.json").named("mpc").objective)
     np.testing.assert_array_equal(*found)
 

@@ -15,6 +15,7 @@ from edgelearn_env.tapes import seeds
 
 SLOW = pytest.mark.slow
 TRIVIAL = ("random", "fixed", "myopic")
+PRESETS = ["tiny", pytest.param("default", marks=SLOW), pytest.param("large", marks=SLOW)]
 
 
 @functools.cache
@@ -35,7 +36,7 @@ def best_equal_split(scenario: Scenario, tape: Tape) -> float:
     return float(np.min(rollout(scenario, Tape.stack([tape] * len(pairs)), policy).objective))
 
 
-@pytest.mark.parametrize("preset", ["tiny", "default", pytest.param("large", marks=SLOW)])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_best_plan_uses_both_stages_and_either_alone_is_30_percent_worse(preset):
     scenario = Scenario.preset(preset)
     best = optimum(preset)
@@ -48,7 +49,7 @@ def test_the_best_plan_uses_both_stages_and_either_alone_is_30_percent_worse(pre
         assert alone.bound >= 1.3 * best.value
 
 
-@pytest.mark.parametrize("preset", ["tiny", "default", pytest.param("large", marks=SLOW)])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_nothing_trivial_is_within_5_percent_of_the_optimum_and_an_equal_split_of_a_benchmark_is_15_above(preset):
     scenario = Scenario.preset(preset)
     tape, value = sample_tape(scenario, seeds.TEST), optimum(preset).value

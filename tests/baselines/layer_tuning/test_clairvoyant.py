@@ -71,9 +71,9 @@ def check_random_systems(seeds: range, **choices) -> list[float]:
     return gaps
 
 
-def test_no_policy_is_below_the_bound_of_twenty_random_small_systems():
-    gaps = check_random_systems(range(20), max_rounds=3, num_devices=2)
-    assert sum(gap <= 1.001e-3 for gap in gaps) >= 18
+def test_no_policy_is_below_the_bound_of_six_random_small_systems():
+    gaps = check_random_systems(range(6), max_rounds=3, num_devices=2)
+    assert sum(gap <= 1.001e-3 for gap in gaps) >= 5
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def test_one_device_and_one_round_are_enough(objective):
 
 
 def test_where_everyone_has_to_take_part_the_optimum_is_the_best_of_all_pairs():
-    for seed in range(4):
+    for seed in range(2):
         scenario, tape = random_system(seed, longest=5)
         optimum = clairvoyant(scenario, tape, gap=1e-6, restriction=Restriction(everyone=True))
         assert optimum.value == pytest.approx(brute_force(scenario, tape, everyone=True), rel=3e-6)
