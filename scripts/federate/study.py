@@ -2,21 +2,23 @@
 
 import contextlib
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from joblib import delayed
 from rich.table import Table
 
 from edgelearn_env.agents.runs.torch_threads import torch_threads
+from edgelearn_env.baselines.parallel import shared_out
 from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.study.limits import FAMILIES
 from edgelearn_env.federated.study.plan import DEEP, MIDDLE, PLANS, SMALL, StudyPlan, net_for
 from edgelearn_env.federated.study.runs import Run
-from edgelearn_env.federated.study.study import DEFAULT_DATA, Study
+from edgelearn_env.federated.study.study import DEFAULT_DATA, Call, Study
 from edgelearn_env.federated.study.tables import (
     TextTable,
     equal_table,
@@ -26,26 +28,27 @@ from edgelearn_env.federated.study.tables import (
     unequal_table,
 )
 from edgelearn_env.files import writable_folder, written_atomically
-from edgelearn_env.printing.output import Output
+from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import table_of
+from edgelearn_env.scripts.options import Workers
 
 
 def study(
     minutes: Annotated[
         int,
-        typer.Option(help="Of one free core, about: 15 (one seed), 60 (three); 1 is a try of nothing but the code."),
+        typer.Option(help="Of two free cores, about: 15 (one seed), 60 (three); 1 is a try of nothing but the code."),
     ] = 15,
     out: Annotated[Path, typer.Option(help="Folder for runs, nets, tables and pictures.")] = Path("results/study"),
+    workers: Workers = None,
 ) -> None:
     """Fine-tune pre-trained nets under every scheme; Ctrl-C shows what there is, and the same command goes on."""
     output, folder = Output(), writable_folder(out)
-    with torch_threads(1):
-        if minutes not in PLANS:
-            raise InvalidInputError(f"--minutes must be one of {', '.join(map(str, PLANS))}, got {minutes}")
-        runs: list[Run] = []
-        with output.status("reading data") as status, contextlib.suppress(KeyboardInterrupt):
-            for found in Study(PLANS[minutes], folder, status.update).runs():
-                runs.append(found)
+    if minutes not in PLANS:
+        raise InvalidInputError(f"--minutes must be one of {', '.join(map(str, PLANS))}, got {minutes}")
+    found = Study(PLANS[minutes], folder, lambda calls: _shared(calls, workers))
+    runs: list[Run] = []
+    with progress_on(output) as progress, contextlib.suppress(KeyboardInterrupt):
+        runs.extend(progress.track(found.runs(), total=found.num_tasks, description="training"))
     tables = _tables(runs, PLANS[minutes])
     for each in tables:
         output.table(_shown(each))
@@ -53,6 +56,16 @@ def study(
     pictures = _pictures(runs, folder, f"{len(PLANS[minutes].seeds)} seed(s), {PLANS[minutes].rounds} rounds")
     output.say("Wrote " + ", ".join(str(folder / f"{each.name}.md") for each in tables))
     output.say("Wrote " + ", ".join(map(str, pictures)))
+
+
+def _shared(calls: Sequence[Call], workers: int | None) -> Iterator[object]:
+    """Results of calls that are shared out among processes, each of which computes with one thread."""
+    return shared_out((delayed(_with_one_thread)(*call) for call in calls), len(calls), workers)
+
+
+def _with_one_thread(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+    with torch_threads(1):
+        return function(*arguments)
 
 
 def _tables(runs: Sequence[Run], plan: StudyPlan) -> list[TextTable]:

@@ -11,6 +11,7 @@ from small_training import small_samples
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.networks import Net
+from edgelearn_env.federated.study import bench, tuned_runs
 from edgelearn_env.federated.study import study as module
 from edgelearn_env.federated.study.limits import LIMITS, Limit, answers, selected
 from edgelearn_env.federated.study.plan import PLANS, net_for
@@ -122,20 +123,13 @@ def test_the_rule_picks_the_depth_with_most_blocks(limits, depth, blocks):
 
 
 def test_a_table_goes_on_where_it_stopped_and_refuses_another_study(tmp_path):
-    file, made = tmp_path / "runs.csv", []
-
-    def make(variant: str) -> Run:
-        made.append(variant)
-        return run(variant, 2.1)
-
+    file = tmp_path / "runs.csv"
     first = Table(file, {"rounds": 3})
-    first.run(run("a", 2.1).key, lambda: make("a"))
-    first.run(run("a", 2.1).key, lambda: make("a"))
+    first.add([run("a", 2.1)])
     again = Table(file, {"rounds": 3})
-    assert again.runs == first.runs
-    again.run(run("a", 2.1).key, lambda: make("a"))
-    again.run(run("b", 2.1).key, lambda: make("b"))
-    assert made == ["a", "b"]
+    assert again.known() == first.known() == {run("a", 2.1).key: run("a", 2.1)}
+    again.add([run("a", 9.9), run("b", 2.1)])
+    assert list(Table(file, {"rounds": 3}).known().values()) == [run("a", 2.1), run("b", 2.1)]
     with pytest.raises(InvalidInputError, match="another study"):
         Table(file, {"rounds": 4})
     file.write_text("part\nequal\n")
@@ -166,8 +160,9 @@ def test_tables_say_what_the_runs_say():
 
 def test_a_study_of_one_round_makes_every_run_once(tmp_path, monkeypatch):
     small = {2: Net(depth=1, width=8, tokens=8), 4: Net(depth=2, width=8, tokens=8), 6: Net(depth=3, width=8, tokens=8)}
-    monkeypatch.setattr(module, "samples_named", lambda _: small_samples(6))
-    monkeypatch.setattr(module, "net_for", lambda _, depth: small[depth])
+    for each in (bench, module):
+        monkeypatch.setattr(each, "samples_of", lambda _: small_samples(6))
+        monkeypatch.setattr(each, "net_for", lambda _, depth: small[depth])
     monkeypatch.setattr(module, "DEEP", 6)
     variants = [last_blocks(4, 2)._replace(windows=(((1, 2),),)), pairs(2, 2)._replace(windows=(((0, 1),),))]
     monkeypatch.setattr(module, "equal_variants", lambda: variants)
@@ -175,14 +170,17 @@ def test_a_study_of_one_round_makes_every_run_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "unequal_variants", lambda *_: variants[:1])
     monkeypatch.setattr(module, "_GAP_VARIANTS", variants[1:])
     plan = dataclasses.replace(PLANS[1], seeds=(0, 1), gaps=("near",), step_sizes=(0.1, 0.2), batch=2)
-    told: list[str] = []
-    runs = list(Study(plan, tmp_path, told.append).runs())
+    study = Study(plan, tmp_path)
+    runs = list(study.runs())
+    assert len(runs) == study.num_tasks
     by_part = {part: [r for r in runs if r.part == part] for part in ("equal", "unequal", "gap")}
     assert {part: len(some) for part, some in by_part.items()} == {"equal": 10, "unequal": 6, "gap": 3}
     assert {r.seed for r in runs} == {0, 1}
     assert len({r.key for r in runs}) == len(runs)
     for variant in variants:
         assert len({r.step_size for r in by_part["equal"] if r.variant == variant.name}) == 1
-    told.clear()
-    assert list(Study(plan, tmp_path, told.append).runs()) == runs
-    assert not told
+    # What is there is not made again.
+    bench.bench_of.cache_clear()
+    monkeypatch.setattr(tuned_runs, "study_run", None)
+    monkeypatch.setattr(tuned_runs, "before_finetuning", None)
+    assert list(Study(plan, tmp_path).runs()) == runs

@@ -1,4 +1,4 @@
-"""How much a study does: what fits into a quarter of an hour of one free core, and into an hour of it."""
+"""How much a study does: what fits into a quarter of an hour of two free cores, and into an hour of them."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,15 +1,13 @@
 """One run of the study: its schedule with the simulator's clock and meters, its training, and what came of it."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from edgelearn_env.federated.checkpoints import digest
 from edgelearn_env.federated.evaluation import Evaluation, evaluated
-from edgelearn_env.federated.frozen_prefix import FrozenStreams
-from edgelearn_env.federated.networks import Net, Weights
-from edgelearn_env.federated.samples import FederatedSamples
+from edgelearn_env.federated.networks import Net
+from edgelearn_env.federated.study.bench import Bench
 from edgelearn_env.federated.study.plan import StudyPlan
 from edgelearn_env.federated.study.variants import GROUPS, Variant, group_of, window_of
 from edgelearn_env.federated.training import Training, frozen_prefix_of, played_rounds
@@ -86,25 +84,6 @@ class Run(NamedTuple):
     def key(self) -> RunKey:
         """What names it."""
         return RunKey(*self[:5])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """What runs on the same pre-trained net share.
-
-    Attributes:
-        data: name of the data.
-        samples: of server and devices.
-        net: shape of the net.
-        weights: pre-trained.
-        streams: out of its blocks, as long as they are frozen.
-    """
-
-    data: str
-    samples: FederatedSamples
-    net: Net
-    weights: Weights
-    streams: FrozenStreams
 
 
 def study_schedule(variant: Variant, net: Net, num_devices: int, plan: StudyPlan, seed: int) -> Schedule:

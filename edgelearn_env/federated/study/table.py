@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgelearn_env.errors import InvalidInputError
@@ -30,17 +30,16 @@ class Table:
         if path.is_file():
             self._load()
 
-    @property
-    def runs(self) -> list[Run]:
-        """All of them, in the order in which they were made."""
-        return list(self._runs.values())
+    def known(self) -> Mapping[RunKey, Run]:
+        """All runs that are there now, by what names them, in the order in which they were added."""
+        return dict(self._runs)
 
-    def run(self, key: RunKey, made: Callable[[], Run]) -> Run:
-        """The run of that name; made, and written down, if it is not there yet."""
-        if key not in self._runs:
-            self._runs[key] = made()
+    def add(self, runs: Iterable[Run]) -> None:
+        """Write down those that are not there yet."""
+        new = {run.key: run for run in runs if run.key not in self._runs}
+        if new:
+            self._runs |= new
             self._save()
-        return self._runs[key]
 
     def _save(self) -> None:
         with written_atomically(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
