@@ -1,4 +1,4 @@
-"""The constants of the learning bounds, measured by real training along a path from fresh weights.
+"""The constants of the learning bounds, measured by real training along a path.
 
 What is measured holds at the points of that path and between them, as far as one can see; nobody knows it elsewhere.
 """
@@ -19,7 +19,7 @@ from edgelearn_env.federated.gradients import (
     squared_norm,
     squared_norm_by_unit,
 )
-from edgelearn_env.federated.networks import Net, Weights, initial_weights
+from edgelearn_env.federated.networks import Net, Weights
 from edgelearn_env.federated.pretraining import pretraining
 from edgelearn_env.federated.samples import FederatedSamples, Samples
 from edgelearn_env.federated.training import Training, played_rounds
@@ -66,7 +66,7 @@ class Calibration:
     curvature grows until it is about 2 / eta whatever eta is, and so does the noise that it multiplies.
 
     Attributes:
-        points: of the path, the first at fresh weights.
+        points: of the path, the first at its beginning.
         floor: F*, see `task_floor`, nats.
         rounds, batch, step_size: of the path.
     """
@@ -118,6 +118,7 @@ class Calibration:
 def calibrated(
     net: Net,
     samples: FederatedSamples,
+    weights: Weights,
     *,
     rounds: int = 240,
     num_points: int = 7,
@@ -128,21 +129,21 @@ def calibrated(
     seed: int = 0,
     told: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
-    """Measure along a path of server rounds from fresh weights.
+    """Measure along a path of server rounds.
 
     Args:
         net: shape of the net.
         samples: all training samples of the devices are measured on: choose few of them.
+        weights: where the path begins, as episodes will.
         rounds: of the server, on the whole path.
         num_points: that are measured, evenly spread over it.
         step_size: eta_0 of those rounds.
         batch: of those rounds.
         general: samples that stand for the general data.
         floor_steps: of Adam on the task, to find F*.
-        seed: of weights and draws.
+        seed: of draws.
         told: called with what is about to be done.
     """
-    weights = initial_weights(net, seed)
     every = max(1, rounds // (num_points - 1))
     some = samples.general.taken(np.linspace(0, samples.general.num_samples - 1, general).astype(int))
     points: list[PathPoint] = []
@@ -153,24 +154,26 @@ def calibrated(
     told("looking for the floor")
     return Calibration(
         points=tuple(points),
-        floor=task_floor(net, samples, floor_steps, seed),
+        floor=task_floor(net, samples, weights, floor_steps, seed),
         rounds=every * (len(points) - 1),
         batch=batch,
         step_size=step_size,
     )
 
 
-def task_floor(net: Net, samples: FederatedSamples, steps: int, seed: int) -> float:
+def task_floor(net: Net, samples: FederatedSamples, weights: Weights, steps: int, seed: int) -> float:
     """The loss on the devices' training samples when Adam on them no longer helps their validation samples, nats.
 
+    It begins with `weights`.
     A bound needs no more of F* than that no schedule gets below it; what a net could still learn by heart would only
     make mu small.
     """
     pooled, every, best = pooled_task(samples), max(1, steps // _LOOKS), (math.inf, math.inf)
-    for step, weights in enumerate(pretraining(net, pooled, steps, 16, _ADAM_STEP_SIZE, seed), start=1):
+    path = pretraining(net, pooled, steps, 16, _ADAM_STEP_SIZE, seed, weights)
+    for step, trained in enumerate(path, start=1):
         if step % every == 0:
-            validation = evaluated(weights, net, samples, "validation", most=_VALIDATED).bits
-            best = min(best, (validation, full_gradient(weights, net, pooled)[0]))
+            validation = evaluated(trained, net, samples, "validation", most=_VALIDATED).bits
+            best = min(best, (validation, full_gradient(trained, net, pooled)[0]))
     return best[1]
 
 

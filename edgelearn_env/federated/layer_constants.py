@@ -2,17 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
-import tomli_w
 
 from edgelearn_env.federated.calibration import pooled_task, task_floor
-from edgelearn_env.federated.gradients import full_gradient, sample_variance_by_unit, squared_norm_by_unit
+from edgelearn_env.federated.gradients import (
+    full_gradient,
+    sample_variance_by_unit,
+    squared_distance,
+    squared_norm_by_unit,
+)
 from edgelearn_env.federated.networks import Net
 from edgelearn_env.federated.pretraining import pretrained
 from edgelearn_env.federated.samples import FederatedSamples
-from edgelearn_env.files import written_atomically
+
+_LEAST_GAP = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +27,7 @@ class DepthConstants:
         depth: l.
         gap: G_M(l) = F(w_M) - F*(l) after pre-training, nats.
         floor: F*(l) less the least F* of all depths, nats: what a shallower net loses for good.
+        distribution_gap: delta^2 = ||grad F_0 - grad F||^2, F_0 on general samples that were held back.
         shares: rho(t), the part of ||grad F||^2 over head and blocks that lies in the head and the last t blocks, for
             t = 0 (silent, hence 0) to l (all, hence 1), at w_M.
         variances: sigma^2 of one task sample in those coordinates, for the same t.
@@ -31,6 +36,7 @@ class DepthConstants:
     depth: int
     gap: float
     floor: float
+    distribution_gap: float
     shares: tuple[float, ...]
     variances: tuple[float, ...]
 
@@ -56,7 +62,7 @@ def measured_depths(
         seed: of weights and draws.
         told: called with what is about to be done.
     """
-    task, found = pooled_task(samples), []
+    task, found = pooled_task(samples), list[DepthConstants]()
     for depth in depths:
         deep = dataclasses.replace(net, depth=depth)
         told(f"depth {depth}: pre-training")
@@ -64,28 +70,20 @@ def measured_depths(
         loss, gradient = full_gradient(weights, deep, task)
         variances = sample_variance_by_unit(weights, deep, task, gradient, batches=16, seed=seed)
         told(f"depth {depth}: looking for the floor")
-        floor = task_floor(deep, samples, floor_steps, seed)
-        squares = squared_norm_by_unit(gradient)
-        found.append((depth, loss, floor, _from_the_end(squares, depth), _from_the_end(variances, depth)))
-    least = min(floor for _, _, floor, _, _ in found)
-    return tuple(
-        DepthConstants(
-            depth=depth,
-            gap=max(loss - floor, 0.0),
-            floor=floor - least,
-            shares=(0.0, *(squares / squares[-1])[1:].tolist()),
-            variances=(0.0, *variances[1:].tolist()),
+        floor = task_floor(deep, samples, weights, floor_steps, seed)
+        squares = _from_the_end(squared_norm_by_unit(gradient), depth)
+        found.append(
+            DepthConstants(
+                depth=depth,
+                gap=max(loss - floor, _LEAST_GAP),
+                floor=floor,
+                distribution_gap=squared_distance(full_gradient(weights, deep, samples.general_test)[1], gradient),
+                shares=(0.0, *(squares / squares[-1])[1:].tolist()),
+                variances=(0.0, *_from_the_end(variances, depth)[1:].tolist()),
+            )
         )
-        for depth, loss, floor, squares, variances in found
-    )
-
-
-def write_layer_constants(path: Path, net: Net, depths: Sequence[DepthConstants], about: dict[str, object]) -> None:
-    """Write the constants, and the size of a block, as TOML, atomically."""
-    size = dataclasses.asdict(net.size)
-    table = {**about, "size": size, "depth": [dataclasses.asdict(each) for each in depths]}
-    with written_atomically(path) as temporary:
-        temporary.write_text(tomli_w.dumps(table), encoding="utf-8")
+    least = min(each.floor for each in found)
+    return tuple(dataclasses.replace(each, floor=each.floor - least) for each in found)
 
 
 def _from_the_end(by_unit: dict[str, float], depth: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from edgelearn_env.federated.local_update import scores_from
-from edgelearn_env.federated.networks import Net, embedded, initial_weights
+from edgelearn_env.federated.networks import Net, Weights, embedded, initial_weights
 from edgelearn_env.federated.samples import Samples, drawn
 
 _WARM_UP = 0.05
@@ -34,10 +34,20 @@ def pretrained(
 
 
 def pretraining(
-    net: Net, general: Samples, steps: int, batch: int, peak_step_size: float, seed: int
+    net: Net,
+    general: Samples,
+    steps: int,
+    batch: int,
+    peak_step_size: float,
+    seed: int,
+    weights: Weights | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The weights after each step; they change in place with the next one. Arguments as for `pretrained`."""
-    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in initial_weights(net, seed).items()}
+    """The weights after each step; they change in place with the next one. Arguments as for `pretrained`.
+
+    With `weights` it goes on from those.
+    """
+    start = initial_weights(net, seed) if weights is None else weights
+    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in start.items()}
     optimizer = torch.optim.Adam(list(tensors.values()), betas=(0.9, 0.98))
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = peak_step_size * _share(step, steps)

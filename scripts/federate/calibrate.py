@@ -8,12 +8,13 @@ from rich.table import Table
 
 from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.federated.calibrated_scenario import calibrated_scenario
+from edgelearn_env.federated.calibrated_scenario import calibrated_layers, calibrated_scenario
 from edgelearn_env.federated.calibration import Calibration, calibrated
-from edgelearn_env.federated.layer_constants import measured_depths, write_layer_constants
+from edgelearn_env.federated.layer_constants import measured_depths
 from edgelearn_env.printing.output import Output
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scripts.federate.real_data import (
+    Begun,
     Data,
     Depth,
     Device,
@@ -23,11 +24,12 @@ from edgelearn_env.scripts.federate.real_data import (
     Width,
     chosen_data,
     chosen_net,
+    chosen_weights,
 )
 
 
 def calibrate(
-    out: Annotated[Path, typer.Option(help="Scenario file (.toml); layer constants go beside it, as *-layers.toml.")],
+    out: Annotated[Path, typer.Option(help="Scenario file (.toml); one of layer tuning beside it, *-layers.toml.")],
     data: Data = "far",
     general: General = None,
     devices: Device = None,
@@ -35,16 +37,17 @@ def calibrate(
     width: Width = 32,
     tokens: Tokens = 32,
     samples: Samples = 32,
+    begun: Begun = 0,
     rounds: Annotated[int, typer.Option(min=2, help="Of the path that is measured.")] = 240,
     points: Annotated[int, typer.Option(min=2, help="Of the path, measured.")] = 7,
     step_size: Annotated[float, typer.Option(help="Of the path.")] = 0.05,
     floor_steps: Annotated[int, typer.Option(min=1, help="Of Adam, to find the least loss.")] = 400,
     layer_steps: Annotated[
-        int, typer.Option(min=0, help="Of Adam, for nets of 2, 4 and 6 blocks; 0 leaves layer constants out.")
+        int, typer.Option(min=0, help="Of Adam, for nets of 2, 4 and 6 blocks; 0 leaves the second file out.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and draws.")] = 0,
 ) -> None:
-    """Measure what the learning bound assumes, and write a two-stage scenario that loads, solves and plays."""
+    """Measure what the learning bounds assume, and write scenarios that load, solve and play."""
     if out.suffix != ".toml":
         raise InvalidInputError(f"--out must end in .toml, got {str(out)!r}")
     output = Output()
@@ -54,6 +57,7 @@ def calibrate(
         found = calibrated(
             net,
             known,
+            chosen_weights(known, net, begun, seed),
             rounds=rounds,
             num_points=points,
             step_size=step_size,
@@ -69,7 +73,7 @@ def calibrate(
                 net, known, (2, 4, 6), steps=layer_steps, floor_steps=floor_steps, seed=seed, told=status.update
             )
             files.append(out.with_name(f"{out.stem}-layers.toml"))
-            write_layer_constants(files[-1], net, depths, {"name": out.stem, "data": known.name})
+            calibrated_layers(found, depths, net, files[-1].stem).to_toml(files[-1])
     output.table(_table(known.name, found))
     output.say("Wrote " + ", ".join(map(str, files)))
 

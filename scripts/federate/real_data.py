@@ -8,9 +8,12 @@ import typer
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.federated.glyphs import glyphs_and_digits
 from edgelearn_env.federated.images import own_images
-from edgelearn_env.federated.networks import Net
+from edgelearn_env.federated.networks import Net, Weights, initial_weights
+from edgelearn_env.federated.pretraining import pretrained
 from edgelearn_env.federated.samples import FederatedSamples
 from edgelearn_env.federated.text import addresses, own_text
+
+_BEGUN_BATCH = 16
 
 Data = Annotated[
     str,
@@ -26,6 +29,10 @@ Depth = Annotated[int, typer.Option(min=1, help="Blocks of the net.")]
 Width = Annotated[int, typer.Option(min=4, help="Of its blocks, a multiple of 4.")]
 Tokens = Annotated[int, typer.Option(min=2, help="Characters that it sees at once.")]
 Samples = Annotated[int | None, typer.Option(min=3, help="Training samples of each device, at most; all if left out.")]
+
+Begun = Annotated[
+    int, typer.Option(min=0, help="Steps of Adam on general data before all that is counted; 0 for fresh weights.")
+]
 
 
 def chosen_data(
@@ -48,6 +55,13 @@ def chosen_net(samples: FederatedSamples, depth: int, width: int) -> Net:
         classes = 1 + max(int(each.train.targets.max()) for each in samples.devices)
         return Net(depth=depth, width=width, tokens=inputs.shape[1], outputs=classes, patch=inputs.shape[2])
     return Net(depth=depth, width=width, tokens=targets.shape[1])
+
+
+def chosen_weights(samples: FederatedSamples, net: Net, steps: int, seed: int) -> Weights:
+    """What an episode begins with: fresh weights, or those after so many steps of Adam on the general data."""
+    if not steps:
+        return initial_weights(net, seed)
+    return pretrained(net, samples.general, steps, _BEGUN_BATCH, seed=seed)
 
 
 def _all_data(name: str, general: Path | None, devices: list[Path] | None, tokens: int) -> FederatedSamples:

@@ -11,7 +11,6 @@ from rich.table import Table
 from edgelearn_env.agents.runs.torch_threads import torch_threads
 from edgelearn_env.drawing.federated_figure import Cloud, Scatter, scatter_figure
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.federated.networks import initial_weights
 from edgelearn_env.federated.training import Training
 from edgelearn_env.federated.truth import Truth, measured_truth, rank_correlation
 from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
@@ -19,6 +18,7 @@ from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.schedule import Schedule
 from edgelearn_env.scripts.federate.real_data import (
+    Begun,
     Data,
     Depth,
     Samples,
@@ -26,6 +26,7 @@ from edgelearn_env.scripts.federate.real_data import (
     Width,
     chosen_data,
     chosen_net,
+    chosen_weights,
 )
 from edgelearn_env.scripts.federate.schedules import varied_schedules
 from edgelearn_env.two_stage.scenario import TwoStageScenario
@@ -40,6 +41,7 @@ def truth(
     width: Width = 32,
     tokens: Tokens = 32,
     samples: Samples = 32,
+    begun: Begun = 0,
     tapes: Annotated[int, typer.Option(min=1, help="For each policy.")] = 1,
     random: Annotated[
         int, typer.Option(min=0, help="Schedules of the static design with its decisions changed at random.")
@@ -55,10 +57,11 @@ def truth(
     with torch_threads(1), progress_on(output) as progress:
         known = chosen_data(data, None, None, tokens, system.num_devices, samples)
         net, rows = chosen_net(known, depth, width), _known(folder / "truth.csv")
+        weights = chosen_weights(known, net, begun, seed)
         for schedule in progress.track(schedules, description="training"):
             if schedule.name not in rows or rows[schedule.name].predicted != schedule.predicted:
                 training = Training.under_the_bound(system.learning, net, known, schedule, seed)
-                rows[schedule.name] = measured_truth(training, initial_weights(net, seed), points)
+                rows[schedule.name] = measured_truth(training, weights, points)
                 _write(folder / "truth.csv", rows)
     chosen = [rows[schedule.name] for schedule in schedules]
     output.table(_table(chosen))

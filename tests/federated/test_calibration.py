@@ -1,7 +1,6 @@
 """Calibration: gradients by hand, constants within what they must satisfy, and a scenario that loads, solves, plays."""
 
 import dataclasses
-import tomllib
 
 import numpy as np
 import pytest
@@ -10,8 +9,9 @@ pytest.importorskip("torch")
 
 from small_training import NET, made_up_text, small_samples, small_training, small_weights
 
+from edgelearn_env.baselines import RandomPlay
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.federated.calibrated_scenario import calibrated_scenario
+from edgelearn_env.federated.calibrated_scenario import calibrated_layers, calibrated_scenario
 from edgelearn_env.federated.calibration import calibrated, pooled_task
 from edgelearn_env.federated.gradients import (
     full_gradient,
@@ -21,13 +21,14 @@ from edgelearn_env.federated.gradients import (
     squared_norm,
     squared_norm_by_unit,
 )
-from edgelearn_env.federated.layer_constants import measured_depths, write_layer_constants
+from edgelearn_env.federated.layer_constants import measured_depths
 from edgelearn_env.federated.local_update import Order, local_update
 from edgelearn_env.federated.parts import part_of_units
 from edgelearn_env.federated.samples import Samples
 from edgelearn_env.federated.truth import measured_truth, rank_correlation
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import sample_tape
+from edgelearn_env.trajectory import rollout
 
 
 def test_a_full_gradient_is_what_a_step_over_all_samples_takes():
@@ -62,6 +63,7 @@ def calibration():
     return calibrated(
         NET,
         small_samples(10).chosen(list(range(10)), 12),
+        small_weights(),
         rounds=20,
         num_points=3,
         step_size=0.2,
@@ -97,7 +99,6 @@ def test_the_recursion_with_the_fitted_constant_ends_where_the_path_ended(calibr
 def test_the_scenario_loads_solves_and_plays(calibration, tmp_path):
     from edgelearn_env.baselines.ladder import ladder_of
     from edgelearn_env.baselines.two_stage.static.design import static_design
-    from edgelearn_env.trajectory import rollout
 
     made = calibrated_scenario(calibration, NET, "measured", 10)
     made.to_toml(tmp_path / "measured.toml")
@@ -116,7 +117,7 @@ def test_another_number_of_devices_than_the_presets_is_refused(calibration):
         calibrated_scenario(calibration, NET, "measured", 9)
 
 
-def test_layer_constants_are_shares_that_grow_to_one(tmp_path):
+def test_layer_constants_are_shares_that_grow_to_one(calibration, tmp_path):
     depths = measured_depths(NET, small_samples().chosen([0, 1], 16), (1, 2), steps=10, floor_steps=10)
     assert [each.depth for each in depths] == [1, 2]
     assert min(each.floor for each in depths) == 0
@@ -127,10 +128,16 @@ def test_layer_constants_are_shares_that_grow_to_one(tmp_path):
         assert np.all(np.diff(each.shares) > 0)
         assert np.all(np.diff(each.variances) > 0)
         assert each.gap >= 0
-    write_layer_constants(tmp_path / "layers.toml", NET, depths, {"name": "small"})
-    table = tomllib.loads((tmp_path / "layers.toml").read_text())
-    assert table["depth"][1]["shares"] == list(depths[1].shares)
-    assert table["size"]["width"] == NET.width
+    calibrated_layers(calibration, depths, NET, "small").to_toml(tmp_path / "small.toml")
+    scenario = Scenario.load(tmp_path / "small.toml")
+    np.testing.assert_allclose(scenario.networks.share[1], depths[1].shares[1:])
+    np.testing.assert_allclose(
+        scenario.learning.device_gradient_variance * scenario.networks.noise_factor[0, 0], depths[0].variances[1]
+    )
+    assert scenario.distribution_gap_of(0) == pytest.approx(depths[0].distribution_gap)
+    assert scenario.networks.width == NET.width
+    played = rollout(scenario, sample_tape(scenario, 0), RandomPlay(scenario, seed=1))
+    assert np.isfinite(played.objective[0])
 
 
 def test_truth_weights_measured_gradients_by_participation():
