@@ -153,8 +153,7 @@ class _Outlooks:
         spread = [(int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS]
         best = self._best([planned]) or self._best([(0, 1), *spread])
         while best is not None and step:
-            num_pretrain, num_finetune = best.pair
-            near = [(num_pretrain + a * step, num_finetune + b * step) for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+            near = [self._moved(best.pair, stage, sign * step) for stage in (0, 1) for sign in (1, -1)]
             rival = self._best([best.pair, *near])
             best, step = (best, step // 2) if rival is best else (rival, step)
         return best
@@ -173,9 +172,15 @@ class _Outlooks:
     def _rival(self, turn: int, num_pretrain: int, num_finetune: int) -> Counts:
         """A neighbour of these numbers of rounds: more and fewer of them in either stage take turns."""
         sign = 1 if turn % 4 < 2 else -1
-        if turn % 2 or self._observed.state.finetuning:
-            return num_pretrain, num_finetune + sign * max(1, round(_STRIDE * num_finetune))
-        return num_pretrain + sign * max(1, round(_STRIDE * num_pretrain)), num_finetune
+        pair, stage = (num_pretrain, num_finetune), int(turn % 2 or self._observed.state.finetuning)
+        return self._moved(pair, stage, sign * max(1, round(_STRIDE * pair[stage])))
+
+    def _moved(self, pair: Counts, stage: int, more: int) -> Counts:
+        """With so many rounds more in one stage; those for which the tape is too short are taken from the other."""
+        moved = [*pair]
+        moved[stage] += more
+        moved[1 - stage] -= max(sum(moved) - self._most, 0)
+        return moved[0], moved[1]
 
     def _best(self, pairs: list[Counts]) -> _Outlook | None:
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._found]
