@@ -64,7 +64,6 @@ class _PlannedLayers:
     def __init__(self, net: NetLevels) -> None:
         self._net, self._constants = net, LayerConstants.of(net.scenario)
         self._form = net.scenario.bound_of(net.place).quotient_form(0)
-        self._weight = np.asarray(net.scenario.learning.device_weight) * np.ones(net.scenario.num_devices)
 
     @cached_property
     def nothing(self) -> LayerBlocks:
@@ -73,10 +72,9 @@ class _PlannedLayers:
         return LayerBlocks.of_nothing(self._net.scenario, place=self._net.place, given_roles=nobody)
 
     @property
-    def level_weight(self) -> np.ndarray:
-        """As `PlannedSystem.level_weight`."""
-        weight: np.ndarray = (self._net.share[:, None] * self._weight).ravel()
-        return weight
+    def has_levels(self) -> bool:
+        """As `PlannedSystem.has_levels`."""
+        return self._net.depth > 1
 
     def static_design(self) -> tuple[Best, float]:
         """As `PlannedSystem.static_design`."""
@@ -84,7 +82,7 @@ class _PlannedLayers:
 
     def round_costs(self, rounds: Tape, prices: PlanPrices, longest_s: float) -> RoundCosts:
         """As `PlannedSystem.round_costs`."""
-        gain = prices.value * self._form.participation_weight * self._weight
+        gain = prices.value * self._form.participation_weight * np.asarray(self._net.scenario.learning.device_weight)
         return self._net.round_costs(
             second=prices.second_of(rounds),
             joule=prices.joule_of(rounds),

@@ -1,6 +1,6 @@
 """What devices do in rounds to come, at the prices of a plan."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -32,6 +32,18 @@ class PlanPrices(NamedTuple):
     charge: np.ndarray
     value: float
 
+    def towards(self, others: Self, share: float) -> Self:
+        """Others, of whose distance from these, as logarithms, only a share is gone; `value` is theirs."""
+        second, joule, charge = (
+            np.exp((1 - share) * np.log(price) + share * np.log(other))
+            for price, other in (
+                (self.second, others.second),
+                (self.joule, others.joule),
+                (self.charge, others.charge),
+            )
+        )
+        return self._replace(second=float(second), joule=float(joule), charge=charge, value=others.value)
+
     def second_of(self, rounds: Tape) -> np.ndarray:
         """Price of a second of each of some rounds, less what is harvested in it, (n,)."""
         price: np.ndarray = np.maximum(self.second - rounds.harvest_w @ self.charge, LEAST_PRICE)
@@ -45,25 +57,27 @@ class PlanPrices(NamedTuple):
 def heaviest_roles(costs: RoundCosts, weight: np.ndarray, battery_j: np.ndarray, is_next: np.ndarray) -> np.ndarray:
     """What each device does in some fine-tuning rounds: its level from 1 on, 0 if it is silent, (n, K).
 
-    Of the ways whose round costs nearly as little as the cheapest one at a plan's prices, the heaviest: at the best
-    number of rounds one round more, or one with fewer devices, costs about as much as it brings.
+    Of the ways whose round costs nearly as little as the cheapest one at a plan's prices, those with the heaviest
+    devices: at the best number of rounds one round more, or one with fewer devices, costs about as much as it brings.
+    Of these the cheapest.
 
     Args:
         costs: of the rounds; a level that a device is not able to has a gain of minus infinity.
-        weight: what each device counts at each level, (levels K,).
+        weight: what each device counts, (K,).
         battery_j: charge now, J, (K,).
         is_next: which of them is the round to be played next, whose batteries are known, (n,).
     """
     worth = float(np.max(costs.gain))
     found = cheapest_rounds(costs, _TOLERANCE * worth, _NEARLY * worth)
-    roles = found.participates * (1 + found.level)
-    taken = _taken(roles, costs.num_levels).reshape(len(roles), -1)
-    by_weight = np.lexsort((taken @ weight, found.round_index))
-    heaviest = by_weight[np.searchsorted(found.round_index, np.arange(len(is_next)), side="right") - 1]
-    chosen: np.ndarray = roles[heaviest]
+    way, part = found.round_index, found.participates
+    by_weight = np.lexsort((part @ weight, way))
+    heaviest = by_weight[np.searchsorted(way, np.arange(len(is_next)), side="right") - 1]
+    alike = np.flatnonzero(np.all(part == part[heaviest][way], axis=1))
+    chosen = alike[np.searchsorted(way[alike], np.arange(len(is_next)))]
+    roles: np.ndarray = part[chosen] * (1 + found.level[chosen])
     for row in np.flatnonzero(is_next).tolist():
-        chosen[row] = _covered(costs, row, found.finish[heaviest[row]], chosen[row], battery_j)
-    return chosen
+        roles[row] = _covered(costs, row, found.finish[chosen[row]], roles[row], battery_j)
+    return roles
 
 
 def _taken(roles: np.ndarray, num_levels: int) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts
 from edgelearn_env.baselines.stages.policies.block_episode import BlockEpisode
 from edgelearn_env.baselines.stages.policies.block_roles import PlanPrices
@@ -25,8 +23,8 @@ class PlannedSystem(Protocol):
         """An episode of no rounds; plans are made of it by `in_blocks`."""
 
     @property
-    def level_weight(self) -> np.ndarray:
-        """What each device counts at each level in a round's participation, laid out as `RoundCosts`, (levels K,)."""
+    def has_levels(self) -> bool:
+        """Whether a device can take part at several levels."""
 
     def static_design(self) -> tuple[Best, float]:
         """A static design to begin with, and what a unit of its noise adds to the bound's numerator."""

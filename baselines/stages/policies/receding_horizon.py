@@ -34,6 +34,11 @@ _RIVAL_EVERY, _STRIDE = 3, 0.06
 _SAVED = 0.1
 
 
+# With levels, prices follow those of a new plan by this share of the way, and so often is the first plan searched for:
+# which level is cheapest changes at some price for all rounds of a device at once, from one plan to the next and back.
+_FOLLOWED, _SEARCHES = 0.3, 3
+
+
 class Remembered(NamedTuple):
     """What is taken along from round to round: numbers of rounds to come and prices of the last plan.
 
@@ -122,12 +127,26 @@ def next_round(system: PlannedSystem, observed: Observed, known: Remembered) -> 
         known: of the round before.
     """
     outlooks = _Outlooks(system, observed, known.prices)
-    best = outlooks.search(known.pair) if known.is_design else outlooks.compare(known.pair)
+    best = _searched(system, observed, known) if known.is_design else outlooks.compare(known.pair)
     if best is None or (observed.state.finetuning and best.value >= outlooks.value_now):
         return stopping_round(system.nothing), Remembered((0, 0), known.prices)
     num_pretrain, num_finetune = best.pair
     pair = (num_pretrain - 1, num_finetune) if num_pretrain else (0, num_finetune - 1)
-    return outlooks.first_round(best), Remembered(pair, best.prices)
+    follows = system.has_levels and not known.is_design
+    prices = known.prices.towards(best.prices, _FOLLOWED) if follows else best.prices
+    return outlooks.first_round(best), Remembered(pair, prices)
+
+
+def _searched(system: PlannedSystem, observed: Observed, design: Remembered) -> "_Outlook | None":
+    """The best plan that is found from a design; with levels, from what was found as well, again."""
+    pair, prices, found = design.pair, design.prices, list[_Outlook]()
+    for _ in range(_SEARCHES if system.has_levels else 1):
+        best = _Outlooks(system, observed, prices).search(pair)
+        if best is None:
+            break
+        found.append(best)
+        pair, prices = best.pair, prices.towards(best.prices, _FOLLOWED)
+    return min(found, key=lambda outlook: outlook.value, default=None)
 
 
 class _Outlooks:
@@ -226,7 +245,8 @@ class _Outlooks:
             return []
         ahead = np.concatenate([blocks.rounds_ahead[len(blocks.pretrain) :] for blocks in every])
         costs = self._system.round_costs(self._forecast(ahead), self._prices, self._start.delay_s)
-        roles = heaviest_roles(costs, self._system.level_weight, self._start.battery_j, is_next=ahead == 0)
+        weight = np.asarray(self._scenario.learning.device_weight)
+        roles = heaviest_roles(costs, weight, self._start.battery_j, is_next=ahead == 0)
         return np.split(roles, np.cumsum([len(blocks.finetune) for blocks in every])[:-1])
 
     def _forecast(self, rounds_ahead: np.ndarray) -> Tape:

@@ -46,9 +46,9 @@ class _PlannedTwoStage:
         return BlockEpisode.of_nothing(self._scenario)
 
     @property
-    def level_weight(self) -> np.ndarray:
-        """As `PlannedSystem.level_weight`."""
-        return np.asarray(self._scenario.learning.device_weight)
+    def has_levels(self) -> bool:
+        """As `PlannedSystem.has_levels`."""
+        return False
 
     def static_design(self) -> tuple[Best, float]:
         """As `PlannedSystem.static_design`."""
@@ -57,7 +57,7 @@ class _PlannedTwoStage:
     def round_costs(self, rounds: Tape, prices: PlanPrices, longest_s: float) -> RoundCosts:
         """As `PlannedSystem.round_costs`."""
         sets = AllowedSets.all_of(*rounds.harvest_w.shape)
-        gain = prices.value * self._form.participation_weight * self.level_weight
+        gain = prices.value * self._form.participation_weight * np.asarray(self._scenario.learning.device_weight)
         return RoundCosts(
             second=prices.second_of(rounds),
             joule=prices.joule_of(rounds),
