@@ -8,7 +8,7 @@ from joblib import delayed
 
 from edgelearn_env.baselines.optimum import Plan
 from edgelearn_env.baselines.parallel import shared_out
-from edgelearn_env.baselines.two_stage.policies.mpc import MPC
+from edgelearn_env.baselines.stages.policies.receding_horizon import RecedingHorizon
 from edgelearn_env.model import Allocation, Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
@@ -36,7 +36,7 @@ def play(
         policy: to play.
         workers: processes; all cores that this process may use if None.
     """
-    if not isinstance(policy, MPC):
+    if not isinstance(policy, RecedingHorizon):
         return iter([how(scenario, tapes, policy)]), 1
     each = [Tape.stack([tape]) for tape in tapes.each()]
     jobs = (delayed(how)(scenario, tape, policy) for tape in each)

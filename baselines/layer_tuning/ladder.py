@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from edgelearn_env.baselines.layer_tuning.policies.fixed_levels import FixedLevels
 from edgelearn_env.baselines.layer_tuning.policies.selections import by_rule, deepest, last_block, whole_net
-from edgelearn_env.baselines.layer_tuning.policies.tuned_layers import tuned_levels, tuned_selection
+from edgelearn_env.baselines.layer_tuning.policies.tuned_layers import planned_levels, tuned_levels, tuned_selection
 from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
@@ -18,7 +18,7 @@ def _myopic(scenario: LayerTuningScenario) -> Policy:
 
 
 # One-step lookahead; then drift plus penalty with one selection for good: the least that counts, whole nets, random
-# numbers of blocks, the deepest net, the selection rule; last with levels chosen in every round.
+# numbers of blocks, the deepest net, the selection rule; then with levels chosen in every round, or planned ahead.
 LADDER: Mapping[str, Callable[[LayerTuningScenario], Policy]] = {
     "random": lambda scenario: RandomPlay(scenario, seed=TUNING),
     "myopic": _myopic,
@@ -28,4 +28,5 @@ LADDER: Mapping[str, Callable[[LayerTuningScenario], Policy]] = {
     "deepest": tuned_selection(deepest),
     "rule": tuned_selection(by_rule),
     "lyapunov": tuned_levels,
+    "mpc": planned_levels,
 }

@@ -5,18 +5,16 @@ from functools import cached_property
 import numpy as np
 
 from edgelearn_env.baselines.layer_tuning.model.layer_episode import LayerEpisode
-from edgelearn_env.baselines.layer_tuning.model.level_hardware import hardware_at, hardware_of_all_levels
-from edgelearn_env.baselines.layer_tuning.model.roomy_design import roomy_design
+from edgelearn_env.baselines.layer_tuning.model.net_levels import NetLevels
+from edgelearn_env.baselines.layer_tuning.model.roomy_design import typical_design
 from edgelearn_env.baselines.priced.records import AllowedSets, Planned, Prices, RoundPlans
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.model.cheapest_rounds import CheapestRounds, RoundCosts, at_levels, device_parts
-from edgelearn_env.baselines.stages.model.hardware import Hardware, least_dissimilarity
+from edgelearn_env.baselines.stages.model.hardware import Hardware
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Stages
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
-from edgelearn_env.baselines.stages.static.rounds import StaticConstants
-from edgelearn_env.baselines.stages.static.search import Best, best_rounds
-from edgelearn_env.layer_tuning.levels import Levels
+from edgelearn_env.baselines.stages.static.search import Best
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.tapes.tape import Tape
 
@@ -40,21 +38,20 @@ class PricedLayers(PricedEpisode):
         stages: Stages = "both",
         solver: str = "clarabel",
     ) -> None:
-        self.place, self.depth = place, int(np.asarray(scenario.networks.depths)[place])
+        self.place, self._net = place, NetLevels(scenario=scenario, place=place)
         super().__init__(scenario, tape, UNRESTRICTED, stages=stages, solver=solver)
         self._form = scenario.bound_of(place).quotient_form(np.arange(len(tape.harvest_w) + 1))
 
     def hardware(self) -> Hardware:
         """What computes and uploads the most, the whole net."""
-        whole = hardware_at(self.scenario, self._table, self.place, self.depth - 1, self.tape.channel_gain)
+        whole = self._net.hardware_at(self._net.depth - 1, self.tape.channel_gain)
         devices = whole.devices._replace(batch_max=np.asarray(self.scenario.devices.batch_max))
         return Hardware(devices, whole.uplink)
 
     @property
     def sets(self) -> AllowedSets:
         """Who has the memory for anything."""
-        every = AllowedSets.all_of(*self.setting.harvest_w.shape)
-        return every._replace(may=every.may & np.any(self._fits, axis=0))
+        return self._net.sets(self.setting.num_rounds)
 
     @property
     def has_levels(self) -> bool:
@@ -63,25 +60,17 @@ class PricedLayers(PricedEpisode):
 
     def round_costs(self, prices: Prices, phi: float, sets: AllowedSets) -> RoundCosts:
         """What decides the cost of all rounds of the tape, with levels."""
-        share, released = self._table.share[self.place, : self.depth], self.battery_terms(prices)[1]
-        worth = phi * self._form.participation_weight * share[:, None] * self._weight
-        blocks, shape = np.arange(1, self.depth + 1)[:, None], sets.may.shape
-        low, high = (np.broadcast_to(end, shape)[:, None, :] for end in (sets.lowest, sets.highest))
-        possible = self._fits & (blocks >= low) & (blocks <= high)
-        gain = np.where(possible, worth + released[:, None, :], -np.inf)
-        unlike = self._form.dissimilarity_weight * share[0]
-        return RoundCosts(
+        gain = phi * self._form.participation_weight * self._weight
+        return self._net.round_costs(
             second=prices.second(self.setting),
-            joule=np.tile(prices.joule, (1, self.depth)),
-            gain=gain.reshape(len(gain), -1),
-            noise=self._noise_of_levels,
-            # Of a round's unlike data what counts in the last block, which everybody trains.
-            dissimilarity=unlike * least_dissimilarity(self._scenario, sets),
-            devices=self._every_level.devices,
-            uplink=self._every_level.uplink,
+            joule=prices.joule,
+            gain=np.broadcast_to(gain, sets.may.shape),
+            noise=self._form.finetune_weight,
+            dissimilarity=self._form.dissimilarity_weight,
+            hardware=self._every_level,
             longest_s=self.setting.delay_s,
             sets=sets,
-            num_levels=self.depth,
+            released=self.battery_terms(prices)[1],
         )
 
     def episode(self, num_pretrain: int, roles: np.ndarray) -> LayerEpisode:
@@ -102,12 +91,7 @@ class PricedLayers(PricedEpisode):
 
     def static_design(self) -> tuple[Best, float]:
         """That of the two-stage scenario in which everyone trains as much as half of the devices can."""
-        blocks = max(int(np.median(np.sum(self._fits, axis=0))), 1)
-        design = roomy_design(self._scenario, self.depth, blocks)
-        theirs, ours = design.bound.quotient_form(0), self._form
-        # Their weight is counted without the share of the blocks.
-        ratio = self._table.share[self.place, blocks - 1] * ours.participation_weight / theirs.participation_weight
-        return best_rounds(StaticConstants.of(design), self.stages), float(theirs.finetune_weight * ratio)
+        return typical_design(NetLevels(scenario=self._scenario, place=self.place), self.stages)
 
     def _planned(self, episode: PlannedEpisode, times: RoundTimes, prices: Prices | None) -> Planned:
         """The record of a plan, with what its rounds come to at their levels."""
@@ -138,24 +122,6 @@ class PricedLayers(PricedEpisode):
         )
 
     @cached_property
-    def _table(self) -> Levels:
-        """What levels take and count."""
-        return self.scenario.levels
-
-    @cached_property
-    def _fits(self) -> np.ndarray:
-        """Which levels each device has the memory for, (l, K)."""
-        fits: np.ndarray = self._table.most_batch[self.place, : self.depth] >= 1
-        return fits
-
-    @cached_property
     def _every_level(self) -> Hardware:
         """Processors, (l K,), and uplinks, (T, l K)."""
-        return hardware_of_all_levels(self._scenario, self._table, self.place, self.tape.channel_gain)
-
-    @cached_property
-    def _noise_of_levels(self) -> np.ndarray:
-        """What 1/b of each device at each level adds to the numerator, (l K,)."""
-        variance = self._table.gradient_variance[self.place, : self.depth]
-        noise: np.ndarray = self._form.finetune_weight * self.scenario.learning.device_weight**2 * variance
-        return noise.ravel()
+        return self._net.hardware(self.tape.channel_gain)

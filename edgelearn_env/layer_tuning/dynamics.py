@@ -14,7 +14,9 @@ from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_device
 from edgelearn_env.layer_tuning.constants import LayerConstants
 from edgelearn_env.layer_tuning.records import Allocation, LayerRound, Outcome, State
 from edgelearn_env.stages import dynamics as stages
+from edgelearn_env.stages import records
 from edgelearn_env.stages.bounds import dissimilarity_share
+from edgelearn_env.stages.constants import Constants
 from edgelearn_env.stages.synchronous import synchronous_round
 from edgelearn_env.tapes.tape import Conditions
 
@@ -50,8 +52,7 @@ def step(
     """Do one round in each of B episodes; see `stages.dynamics.step`."""
     xp = namespace_of(state.battery_j)
     levels = played_levels(constants, state, allocation)
-    staged = allocation.staged._replace(batch=xp.where(levels.blocks > 0, allocation.batch, 0.0))
-    at = constants.at(levels.place, levels.blocks)
+    at, staged = _as_staged(constants, levels, allocation)
     finetuning = synchronous_round(at, state.battery_j, conditions, staged)
     after, outcome = stages.step(at, state, conditions, staged, finetuning)
     unlike = dissimilarity_shares(constants, levels, outcome.devices.participates)
@@ -68,6 +69,23 @@ def step(
     layers = _trained(constants, levels, allocation.batch, played.devices.participates)
     lowered = layers.lowered & (outcome.counted & after.finetuning)[:, None]
     return after, Outcome(**played._asdict(), layers=layers._replace(lowered=lowered))
+
+
+def planned_round(
+    constants: LayerConstants, state: State, conditions: Conditions, allocation: Allocation
+) -> records.PlannedRound:
+    """What the round would be if no budget applied; see `stages.dynamics.planned_round`."""
+    at, staged = _as_staged(constants, played_levels(constants, state, allocation), allocation)
+    finetuning = synchronous_round(at, state.battery_j, conditions, staged)
+    return stages.planned_round(at, state, staged, finetuning)
+
+
+def _as_staged(
+    constants: LayerConstants, levels: Levels, allocation: Allocation
+) -> tuple[Constants, records.Allocation]:
+    """A round at those levels as every system of two stages has it: what it reads, and what was decided."""
+    batch = namespace_of(allocation.batch).where(levels.blocks > 0, allocation.batch, 0.0)
+    return constants.at(levels.place, levels.blocks), allocation.staged._replace(batch=batch)
 
 
 def played_levels(constants: LayerConstants, state: State, allocation: Allocation) -> Levels:

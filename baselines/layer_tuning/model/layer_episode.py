@@ -6,13 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgelearn_env.baselines.layer_tuning.model.level_hardware import hardware_at
+from edgelearn_env.baselines.layer_tuning.model.net_levels import NetLevels
 from edgelearn_env.baselines.stages.model.closed_forms import Processor, Uplink
 from edgelearn_env.baselines.stages.model.hardware import Hardware
 from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.layer_tuning import records as layers
-from edgelearn_env.layer_tuning.levels import Levels
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.stages.bounds import BatchSizeForm, QuotientForm, dissimilarity_share
 from edgelearn_env.stages.records import Allocation
@@ -43,7 +42,7 @@ class LayerEpisode(PlannedEpisode):
     @property
     def depth(self) -> int:
         """l."""
-        return int(np.asarray(self.scenario.networks.depths)[self.place])
+        return self._net.depth
 
     @property
     def roles(self) -> np.ndarray:
@@ -66,14 +65,14 @@ class LayerEpisode(PlannedEpisode):
     @cached_property
     def weight(self) -> np.ndarray:
         """sum_k omega_k rho_l(t_k) of each fine-tuning round, (N,)."""
-        share = self._table.share[self.place, self.level] * self.participates
+        share = self._net.share[self.level] * self.participates
         weight: np.ndarray = np.sum(self.scenario.learning.device_weight * share, axis=1)
         return weight
 
     @cached_property
     def dissimilarity(self) -> np.ndarray:
         """sum_q (rho_q - rho_{q-1}) beta(Omega_q) of each fine-tuning round, (N,)."""
-        block_share = np.diff(self._table.share[self.place, : self.depth], prepend=0.0)
+        block_share = np.diff(self._net.share, prepend=0.0)
         trained = self.roles[:, None, :] > np.arange(self.depth)[:, None]
         omega = np.sum(trained * self.scenario.learning.device_weight, axis=2)
         dissimilarity: np.ndarray = dissimilarity_share(omega) @ block_share
@@ -98,8 +97,7 @@ class LayerEpisode(PlannedEpisode):
     @cached_property
     def noise_weight(self) -> np.ndarray:
         """omega_k^2 sigma_k^2(l, t), (N, K)."""
-        variance = self._table.gradient_variance[self.place, self.level, np.arange(self.scenario.num_devices)]
-        weight: np.ndarray = self.scenario.learning.device_weight**2 * variance
+        weight: np.ndarray = self._net.noise_weight[self.level, np.arange(self.scenario.num_devices)]
         return weight
 
     @cached_property
@@ -121,12 +119,12 @@ class LayerEpisode(PlannedEpisode):
     @cached_property
     def _hardware(self) -> Hardware:
         gain = self.tape.channel_gain[self.num_pretrain_rounds :][: self.num_finetune_rounds]
-        return hardware_at(self.scenario, self._table, self.place, self.level, gain)
+        return self._net.hardware_at(self.level, gain)
 
     @cached_property
-    def _table(self) -> Levels:
-        """What levels take and count."""
-        return self.scenario.levels
+    def _net(self) -> NetLevels:
+        """What its levels take and count."""
+        return NetLevels(scenario=self.scenario, place=self.place)
 
     def reached(self, played: Trajectory) -> float:
         """Phi of an episode that was played, with the net that it ended with."""

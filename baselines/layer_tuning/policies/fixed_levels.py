@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from edgelearn_env.baselines.layer_tuning.policies.chosen_net import with_net
 from edgelearn_env.baselines.layer_tuning.policies.selection_rule import Selection
 from edgelearn_env.layer_tuning.constants import LayerConstants
 from edgelearn_env.layer_tuning.records import Allocation
@@ -45,8 +46,6 @@ class FixedLevels:
 
     def __call__(self, observed: Observed) -> Allocation:
         """What the policy decides if this net is trained."""
-        state = observed.state
-        terms = state.bound_terms._replace(pretrain_term=state.pretrain_terms[:, self.place])
-        staged = self.policy(observed._replace(state=state._replace(bound_terms=terms)))
+        staged = self.policy(with_net(observed, self.place))
         blocks = np.broadcast_to(self.selection.blocks, staged.batch.shape).astype(np.int64)
         return Allocation(**staged._asdict(), depth=np.full(len(staged.switch), self.selection.depth), blocks=blocks)

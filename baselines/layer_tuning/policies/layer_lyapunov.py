@@ -6,14 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.baselines.layer_tuning.model.level_hardware import hardware_at, hardware_of_all_levels
-from edgelearn_env.baselines.priced.records import AllowedSets
-from edgelearn_env.baselines.stages.model.cheapest_rounds import RoundCosts, cheapest_rounds
-from edgelearn_env.baselines.stages.model.hardware import least_dissimilarity
+from edgelearn_env.baselines.layer_tuning.model.net_levels import NetLevels
+from edgelearn_env.baselines.stages.model.cheapest_rounds import cheapest_rounds
 from edgelearn_env.baselines.stages.policies.largest_round import DevicesRound, ServerRound, allocation_of
 from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
 from edgelearn_env.baselines.stages.policies.priced_round import RoundLimits, RoundPrices, priced_finetune_round
-from edgelearn_env.layer_tuning.levels import Levels
 from edgelearn_env.layer_tuning.records import Allocation
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.model import Observed
@@ -49,7 +46,7 @@ class LayerLyapunov(Lyapunov):
 
     def _nobody(self, shape: tuple[int, ...]) -> LayersRound:
         """A round in which nobody takes part, (B, K)."""
-        return LayersRound(*super()._nobody(shape), blocks=np.zeros(shape, dtype=np.int64))
+        return LayersRound(**super()._nobody(shape)._asdict(), blocks=np.zeros(shape, dtype=np.int64))
 
     def _allocation(self, switch: np.ndarray, server: ServerRound, devices: LayersRound) -> Allocation:
         """Both stages' rounds, with the net."""
@@ -60,11 +57,10 @@ class LayerLyapunov(Lyapunov):
         """The fine-tuning round at those prices: levels first, then everything else at these levels."""
         blocks = self._blocks(observed, prices)
         level, each = np.maximum(blocks - 1, 0), np.arange(self.scenario.num_devices)
-        hardware = hardware_at(self.scenario, self._table, self._place, level, observed.conditions.channel_gain)
-        variance = self._table.gradient_variance[self._place, level, each]
+        hardware = self._net.hardware_at(level, observed.conditions.channel_gain)
         at = prices._replace(
-            noise=self.scenario.learning.device_weight**2 * variance,
-            gain=np.where(blocks > 0, prices.gain * self._table.share[self._place, level], 0.0),
+            noise=self._net.noise_weight[level, each],
+            gain=np.where(blocks > 0, prices.gain * self._net.share[level], 0.0),
         )
         chosen = priced_finetune_round(self.constants, observed, at, hardware)
         batch = np.where(blocks > 0, chosen.batch, 0.0)
@@ -79,44 +75,29 @@ class LayerLyapunov(Lyapunov):
             return np.broadcast_to(self.blocks, shape).astype(np.int64)
         # The same numbers for an episode whatever else is played: by its round alone.
         drawn = [np.random.default_rng([self.seed, index]).random(shape[1]) for index in observed.state.round_index]
-        return np.ceil(np.reshape(drawn, shape) * self.blocks).astype(np.int64)
+        blocks: np.ndarray = np.ceil(np.reshape(drawn, shape) * self.blocks).astype(np.int64)
+        return blocks
 
     def _cheapest_blocks(self, observed: Observed, prices: RoundPrices) -> np.ndarray:
         """What costs least at those prices, 0 for who has no memory for anything."""
-        hardware = hardware_of_all_levels(self.scenario, self._table, self._place, observed.conditions.channel_gain)
-        share = self._table.share[self._place, : self.depth, None]
-        variance = self._table.gradient_variance[self._place, : self.depth]
-        gain = np.where(self._has_memory, prices.gain[:, None, :] * share, -np.inf)
-        sets = AllowedSets.all_of(*prices.joule.shape)
-        sets = sets._replace(may=sets.may & np.any(self._has_memory, axis=0))
-        costs = RoundCosts(
-            second=prices.second,
-            joule=np.tile(prices.joule, (1, self.depth)),
-            gain=gain.reshape(len(gain), -1),
-            noise=(self.scenario.learning.device_weight**2 * variance).ravel(),
-            dissimilarity=prices.dissimilarity * float(share[0, 0]) * least_dissimilarity(self.scenario, sets),
-            devices=hardware.devices,
-            uplink=hardware.uplink,
-            longest_s=RoundLimits.of(self.constants, observed).seconds,
-            sets=sets,
-            num_levels=self.depth,
-        )
+        sets = self._net.sets(len(prices.joule))
         if not sets.may.any():
             return np.zeros(prices.joule.shape, dtype=np.int64)
+        costs = self._net.round_costs(
+            second=prices.second,
+            joule=prices.joule,
+            gain=prices.gain,
+            noise=1.0,
+            dissimilarity=prices.dissimilarity,
+            hardware=self._net.hardware(observed.conditions.channel_gain),
+            longest_s=RoundLimits.of(self.constants, observed).seconds,
+            sets=sets,
+        )
         found = cheapest_rounds(costs, _TOLERANCE * float(np.max(prices.gain)), 0.0)
-        first = np.searchsorted(found.round_index, np.arange(len(gain)))
+        first = np.searchsorted(found.round_index, np.arange(len(sets.may)))
         return np.where(sets.may, 1 + found.level[first], 0)
 
     @cached_property
-    def _place(self) -> int:
-        return self.scenario.networks.place_of(self.depth)
-
-    @cached_property
-    def _table(self) -> Levels:
-        return self.scenario.levels
-
-    @cached_property
-    def _has_memory(self) -> np.ndarray:
-        """Which levels each device has the memory for, (l, K)."""
-        fits: np.ndarray = self._table.most_batch[self._place, : self.depth] >= 1
-        return fits
+    def _net(self) -> NetLevels:
+        """What its levels take and count."""
+        return NetLevels(scenario=self.scenario, place=self.scenario.networks.place_of(self.depth))

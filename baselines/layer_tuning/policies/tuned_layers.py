@@ -7,6 +7,7 @@ import numpy as np
 
 from edgelearn_env.baselines.layer_tuning.model.roomy_design import roomy_design
 from edgelearn_env.baselines.layer_tuning.policies.layer_lyapunov import LayerLyapunov
+from edgelearn_env.baselines.layer_tuning.policies.layer_mpc import LayerMPC
 from edgelearn_env.baselines.layer_tuning.policies.selection_rule import Selection
 from edgelearn_env.baselines.layer_tuning.policies.selections import by_rule
 from edgelearn_env.baselines.stages.policies.lyapunov import Lyapunov
@@ -18,8 +19,8 @@ from edgelearn_env.trajectory import Policy, rollout
 
 Select = Callable[[LayerTuningScenario], Selection]
 
-# Tapes on which nets are compared.
-_NUM_TAPES = 8
+# Tapes on which nets are compared; fewer where each takes minutes.
+_NUM_TAPES, _NUM_PLANNED_TAPES = 8, 2
 
 
 def tuned_selection(select: Select, *, at_random: bool = False) -> Callable[[LayerTuningScenario], Policy]:
@@ -33,9 +34,20 @@ def tuned_selection(select: Select, *, at_random: bool = False) -> Callable[[Lay
 
 
 def tuned_levels(scenario: LayerTuningScenario) -> Policy:
-    """The policy that chooses levels in every round, with the net that is best on tuning tapes."""
-    tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(_NUM_TAPES)])
-    policies = [_tuned(scenario, depth, None, None) for depth in np.asarray(scenario.networks.depths).tolist()]
+    """Drift plus penalty that chooses levels in every round, with the net that is best on tuning tapes."""
+    return _best_net(scenario, lambda depth: _tuned(scenario, depth, None, None), _NUM_TAPES)
+
+
+def planned_levels(scenario: LayerTuningScenario) -> Policy:
+    """MPC, which plans levels, with the net that is best for it on tuning tapes."""
+    return _best_net(scenario, lambda depth: LayerMPC(scenario, depth), _NUM_PLANNED_TAPES)
+
+
+def _best_net(scenario: LayerTuningScenario, policy_with: Callable[[int], Policy], num_tapes: int) -> Policy:
+    """The policy with the net, of those that any device can train, with which it is best on so many tuning tapes."""
+    tapes = Tape.stack([sample_tape(scenario, seed) for seed in tuning_seeds(num_tapes)])
+    able = np.any(scenario.levels.most_batch >= 1, axis=(1, 2))
+    policies = [policy_with(depth) for depth in np.asarray(scenario.networks.depths)[able].tolist()]
     means = [float(np.mean(np.log(rollout(scenario, tapes, policy).objective))) for policy in policies]
     return policies[int(np.argmin(means))]
 

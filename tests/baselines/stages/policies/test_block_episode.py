@@ -6,8 +6,8 @@ import pytest
 from edgelearn_env import Scenario
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
+from edgelearn_env.baselines.stages.policies.block_episode import BlockEpisode, Blocks, first_block
 from edgelearn_env.baselines.stages.static.rounds import average_tape
-from edgelearn_env.baselines.two_stage.policies.block_episode import BlockEpisode, Blocks, first_block
 from edgelearn_env.physics.compute import compute_energy_j
 
 SCENARIO = Scenario.preset("tiny")

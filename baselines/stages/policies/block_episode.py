@@ -2,12 +2,14 @@
 
 import dataclasses
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.stages.scenario import StagedScenario
+from edgelearn_env.tapes.tape import Tape
 
 # A block of alike rounds is this much longer than the one before it.
 _GROWTH = 1.7
@@ -61,6 +63,19 @@ class BlockEpisode(PlannedEpisode):
 
     blocks: Blocks
 
+    @classmethod
+    def of_nothing(cls, scenario: StagedScenario, **own: Any) -> Self:
+        """An episode of no rounds; `own` are the fields of its class."""
+        tape = Tape(*np.ones((2, 1, scenario.num_devices)))
+        return cls(
+            scenario=scenario,
+            tape=tape,
+            num_pretrain_rounds=0,
+            num_finetune_rounds=0,
+            blocks=Blocks((), ()),
+            **own,
+        )
+
     @cached_property
     def pretrain_repeats(self) -> np.ndarray:
         """Rounds in each pre-training block, (M,)."""
@@ -71,18 +86,22 @@ class BlockEpisode(PlannedEpisode):
         """Rounds in each fine-tuning block, (N,)."""
         return np.array(self.blocks.finetune, dtype=float)
 
+    def in_blocks(self, blocks: Blocks, roles: np.ndarray, **changes: Any) -> Self:
+        """The episode with other blocks, other roles in those of fine-tuning, (N, K), and what else changes."""
+        changes |= {"num_pretrain_rounds": len(blocks.pretrain), "num_finetune_rounds": len(blocks.finetune)}
+        return dataclasses.replace(self, blocks=blocks, **self._given(roles), **changes)
+
+    def _given(self, roles: np.ndarray) -> dict[str, Any]:
+        """The fields that hold what devices do."""
+        return {"given_participates": roles > 0}
+
 
 def first_block(episode: BlockEpisode, times: RoundTimes) -> tuple[BlockEpisode, RoundTimes]:
     """The episode cut to its first block, and what is decided for that."""
     num_pretrain = min(episode.num_pretrain_rounds, 1)
     num_finetune = 1 - num_pretrain
-    first = dataclasses.replace(
-        episode,
-        num_pretrain_rounds=num_pretrain,
-        num_finetune_rounds=num_finetune,
-        given_participates=episode.participates[:num_finetune],
-        blocks=Blocks(episode.blocks.pretrain[:num_pretrain], episode.blocks.finetune[:num_finetune]),
-    )
+    blocks = Blocks(episode.blocks.pretrain[:num_pretrain], episode.blocks.finetune[:num_finetune])
+    first = episode.in_blocks(blocks, episode.roles[:num_finetune])
     return first, RoundTimes(
         server_batch=times.server_batch[:num_pretrain],
         server_s=times.server_s[:num_pretrain],
