@@ -58,6 +58,7 @@ _CHOICES = {
     "demonstrations": "num_demonstrations",
     "iterations": "num_iterations",
     "learning_rate": "learning_rate",
+    "trims": "trims",
 }
 
 
@@ -78,6 +79,9 @@ def train(
     demonstrations: Annotated[int | None, typer.Option(help="Of imitation: tapes that plans are made for.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Of imitation: times that play is corrected.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam at the start.")] = None,
+    trims: Annotated[
+        bool | None, typer.Option("--trims", help="Of ppo: rounds are trimmed by the model before they are played.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of networks, exploration and tapes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; runs/<recipe>-<scenario> if left out.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on with a run in that folder.")] = True,
@@ -93,6 +97,7 @@ def train(
         "demonstrations": demonstrations,
         "iterations": iterations,
         "learning_rate": learning_rate,
+        "trims": trims,
     }
     choices = _choices(recipe, {name: value for name, value in options.items() if value is not None})
     config = CONFIGS[recipe](scenario=chosen, seed=seed, tensorboard=tensorboard, **choices)

@@ -1,7 +1,6 @@
 """The choices of the recipe of analytic policy gradients; they load without torch."""
 
 import dataclasses
-from typing import ClassVar
 
 from edgelearn_env.agents.configs.run import RunConfig
 from edgelearn_env.scenarios.quantities import Quantities, quantity
@@ -16,8 +15,6 @@ class APGConfig(RunConfig):
             seed that comes with the package. New networks if None.
     """
 
-    trims: ClassVar[bool] = True
-
     begin_with: str | None = None
     total_updates: int = quantity("gradient steps", "n", at_least=1, integer=True, default=250)
     num_tapes: int = quantity("tapes an update", "n", at_least=1, integer=True, default=64)
@@ -30,3 +27,8 @@ class APGConfig(RunConfig):
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
         self.require_training_seeds(1)
+
+    @property
+    def trims(self) -> bool:
+        """Its rounds are."""
+        return True

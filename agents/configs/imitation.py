@@ -1,7 +1,6 @@
 """The choices of the imitation recipe; they load without torch."""
 
 import dataclasses
-from typing import ClassVar
 
 from edgelearn_env.agents.configs.run import RunConfig
 from edgelearn_env.scenarios.quantities import Quantities, quantity
@@ -10,8 +9,6 @@ from edgelearn_env.scenarios.quantities import Quantities, quantity
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImitationConfig(RunConfig):
     """What decides a training run."""
-
-    trims: ClassVar[bool] = True
 
     num_demonstrations: int = quantity("tapes that plans are made for", "n", at_least=1, integer=True, default=64)
     num_corrections: int = quantity("tapes played each time and corrected", "n", at_least=1, integer=True, default=8)
@@ -30,6 +27,11 @@ class ImitationConfig(RunConfig):
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
         self.require_training_seeds(1)
+
+    @property
+    def trims(self) -> bool:
+        """Its rounds are."""
+        return True
 
     @property
     def num_updates(self) -> int:

@@ -9,10 +9,14 @@ from edgelearn_env.scenarios.quantities import Quantities, quantity
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PPOConfig(RunConfig):
-    """What decides a training run."""
+    """What decides a training run.
+
+    With `trims`, rounds are trimmed before they are played, in training and ever after; of two stages alone.
+    """
 
     free_choices: ClassVar[tuple[str, ...]] = ("total_steps", *RunConfig.free_choices)
 
+    trims: bool = False
     total_steps: int = quantity("environment steps", "n", "step", at_least=1, integer=True, default=18_000_000)
     num_envs: int = quantity("environments stepped together", "B", at_least=1, integer=True, default=1024)
     rollout_steps: int = quantity("steps of each between updates", "n", at_least=2, integer=True, default=128)

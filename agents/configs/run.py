@@ -23,15 +23,17 @@ class RunConfig(Quantities):
     # Names of the choices that may change between two sittings of a run.
     free_choices: ClassVar[tuple[str, ...]] = ("num_threads", "tensorboard")
 
-    # Whether rounds are `trimmed` before they are played, in training and ever after.
-    trims: ClassVar[bool] = False
-
     scenario: ScenarioSource = "default"
     objective: str | None = None
     tensorboard: bool = False
     seed: int = quantity("of networks, exploration and tapes", "seed", at_least=0, integer=True, default=0)
     validation_tapes: int = quantity("tapes a state is judged on", "n", at_least=1, integer=True, default=100)
     num_threads: int = quantity("threads of torch", "n", at_least=1, integer=True, default=1)
+
+    @property
+    def trims(self) -> bool:
+        """Whether rounds are `trimmed` before they are played, in training and ever after."""
+        return False
 
     @classmethod
     def name_of(cls, field: str) -> str:

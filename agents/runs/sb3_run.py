@@ -12,6 +12,7 @@ from edgelearn_env.agents.configs.sac import SACConfig
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, require_tensorboard
 from edgelearn_env.envs.sb3 import NativeVecEnv  # first of those that need the extra, since it says so
 
+from edgelearn_env.agents.actor.trimmed_play import TrimmedVecEnv  # isort: skip
 import torch  # isort: skip
 from stable_baselines3.common.base_class import BaseAlgorithm  # isort: skip
 from stable_baselines3.common.callbacks import BaseCallback  # isort: skip
@@ -127,7 +128,8 @@ class SB3Run(BaseCallback):
 def training_envs(config: PPOConfig | SACConfig) -> NativeVecEnv:
     """The environments of a run, stepped together."""
     scenario = config.loaded_scenario
-    return NativeVecEnv([lambda: gymnasium.make(scenario.environment, scenario=scenario)] * config.num_envs)
+    made = [lambda: gymnasium.make(scenario.environment, scenario=scenario)] * config.num_envs
+    return TrimmedVecEnv(made, scenario) if config.trims else NativeVecEnv(made)
 
 
 def _logger(config: PPOConfig | SACConfig, directory: Path) -> Logger:

@@ -54,8 +54,20 @@ class PlanPrices(NamedTuple):
         return np.broadcast_to(self.joule + self.charge, rounds.harvest_w.shape)
 
 
-def heaviest_roles(costs: RoundCosts, weight: np.ndarray, battery_j: np.ndarray, is_next: np.ndarray) -> np.ndarray:
-    """What each device does in some fine-tuning rounds: its level from 1 on, 0 if it is silent, (n, K).
+class Roles(NamedTuple):
+    """What each device does in some fine-tuning rounds.
+
+    Attributes:
+        level: from 1 on, 0 if it is silent, (n, K).
+        least_j: what it has to spend in the round at least, J, (n, K).
+    """
+
+    level: np.ndarray
+    least_j: np.ndarray
+
+
+def heaviest_roles(costs: RoundCosts, weight: np.ndarray, battery_j: np.ndarray, is_next: np.ndarray) -> Roles:
+    """What each device does in some fine-tuning rounds.
 
     Of the ways whose round costs nearly as little as the cheapest one at a plan's prices, those with the heaviest
     devices: at the best number of rounds one round more, or one with fewer devices, costs about as much as it brings.
@@ -74,38 +86,45 @@ def heaviest_roles(costs: RoundCosts, weight: np.ndarray, battery_j: np.ndarray,
     heaviest = by_weight[np.searchsorted(way, np.arange(len(is_next)), side="right") - 1]
     alike = np.flatnonzero(np.all(part == part[heaviest][way], axis=1))
     chosen = alike[np.searchsorted(way[alike], np.arange(len(is_next)))]
-    roles: np.ndarray = part[chosen] * (1 + found.level[chosen])
+    level: np.ndarray = part[chosen] * (1 + found.level[chosen])
+    single_j = _single_sample_j(costs, found.finish[chosen], level)
     for row in np.flatnonzero(is_next).tolist():
-        roles[row] = _covered(costs, row, found.finish[chosen[row]], roles[row], battery_j)
-    return roles
+        level[row] = _covered(costs, row, single_j[row], level[row], battery_j)
+    return Roles(level, np.sum(_taken(level, costs.num_levels) * single_j, axis=1))
 
 
-def _taken(roles: np.ndarray, num_levels: int) -> np.ndarray:
+def _taken(level: np.ndarray, num_levels: int) -> np.ndarray:
     """At which levels devices take part, (..., levels, K)."""
-    taken: np.ndarray = roles[..., None, :] == np.arange(1, num_levels + 1)[:, None]
+    taken: np.ndarray = level[..., None, :] == np.arange(1, num_levels + 1)[:, None]
     return taken
 
 
-def _covered(costs: RoundCosts, row: int, finish: np.ndarray, roles: np.ndarray, battery_j: np.ndarray) -> np.ndarray:
+def _covered(costs: RoundCosts, row: int, single_j: np.ndarray, level: np.ndarray, battery_j: np.ndarray) -> np.ndarray:
     """The same in one round, but no more than batteries cover with a single sample, (K,).
 
     If that leaves nobody, who uploads fastest takes part, at the first level.
     """
-    levels = (costs.num_levels, len(roles))
-    seconds = device_costs(costs, np.array([row]), finish[None]).seconds.reshape(levels)
-    longest_s = np.max(seconds, where=_taken(roles, costs.num_levels), initial=0.0)
-    devices, uplink = in_rounds(costs.devices, row), in_rounds(costs.uplink, row)
-    covered = _single_sample_j(devices, uplink, longest_s).reshape(levels) <= battery_j
-    able = np.isfinite(costs.gain[row]).reshape(levels)
+    covered, able = single_j <= battery_j, np.isfinite(costs.gain[row]).reshape(single_j.shape)
     # Higher levels cost more, so those that are covered are the first ones.
-    kept: np.ndarray = np.minimum(roles, np.sum(covered & able, axis=0))
-    fastest = np.argmax(np.where(able, covered / uplink.least_s.reshape(levels), -1.0)[0])
+    kept: np.ndarray = np.minimum(level, np.sum(covered & able, axis=0))
+    least_s = in_rounds(costs.uplink, row).least_s.reshape(single_j.shape)
+    fastest = np.argmax(np.where(able, covered / least_s, -1.0)[0])
     kept[fastest] = max(kept[fastest], int(not kept.any()))
     return kept
 
 
-def _single_sample_j(devices: Processor, uplink: Uplink, seconds: float) -> np.ndarray:
-    """Energy of one sample and an upload in a round, most of which is left to the upload, J, (levels K,)."""
+def _single_sample_j(costs: RoundCosts, finish: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Energy of one sample and an upload at each level in rounds as long as planned, J, (n, levels, K)."""
+    rows = np.arange(len(level))
+    levels = (len(level), costs.num_levels, level.shape[1])
+    seconds = device_costs(costs, rows, finish).seconds.reshape(levels)
+    longest_s = np.max(seconds, axis=(1, 2), where=_taken(level, costs.num_levels), initial=0.0)
+    devices, uplink = in_rounds(costs.devices, rows), in_rounds(costs.uplink, rows)
+    return _energy_j(devices, uplink, longest_s[:, None]).reshape(levels)
+
+
+def _energy_j(devices: Processor, uplink: Uplink, seconds: np.ndarray) -> np.ndarray:
+    """Energy of one sample and an upload in a round, most of which is left to the upload, J, (n, levels K)."""
     compute_s = np.maximum(_COMPUTE_SHARE * seconds, devices.cycles_per_sample / devices.freq_max_hz)
     upload_s = np.maximum(seconds - compute_s, uplink.least_s)
     computed_j = devices.capacitance_j_s2 * devices.cycles_per_sample**3 / compute_s**2

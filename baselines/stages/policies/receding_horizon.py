@@ -15,7 +15,7 @@ from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches
 from edgelearn_env.baselines.stages.model.planned_episode import PlanStart
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.policies.block_episode import BlockEpisode, Blocks, first_block
-from edgelearn_env.baselines.stages.policies.block_roles import LEAST_PRICE, PlanPrices, heaviest_roles
+from edgelearn_env.baselines.stages.policies.block_roles import LEAST_PRICE, PlanPrices, Roles, heaviest_roles
 from edgelearn_env.baselines.stages.policies.forecast import expected_tape
 from edgelearn_env.baselines.stages.policies.planned_system import PlannedSystem
 from edgelearn_env.model import Allocation, Observed
@@ -33,6 +33,12 @@ _RIVAL_EVERY, _STRIDE = 3, 0.06
 # Of what a round leaves, how much more it may take for batches that are rounded up.
 _SAVED = 0.1
 
+# From round to round the price of charge falls by this factor at most.
+_MOST_FALL = 2.0
+
+# Where a plan asks for more than this share of what a device will have, its charge becomes dearer by a factor, from a
+# share of the dearest energy on.
+_ENOUGH, _RISE, _CHEAPEST, _MOST_DEAR = 0.9, 2.0, 0.01, 1e6
 
 # With levels, prices follow those of a new plan by this share of the way, and so often is the first plan searched for:
 # which level is cheapest changes at some price for all rounds of a device at once, from one plan to the next and back.
@@ -58,13 +64,18 @@ class _Outlook(NamedTuple):
     episode: BlockEpisode
     solution: Solution
 
-    @property
-    def prices(self) -> PlanPrices:
-        """What the plan's constraints are worth; charge as before the second block of rounds."""
+    def prices(self, before: PlanPrices) -> PlanPrices:
+        """What the plan's constraints are worth; charge as before the second block of rounds.
+
+        The charge of a device that seldom takes part, or not at all, seems to be worth nothing, as there is more of it
+        than the plan needs; but it would not do for all rounds. So its price falls slowly, or not at all.
+        """
         unit, second_block = self.episode.total_weight, min(1, self.episode.num_finetune_rounds - 1)
         multipliers = self.solution.multipliers
         prices = (multipliers.time, multipliers.energy, multipliers.carry[second_block])
         second, joule, charge = (np.maximum(price * unit, LEAST_PRICE) for price in prices)
+        silent = ~np.any(self.episode.participates, axis=0)
+        charge = np.where(silent, before.charge, np.maximum(charge, before.charge / _MOST_FALL))
         return PlanPrices(float(second), float(joule), charge, self.value)
 
 
@@ -133,7 +144,8 @@ def next_round(system: PlannedSystem, observed: Observed, known: Remembered) -> 
     num_pretrain, num_finetune = best.pair
     pair = (num_pretrain - 1, num_finetune) if num_pretrain else (0, num_finetune - 1)
     follows = system.has_levels and not known.is_design
-    prices = known.prices.towards(best.prices, _FOLLOWED) if follows else best.prices
+    planned = best.prices(outlooks.prices)
+    prices = known.prices.towards(planned, _FOLLOWED) if follows else planned
     return outlooks.first_round(best), Remembered(pair, prices)
 
 
@@ -145,7 +157,7 @@ def _searched(system: PlannedSystem, observed: Observed, design: Remembered) -> 
         if best is None:
             break
         found.append(best)
-        pair, prices = best.pair, prices.towards(best.prices, _FOLLOWED)
+        pair, prices = best.pair, prices.towards(best.prices(prices), _FOLLOWED)
     return min(found, key=lambda outlook: outlook.value, default=None)
 
 
@@ -153,7 +165,7 @@ class _Outlooks:
     """Plans for the rest of one episode by their numbers of rounds, each solved once."""
 
     def __init__(self, system: PlannedSystem, observed: Observed, prices: PlanPrices) -> None:
-        self._system, self._observed, self._prices = system, observed, prices
+        self._system, self._observed, self.prices = system, observed, prices
         self._scenario = system.nothing.scenario
         self._most = self._scenario.budgets.max_rounds - int(observed.state.round_index)
         self._found: dict[Counts, _Outlook | None] = {}
@@ -178,15 +190,36 @@ class _Outlooks:
         return best
 
     def compare(self, planned: Counts) -> _Outlook | None:
-        """The plan of the last round, or at times a neighbour of it; shortened as long as none fits."""
+        """The plan of the last round, or at times a neighbour of it.
+
+        Where it does not fit, charge is made dearer to those who are asked for more than they will have; where that is
+        not why, or does not help, the plan is shortened until one fits.
+        """
         num_pretrain, num_finetune = planned[0], max(planned[1], 1)
         turn, rounds_since = divmod(int(self._observed.state.round_index), _RIVAL_EVERY)
         pairs = [(num_pretrain, num_finetune)]
         best = self._best(pairs if rounds_since else [*pairs, self._rival(turn, num_pretrain, num_finetune)])
+        while best is None and self._makes_charge_dearer(pairs[0]):
+            best = self._best(pairs)
         while best is None and (num_pretrain, num_finetune) != (0, 1):
             num_pretrain, num_finetune = int(0.8 * num_pretrain), max(1, int(0.8 * num_finetune))
             best = self._best([(num_pretrain, num_finetune), (num_pretrain + 1, num_finetune)])
         return best
+
+    def _makes_charge_dearer(self, pair: Counts) -> bool:
+        """Raise the price of charge for all who cannot pay for a plan of so many rounds; whether there are any."""
+        if not self._may_be(pair):
+            return False
+        blocks = Blocks.of(*pair)
+        (roles,) = self._roles([blocks])
+        needed_j = np.asarray(blocks.finetune) @ roles.least_j
+        will_have_j = self._start.battery_j + self._scenario.energy.harvest_mean_w * self._start.delay_s
+        dearest = max(self.prices.joule, float(np.max(self.prices.charge)))
+        short = (needed_j > _ENOUGH * will_have_j) & (self.prices.charge < _MOST_DEAR)
+        dearer = np.maximum(_RISE * self.prices.charge, _CHEAPEST * dearest)
+        self.prices = self.prices._replace(charge=np.where(short, dearer, self.prices.charge))
+        self._found.clear()
+        return bool(short.any())
 
     def _rival(self, turn: int, num_pretrain: int, num_finetune: int) -> Counts:
         """A neighbour of these numbers of rounds: more and fewer of them in either stage take turns."""
@@ -237,17 +270,18 @@ class _Outlooks:
         every = [Blocks.of(*pair) for pair in pairs]
         for blocks, roles in zip(every, self._roles(every), strict=True):
             tape = self._forecast(blocks.rounds_ahead)
-            yield self._system.nothing.in_blocks(blocks, roles, tape=tape, given_start=self._start)
+            yield self._system.nothing.in_blocks(blocks, roles.level, tape=tape, given_start=self._start)
 
-    def _roles(self, every: list[Blocks]) -> list[np.ndarray]:
-        """What devices do in each fine-tuning block, (N, K), of each of these plans; decided for all plans at once."""
+    def _roles(self, every: list[Blocks]) -> list[Roles]:
+        """What devices do in each fine-tuning block of each of these plans; decided for all plans at once."""
         if not every:
             return []
         ahead = np.concatenate([blocks.rounds_ahead[len(blocks.pretrain) :] for blocks in every])
-        costs = self._system.round_costs(self._forecast(ahead), self._prices, self._start.delay_s)
+        costs = self._system.round_costs(self._forecast(ahead), self.prices, self._start.delay_s)
         weight = np.asarray(self._scenario.learning.device_weight)
         roles = heaviest_roles(costs, weight, self._start.battery_j, is_next=ahead == 0)
-        return np.split(roles, np.cumsum([len(blocks.finetune) for blocks in every])[:-1])
+        ends = np.cumsum([len(blocks.finetune) for blocks in every])
+        return [Roles(*(array[start:end] for array in roles)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     def _forecast(self, rounds_ahead: np.ndarray) -> Tape:
         return expected_tape(self._scenario, self._observed.conditions, rounds_ahead)
