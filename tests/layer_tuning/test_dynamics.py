@@ -9,7 +9,7 @@ from random_scenarios import seeds
 
 from edgelearn_env.arrays.records import arrays_of, mapped
 from edgelearn_env.layer_tuning.constants import LayerConstants
-from edgelearn_env.layer_tuning.dynamics import initial_state, losses_of_nets, objective, step
+from edgelearn_env.layer_tuning.dynamics import initial_state, losses_of_nets, objective, planned_round, step
 from edgelearn_env.layer_tuning.records import Allocation
 from edgelearn_env.physics.transformer import layer_costs
 from edgelearn_env.scenarios.scenario import Scenario
@@ -154,3 +154,19 @@ def test_decisions_and_states_are_not_written_to():
     mapped(np.testing.assert_array_equal, (state, allocation), before)
     given_ = [*arrays_of((state, allocation))]
     assert not any(np.shares_memory(array, mine) for array in arrays_of(after) for mine in given_)
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_a_planned_round_is_what_is_played_where_budgets_allow(seed):
+    rng = np.random.default_rng(seed)
+    scenario = random_layers(rng)
+    constants, tape = LayerConstants.of(scenario), sample_tape(scenario, seed)
+    state, conditions = initial_state(constants, 8), Conditions(*(np.stack([array[0]] * 8) for array in tape[:2]))
+    decided = random_layers_allocation(rng, scenario, 8)
+    planned, (_, outcome) = (play(constants, state, conditions, decided) for play in (planned_round, step))
+    played = outcome.counted
+    for name in ("duration_s", "energy_j", "server_j"):
+        np.testing.assert_array_equal(getattr(planned, name)[played], getattr(outcome, name)[played])
+    tuned = played & decided.switch
+    np.testing.assert_array_equal(planned.devices.participates[tuned], outcome.devices.participates[tuned])
