@@ -182,7 +182,7 @@ class _Outlooks:
         """
         most, step = self._most, max(round(_FIRST_STEP * self._most), 1)
         spread = [(int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS]
-        best = self._best([planned]) or self._best([(0, 1), *spread])
+        best = self._affordable([planned]) or self._best([(0, 1), *spread])
         while best is not None and step:
             near = [self._moved(best.pair, stage, sign * step) for stage in (0, 1) for sign in (1, -1)]
             rival = self._best([best.pair, *near])
@@ -190,20 +190,21 @@ class _Outlooks:
         return best
 
     def compare(self, planned: Counts) -> _Outlook | None:
-        """The plan of the last round, or at times a neighbour of it.
-
-        Where it does not fit, charge is made dearer to those who are asked for more than they will have; where that is
-        not why, or does not help, the plan is shortened until one fits.
-        """
+        """The plan of the last round, or at times a neighbour of it; shortened as long as none fits."""
         num_pretrain, num_finetune = planned[0], max(planned[1], 1)
         turn, rounds_since = divmod(int(self._observed.state.round_index), _RIVAL_EVERY)
         pairs = [(num_pretrain, num_finetune)]
-        best = self._best(pairs if rounds_since else [*pairs, self._rival(turn, num_pretrain, num_finetune)])
-        while best is None and self._makes_charge_dearer(pairs[0]):
-            best = self._best(pairs)
+        best = self._affordable(pairs if rounds_since else [*pairs, self._rival(turn, num_pretrain, num_finetune)])
         while best is None and (num_pretrain, num_finetune) != (0, 1):
             num_pretrain, num_finetune = int(0.8 * num_pretrain), max(1, int(0.8 * num_finetune))
             best = self._best([(num_pretrain, num_finetune), (num_pretrain + 1, num_finetune)])
+        return best
+
+    def _affordable(self, pairs: list[Counts]) -> _Outlook | None:
+        """The best of these plans; if none fits, with charge so dear that those who are asked for too much stay out."""
+        best = self._best(pairs)
+        while best is None and self._makes_charge_dearer(pairs[0]):
+            best = self._best(pairs)
         return best
 
     def _makes_charge_dearer(self, pair: Counts) -> bool:

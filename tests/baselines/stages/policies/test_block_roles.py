@@ -35,25 +35,27 @@ def costs_of(gains: list[list[float]], joule: float = 1e-3) -> RoundCosts:
 def test_levels_are_those_that_cost_least(gains):
     costs = costs_of(gains)
     found = cheapest_rounds(costs, 1e-6, 0.0)
-    roles = heaviest_roles(costs, np.full(2, 0.5), AMPLE, NOT_NEXT)
+    roles = heaviest_roles(costs, np.full(2, 0.5), AMPLE, NOT_NEXT).level
     np.testing.assert_array_equal(roles[0], 1 + found.level[0])
 
 
 def test_who_is_nearly_worth_it_takes_part():
     costs = costs_of([[0.3, 1e-3], [0.9, 2e-3]])
     assert not cheapest_rounds(costs, 1e-6, 0.0).participates[0, 1]
-    assert heaviest_roles(costs, np.full(2, 0.5), AMPLE, NOT_NEXT)[0, 1] > 0
+    assert heaviest_roles(costs, np.full(2, 0.5), AMPLE, NOT_NEXT).level[0, 1] > 0
 
 
 def test_a_level_that_is_out_of_reach_is_not_chosen():
-    roles = heaviest_roles(costs_of([[0.3, 0.3], [-np.inf, 0.9]]), np.full(2, 0.5), AMPLE, NOT_NEXT)
+    roles = heaviest_roles(costs_of([[0.3, 0.3], [-np.inf, 0.9]]), np.full(2, 0.5), AMPLE, NOT_NEXT).level
     np.testing.assert_array_equal(roles, [[1, 2]])
 
 
 def test_in_the_next_round_nobody_does_more_than_a_battery_covers():
     costs = costs_of([[0.3, 0.3], [0.9, 0.9], [2.0, 2.0]])
     charges = np.geomspace(1e-6, 1.0, 60)
-    roles = np.array([heaviest_roles(costs, np.full(2, 0.5), np.array([charge, 1e3]), NEXT)[0] for charge in charges])
+    roles = np.array(
+        [heaviest_roles(costs, np.full(2, 0.5), np.array([charge, 1e3]), NEXT).level[0] for charge in charges]
+    )
     assert np.all(np.diff(roles[:, 0]) >= 0)
     assert set(roles[:, 0]) == {0, 1, 2, 3}
     assert np.all(roles[:, 1] == 3)
@@ -62,7 +64,7 @@ def test_in_the_next_round_nobody_does_more_than_a_battery_covers():
 def test_if_no_battery_covers_anything_one_device_takes_part_at_its_first_level():
     costs = costs_of([[-np.inf, 0.3], [-np.inf, 0.9]])
     costs = costs._replace(sets=costs.sets._replace(may=np.array([[False, True]])))
-    np.testing.assert_array_equal(heaviest_roles(costs, np.full(2, 0.5), np.zeros(2), NEXT), [[0, 1]])
+    np.testing.assert_array_equal(heaviest_roles(costs, np.full(2, 0.5), np.zeros(2), NEXT).level, [[0, 1]])
 
 
 def test_prices_go_a_share_of_the_way_towards_others():

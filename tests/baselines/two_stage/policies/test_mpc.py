@@ -9,6 +9,7 @@ from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.policies import receding_horizon
+from edgelearn_env.baselines.stages.policies.block_roles import Roles
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
@@ -85,12 +86,28 @@ def test_choosing_who_takes_part_is_no_worse_than_everyone_and_better_in_fades(t
     tapes = tapes.rows(slice(1))
     fades = faded(tapes, slice(17, 22))
     chosen = rollout(SCENARIO, fades, MPC(SCENARIO)).objective
-    monkeypatch.setattr(
-        receding_horizon, "heaviest_roles", lambda costs, weight, battery_j, is_next: np.ones((len(is_next), 3), int)
-    )
+
+    def everyone_does(costs, weight, battery_j, is_next) -> Roles:
+        return Roles(np.ones((len(is_next), 3), int), np.zeros((len(is_next), 3)))
+
+    monkeypatch.setattr(receding_horizon, "heaviest_roles", everyone_does)
     everyone = rollout(SCENARIO, tapes, MPC(SCENARIO)).objective
     assert played.objective[0] <= everyone[0] * (1 + 1e-3)
     assert np.all(chosen < rollout(SCENARIO, fades, MPC(SCENARIO)).objective)
+
+
+def test_devices_that_can_afford_few_rounds_do_not_end_an_episode():
+    # Two thirds of the fleet are so far away that a battery does for a few uploads: no plan in which they take part
+    # whenever that costs nothing fits.
+    far = {"distance_m": [60.0, 900.0, 1300.0]}
+    poor = {"battery_initial_j": 0.1, "battery_capacity_j": 0.2, "harvest_mean_w": 0.002}
+    scenario = Scenario.preset("tiny").replace(devices=far, energy=poor)
+    tapes = Tape.stack([sample_tape(scenario, seed) for seed in range(2)])
+    played = rollout(scenario, tapes, MPC(scenario))
+    assert np.all(played.final_state.elapsed_s > 0.9 * scenario.budgets.delay_s)
+    equal = rollout(scenario, tapes, tuned_equal_split(scenario)).objective
+    assert np.all(played.objective < 1.2 * equal)
+    assert np.mean(np.log(played.objective / equal)) < -0.2
 
 
 def test_no_round_is_refused_but_one_that_stops_and_who_is_given_a_batch_takes_part():
