@@ -55,7 +55,8 @@ def violations(limits: Limits) -> list[tuple[float, str]]:
 
 
 def test_the_presets_that_ship_are_listed():
-    assert Scenario.presets() == ("coded", "coded-tiny", "default", "large", "run-time", "stragglers", "tiny")
+    of_codes, of_layers = ("coded", "coded-tiny", "run-time", "stragglers"), ("layers", "layers-tiny")
+    assert Scenario.presets() == tuple(sorted([*of_codes, *of_layers, "default", "large", "remote", "tiny"]))
 
 
 @pytest.mark.parametrize("name", Scenario.presets())
