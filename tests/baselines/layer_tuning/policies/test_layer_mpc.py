@@ -98,6 +98,18 @@ def test_what_comes_later_changes_no_decision():
         np.testing.assert_array_equal(decided[:, :known], getattr(theirs, name)[:, :known], err_msg=name)
 
 
+def test_which_net_would_end_best_changes_no_decision():
+    scenario = TINY.replace(networks={"gap_factor": [0.4, 1.0]}, budgets={"max_rounds": 8, "delay_s": 8.0})
+    tape, floors = sample_tape(scenario, 2), ([0.0, 9.0], [9.0, 0.0])
+    ours, theirs = (
+        rollout(each, tape, LayerMPC(each, 2)).allocations
+        for each in (scenario.replace(networks={"floor": floor}) for floor in floors)
+    )
+    assert np.sum(~ours.switch) > 1
+    for name, decided in ours._asdict().items():
+        np.testing.assert_array_equal(decided, getattr(theirs, name), err_msg=name)
+
+
 def test_a_block_of_rounds_counts_as_so_many_alike(rng):
     tape, sizes = sample_tape(TINY, 0), (1, 3, 2)
     roles, batch = np.array([[2, 1, 1], [2, 2, 0], [1, 0, 1]]), rng.integers(1, 20, (3, 3)).astype(float)
