@@ -1,6 +1,11 @@
 """Fixtures of the whole suite, and the one hypothesis profile: the same examples on every run."""
 
+import os
 from pathlib import Path
+
+# Before torch is loaded, here and in processes that tests begin: threads that wait for cores they do not get take many
+# times as long as one thread, and files of tests are shared out among the cores as it is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import joblib

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgelearn_env.baselines.two_stage.policies.myopic import Myopic
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.schedule import DeviceTurn, Schedule, ScheduledRound
 from edgelearn_env.stages.constants import constants_of

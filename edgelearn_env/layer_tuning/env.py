@@ -71,7 +71,7 @@ class LayerTuningEnv(SingleEnv):
 
     | Key | Holds | Unit | Shape |
     |---|---|---|---|
-    | `depth` | l of the chosen net; 0 before the switch | block | () |
+    | `net_depth` | l of the chosen net; 0 before the switch | block | () |
     | `asked_blocks` | t of the last action for each device | block | (K,) |
     | `blocks` * | how many last blocks each device trained | block | (K,) |
     | `memory_byte` * | the most memory that it took | byte | (K,) |

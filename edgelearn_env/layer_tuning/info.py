@@ -16,7 +16,8 @@ def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np
     """
     return {
         **stages.info(state, allocation, outcome),
-        "depth": state.depth,
+        # Containers of tensors have a `depth` of their own.
+        "net_depth": state.depth,
         "asked_blocks": allocation.blocks,
         "blocks": outcome.layers.blocks,
         "memory_byte": outcome.layers.memory_byte,

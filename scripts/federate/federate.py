@@ -20,7 +20,7 @@ FEDERATE_COMMANDS = {
     ),
     "calibrate": Command(
         "federate.calibrate",
-        "Measure what the learning bound assumes, and write a two-stage scenario that loads, solves and plays.",
+        "Measure what the learning bounds assume, and write scenarios that load, solve and play.",
     ),
     "truth": Command(
         "federate.truth",

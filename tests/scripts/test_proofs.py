@@ -8,9 +8,9 @@ import pytest
 from command_line import edgelearn
 
 from edgelearn_env.evaluation.report import Report
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.proofs import proven_tapes
 from edgelearn_env.tapes.tape import sample_tape
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 SHORT = ["--scenario", "tiny", "--set", "budgets.max_rounds=6"]
 BENCHMARK = ["benchmark", *SHORT, "--episodes", "3", "--policies", "random,myopic", "--workers", "1", "--out"]
@@ -68,7 +68,7 @@ def test_a_proof_of_other_sources_is_not_believed(benchmarked, shipped, tmp_path
 def test_the_proofs_that_come_with_the_package_are_of_what_it_holds():
     for path in proven_tapes.file_of("tiny").parent.glob("*.json"):
         proven = proven_tapes.ProvenTapes.load(path)
-        scenario = TwoStageScenario.preset(path.stem)
+        scenario = Scenario.preset(path.stem)
         tapes = [sample_tape(scenario, seed) for seed in proven.report.seeds]
         fresh = proven_tapes.digests_of(scenario, tapes)
         assert fresh == list(proven.digests), f"{path.name} is of other sources: edgelearn prove makes it anew"
