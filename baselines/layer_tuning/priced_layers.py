@@ -60,11 +60,10 @@ class PricedLayers(PricedEpisode):
 
     def round_costs(self, prices: Prices, phi: float, sets: AllowedSets) -> RoundCosts:
         """What decides the cost of all rounds of the tape, with levels."""
-        gain = phi * self._form.participation_weight * self._weight
         return self._net.round_costs(
             second=prices.second(self.setting),
             joule=prices.joule,
-            gain=np.broadcast_to(gain, sets.may.shape),
+            gain=self._net.gain(phi * self._form.participation_weight),
             noise=self._form.finetune_weight,
             dissimilarity=self._form.dissimilarity_weight,
             hardware=self._every_level,

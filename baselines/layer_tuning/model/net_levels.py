@@ -56,9 +56,18 @@ class NetLevels:
     @cached_property
     def noise_weight(self) -> np.ndarray:
         """omega_k^2 sigma_k^2(l, t), (l, K)."""
+        return self.noise_price(1.0)
+
+    def noise_price(self, price: float) -> np.ndarray:
+        """What 1/b of each device costs at each level, at a price of noise, (l, K)."""
         variance = self.table.gradient_variance[self.place, : self.depth]
-        weight: np.ndarray = self.scenario.learning.device_weight**2 * variance
-        return weight
+        each: np.ndarray = price * self.scenario.learning.device_weight**2 * variance
+        return each
+
+    def gain(self, price: float) -> np.ndarray:
+        """What it is worth that each device takes part at each level, at a price of participation, (l, K)."""
+        each: np.ndarray = price * self.share[:, None] * self.scenario.learning.device_weight
+        return each
 
     def sets(self, num_rounds: int) -> AllowedSets:
         """In each round all sets of those who have the memory for anything."""
@@ -114,7 +123,7 @@ class NetLevels:
 
         Args:
             second, joule, longest_s, sets: as in `RoundCosts`; roles are numbers of blocks.
-            gain: what it is worth that a device trains the whole net, (T, K).
+            gain: what it is worth that a device takes part at each level, (l, K) or (T, l, K).
             noise: price of a unit of noise.
             dissimilarity: of a unit of zeta^2 beta(Omega).
             hardware: of all levels.
@@ -123,14 +132,14 @@ class NetLevels:
         blocks, shape = np.arange(1, self.depth + 1)[:, None], sets.may.shape
         low, high = (np.broadcast_to(end, shape)[:, None, :] for end in (sets.lowest, sets.highest))
         possible = self.fits & (blocks >= low) & (blocks <= high)
-        worth = gain[:, None, :] * self.share[:, None] + np.broadcast_to(released, shape)[:, None, :]
+        worth = gain + np.broadcast_to(released, shape)[:, None, :]
         # Of a round's unlike data what counts in the last block, which everybody trains.
         unlike = dissimilarity * float(self.share[0])
         return RoundCosts(
             second=second,
             joule=np.tile(joule, (1, self.depth)),
             gain=np.where(possible, worth, -np.inf).reshape(len(worth), -1),
-            noise=(noise * self.noise_weight).ravel(),
+            noise=self.noise_price(noise).ravel(),
             dissimilarity=unlike * least_dissimilarity(self.scenario, sets),
             devices=hardware.devices,
             uplink=hardware.uplink,

@@ -86,7 +86,7 @@ class LayerLyapunov(Lyapunov):
         costs = self._net.round_costs(
             second=prices.second,
             joule=prices.joule,
-            gain=prices.gain,
+            gain=prices.gain[:, None, :] * self._net.share[:, None],
             noise=1.0,
             dissimilarity=prices.dissimilarity,
             hardware=self._net.hardware(observed.conditions.channel_gain),

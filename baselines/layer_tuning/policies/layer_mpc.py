@@ -82,11 +82,10 @@ class _PlannedLayers:
 
     def round_costs(self, rounds: Tape, prices: PlanPrices, longest_s: float) -> RoundCosts:
         """As `PlannedSystem.round_costs`."""
-        gain = prices.value * self._form.participation_weight * np.asarray(self._net.scenario.learning.device_weight)
         return self._net.round_costs(
             second=prices.second_of(rounds),
             joule=prices.joule_of(rounds),
-            gain=np.broadcast_to(gain, rounds.harvest_w.shape),
+            gain=self._net.gain(prices.value * self._form.participation_weight),
             noise=self._form.finetune_weight,
             dissimilarity=self._form.dissimilarity_weight,
             hardware=self._net.hardware(rounds.channel_gain),
