@@ -11,9 +11,9 @@ from edgelearn_env.envs.sb3 import NativeVecEnv
 from edgelearn_env.envs.vector import NativeVectorEnv
 from edgelearn_env.model import Observed
 from edgelearn_env.stages.records import Allocation, Outcome, State
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Conditions
 from edgelearn_env.two_stage.array_kernel import ArrayModel
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 class TrimmedModel(ArrayModel):
@@ -33,6 +33,6 @@ class TrimmedVecEnv(NativeVecEnv):
         scenario: that they play.
     """
 
-    def __init__(self, env_fns: Sequence[Callable[[], gymnasium.Env[Any, Any]]], scenario: TwoStageScenario) -> None:
+    def __init__(self, env_fns: Sequence[Callable[[], gymnasium.Env[Any, Any]]], scenario: StagedScenario) -> None:
         super().__init__(env_fns)
         self.envs = NativeVectorEnv(TrimmedModel(scenario), len(env_fns), autoreset_mode=AutoresetMode.SAME_STEP)

@@ -78,7 +78,7 @@ class LayerTuningScenario(StagedScenario):
 
         Its participation is P = sum_n sum_k omega_k rho_l(t_kn), floored at the least that a round can give.
         """
-        of_net = dataclasses.replace(
+        of_net = dataclasses.replace(  # type: ignore[type-var]  # `part` makes dataclasses, which mypy does not see
             self.learning,
             initial_gap=self.initial_gap_of(place),
             distribution_gap=self.distribution_gap_of(place),
