@@ -13,6 +13,7 @@ from edgelearn_env.baselines.stages.policies.block_roles import Roles
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
+from edgelearn_env.model import Observed, model_of
 from edgelearn_env.tapes import seeds
 
 SCENARIO = Scenario.preset("tiny")
@@ -108,6 +109,19 @@ def test_devices_that_can_afford_few_rounds_do_not_end_an_episode():
     equal = rollout(scenario, tapes, tuned_equal_split(scenario)).objective
     assert np.all(played.objective < 1.2 * equal)
     assert np.mean(np.log(played.objective / equal)) < -0.2
+
+
+def test_what_the_charge_of_silent_devices_is_worth_stays_as_it_was():
+    scenario = Scenario.preset("tiny")
+    model, controller = model_of(scenario, "numpy"), MPC(scenario)
+    state = model.initial_state(1)
+    conditions = Tape.stack([sample_tape(scenario, 0)]).conditions(state.round_index)
+    observed = mapped(lambda array: array[0], Observed(state, conditions))
+    design = controller._at_first
+    dear = design.prices._replace(charge=design.prices.charge * [1.0, 1e6, 1.0])
+    _, remembered = receding_horizon.next_round(controller._system, observed, design._replace(prices=dear))
+    assert remembered.prices.charge[1] == dear.charge[1]
+    assert np.all(remembered.prices.charge[[0, 2]] >= dear.charge[[0, 2]] / 2)
 
 
 def test_no_round_is_refused_but_one_that_stops_and_who_is_given_a_batch_takes_part():
