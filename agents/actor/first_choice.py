@@ -57,14 +57,14 @@ def _(scenario: GradientCodingScenario) -> FirstChoice:
 @first_choice.register
 def _(scenario: LayerTuningScenario) -> FirstChoice:
     """The selection rule's net and blocks; the plan is for as many blocks as half of those who train have."""
-    networks, (depth, blocks) = scenario.networks, by_rule(scenario)
-    place, able = networks.place_of(depth), blocks[blocks > 0]
-    typical = int(np.median(able)) if able.size else 1
+    networks, selection = scenario.networks, by_rule(scenario)
+    depth, blocks = selection
+    place = networks.place_of(depth)
     level, each = np.maximum(blocks - 1, 0), np.arange(scenario.num_devices)
     return FirstChoice(
         for_all=whole_entry(np.array([place]), networks.num_depths - 1),
         for_device=whole_entry(blocks[:, None], networks.most_blocks),
-        planned=roomy_design(scenario, depth, typical),
+        planned=roomy_design(scenario, depth, selection.typical_blocks),
         copies=1,
         most_batch=scenario.levels.most_batch[place, level, each],
     )

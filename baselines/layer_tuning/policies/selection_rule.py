@@ -31,6 +31,12 @@ class Selection(NamedTuple):
     depth: int
     blocks: np.ndarray
 
+    @property
+    def typical_blocks(self) -> int:
+        """As many as half of those who train any have, at least 1."""
+        able = self.blocks[self.blocks > 0]
+        return int(np.median(able)) if able.size else 1
+
 
 def most_blocks(networks: Networks, batch: float, limits: StepLimits, optimizer_words: int = 0) -> np.ndarray:
     """t_c(l): the most last blocks of each net that meet a device's limits, 0 where not even one does, (D, K).

@@ -54,8 +54,8 @@ def _best_net(scenario: LayerTuningScenario, policy_with: Callable[[int], Policy
 
 def _tuned(scenario: LayerTuningScenario, depth: int, blocks: np.ndarray | None, seed: int | None) -> Lyapunov:
     """With the numbers of rounds that are best on tuning tapes, at prices of a design in which all train alike."""
-    able = by_rule(scenario).blocks if blocks is None else blocks
-    typical = int(np.clip(np.median(able[able > 0]) if np.any(able > 0) else 1, 1, depth))
+    selection = by_rule(scenario) if blocks is None else Selection(depth, blocks)
+    typical = min(selection.typical_blocks, depth)
     design = roomy_design(scenario, depth, typical)
     share = float(scenario.levels.share[scenario.networks.place_of(depth), typical - 1])
     kind = functools.partial(LayerLyapunov, scenario=scenario, depth=depth, blocks=blocks, seed=seed)

@@ -8,7 +8,7 @@ from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
-from edgelearn_env.baselines.stages.policies import receding_horizon
+from edgelearn_env.baselines.stages.policies import outlooks, receding_horizon
 from edgelearn_env.baselines.stages.policies.block_roles import Roles
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
@@ -91,7 +91,7 @@ def test_choosing_who_takes_part_is_no_worse_than_everyone_and_better_in_fades(t
     def everyone_does(costs, weight, battery_j, is_next) -> Roles:
         return Roles(np.ones((len(is_next), 3), int), np.zeros((len(is_next), 3)))
 
-    monkeypatch.setattr(receding_horizon, "heaviest_roles", everyone_does)
+    monkeypatch.setattr(outlooks, "heaviest_roles", everyone_does)
     everyone = rollout(SCENARIO, tapes, MPC(SCENARIO)).objective
     assert played.objective[0] <= everyone[0] * (1 + 1e-3)
     assert np.all(chosen < rollout(SCENARIO, fades, MPC(SCENARIO)).objective)
