@@ -2,8 +2,8 @@
 
 * *Behaviour cloning*: what the clairvoyant plans do on training tapes, round by round.
 * *DAgger* (Ross, Gordon and Bagnell, 2011): the actor plays further tapes, an online expert is asked in every round for
-  its own decision, and the actor learns from all rounds so far. Only the switch is the expert's, since what it
-  would do in the other stage says nothing.
+  its own decision, and the actor learns from all rounds so far. Only the switch is the expert's, and the net that
+  is chosen with it, since what it would do in the other stage or with another net says nothing.
 
 Decisions are compared as actions, by their squared distance, and only those that count in their stage; of a device that
 is to sit a round out, its batch alone. The switch entry is to say how far away the switch is, in tens of rounds: a
@@ -15,18 +15,18 @@ interruption from the last judgement, to the last bit as if there had been none.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgelearn_env.agents.actor.actor import codec_of
 from edgelearn_env.agents.actor.starting_point import starting_point
 from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result, TrainingRun, logged
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import MissingExtraError
-from edgelearn_env.model import Observed
-from edgelearn_env.stages.encoding import STAGED_LAYOUT, Codec
-from edgelearn_env.stages.records import Allocation
+from edgelearn_env.model import Allocation, Observed
+from edgelearn_env.stages.encoding import STAGED_LAYOUT
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import Policy, Trajectory, rollout
@@ -41,6 +41,9 @@ from edgelearn_env.agents.runs.torch_threads import torch_threads
 
 # The switch entry counts rounds from the switch on in units of so many.
 _SWITCH_SCALE = 10.0
+
+# What is decided once: when to switch, and to which net.
+_WITH_SWITCH = ("switch", "depth")
 
 # Tapes played together: few enough to show progress.
 _TAPES_TOGETHER = 8
@@ -62,9 +65,9 @@ class Lessons(NamedTuple):
     """Rounds to learn from, as float32 tensors.
 
     Attributes:
-        observations: (n, 5 + 3 K).
-        actions: what should be done, (n, 3 + 3 K).
-        weights: of each entry's squared error; 0 where it decides nothing, (n, 3 + 3 K).
+        observations: (n, observation_size).
+        actions: what should be done, (n, action_size).
+        weights: of each entry's squared error; 0 where it decides nothing, (n, action_size).
     """
 
     observations: torch.Tensor
@@ -112,7 +115,8 @@ class _Run:
         on_progress: Callable[[CurvePoint], object],
     ) -> None:
         torch.manual_seed(config.seed)
-        self._config, self._scenario, self._codec = config, config.loaded_scenario, Codec.of(config.loaded_scenario)
+        self._config, self._scenario = config, config.loaded_scenario
+        self._codec = codec_of(self._scenario)
         self._teachers, self._on_progress = teachers, on_progress
         self._kept = TrainingRun("imitation", config, directory)
         self._actor = ActorModule(starting_point(self._scenario), config.hidden)
@@ -217,14 +221,14 @@ class _Run:
         self._update += 1
 
 
-def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None = None) -> tuple[Lessons, Trajectory]:
+def lessons_of(codec: Any, tapes: Tape, teacher: Policy, player: Policy | None = None) -> tuple[Lessons, Trajectory]:
     """What a teacher would do in each round that counts.
 
     Args:
-        codec: of the scenario.
+        codec: of the scenario, as `codec_of` has it.
         tapes: of shape (B, T, K).
         teacher: who decides, or is only asked.
-        player: who then decides all but the switch.
+        player: who then decides all but the switch and the net.
     """
     taught: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -234,7 +238,8 @@ def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None
         if player is None:
             return advised
         decided: Allocation = player(observed)
-        return decided._replace(switch=advised.switch)
+        with_switch = [name for name in _WITH_SWITCH if name in decided._fields]
+        return decided._replace(**{name: getattr(advised, name) for name in with_switch})
 
     trajectory = rollout(codec.scenario, tapes, played)
     counted, state = trajectory.outcomes.counted, trajectory.observed.state
@@ -242,12 +247,31 @@ def lessons_of(codec: Codec, tapes: Tape, teacher: Policy, player: Policy | None
     since_switch = state.round_index - trajectory.num_pretrain_rounds[:, None] + 0.5
     actions[..., 0] = np.clip(since_switch / _SWITCH_SCALE, -1.0, 1.0)
     switched = trajectory.num_finetune_rounds[:, None] > 0
-    weights = np.zeros_like(actions)
-    weights[..., 0] = ~state.finetuning & switched
-    weights[..., 1 : STAGED_LAYOUT.decided_for_all] = (since_switch < 0)[..., None]
-    # Of a device that is to be silent only the batch says something.
-    decides = np.concatenate([takes_part, takes_part, np.ones_like(takes_part)], axis=2)
-    weights[..., STAGED_LAYOUT.decided_for_all :] = decides * (since_switch > 0)[..., None] / codec.scenario.num_devices
+    weights = _weights(codec, takes_part, since_switch, ~state.finetuning & switched)
     observed = mapped(lambda array: array[counted], trajectory.observed)
     parts = codec.encode(*observed), actions[counted], weights[counted]
     return Lessons(*map(torch.tensor, parts)), trajectory
+
+
+def _weights(codec: Any, takes_part: np.ndarray, since_switch: np.ndarray, switches: np.ndarray) -> np.ndarray:
+    """What the squared error of each entry counts in each round, (B, T, action_size).
+
+    Args:
+        codec: of the scenario.
+        takes_part: whom the teacher asks to, (B, T, K).
+        since_switch: rounds until the middle of this one, (B, T).
+        switches: where the switch is decided, (B, T).
+    """
+    for_all, for_device = STAGED_LAYOUT.decided_for_all, STAGED_LAYOUT.decided_for_device
+    # Of a device that is to be silent only the batch says something.
+    device = [takes_part] * (for_device - 1) + [np.ones_like(takes_part)]
+    device_added = [takes_part] * (codec.layout.decided_for_device - for_device)
+    of_device = (since_switch > 0)[..., None] / codec.scenario.num_devices
+    parts = [
+        switches[..., None],
+        np.repeat((since_switch < 0)[..., None], for_all - 1, axis=2),
+        *(each * of_device for each in device),
+        np.repeat(switches[..., None], codec.layout.decided_for_all - for_all, axis=2),
+        *(each * of_device for each in device_added),
+    ]
+    return np.concatenate(parts, axis=2, dtype=np.float32)

@@ -21,7 +21,7 @@ from edgelearn_env.agents.configs.run import RunConfig
 from edgelearn_env.agents.configs.sac import SACConfig
 from edgelearn_env.agents.runs.training_run import CurvePoint
 from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
-from edgelearn_env.baselines.two_stage.policies.mpc import MPC
+from edgelearn_env.baselines.ladder import ladder_of
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import name_in_a_path, writable_folder
 from edgelearn_env.scenarios.scenario import Scenario
@@ -57,6 +57,7 @@ _CHOICES = {
     "begin_with": "begin_with",
     "demonstrations": "num_demonstrations",
     "iterations": "num_iterations",
+    "corrections": "num_corrections",
     "learning_rate": "learning_rate",
     "trims": "trims",
 }
@@ -78,6 +79,7 @@ def train(
     ] = None,
     demonstrations: Annotated[int | None, typer.Option(help="Of imitation: tapes that plans are made for.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Of imitation: times that play is corrected.")] = None,
+    corrections: Annotated[int | None, typer.Option(help="Of imitation: tapes played and corrected each time.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam at the start.")] = None,
     trims: Annotated[
         bool | None, typer.Option("--trims", help="Of ppo: rounds are trimmed by the model before they are played.")
@@ -96,6 +98,7 @@ def train(
         "begin_with": begin_with,
         "demonstrations": demonstrations,
         "iterations": iterations,
+        "corrections": corrections,
         "learning_rate": learning_rate,
         "trims": trims,
     }
@@ -107,7 +110,9 @@ def train(
     module = importlib.import_module(f"edgelearn_env.agents.{recipe}")
     run = functools.partial(module.train, config, folder, fresh=not resume)
     if recipe is Recipe.IMITATION:
-        run = functools.partial(run, teachers=module.Teachers(plans=_plans, expert=MPC(scenario)))
+        run = functools.partial(
+            run, teachers=module.Teachers(plans=_plans, expert=ladder_of(scenario)["mpc"](scenario))
+        )
     with _shown() as show, _asked_to_stop() as stop:
 
         def go_on(progress: CurvePoint) -> None:

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from edgelearn_env.agents.actor.trimming import trimmed
+from edgelearn_env.agents.actor.trimmer import trimmer
 from edgelearn_env.arrays.namespaces import Array, namespace_of
 from edgelearn_env.model import Allocation, Observed, model_of
-from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.encoding import OBSERVED_OF_EPISODE, STAGED_LAYOUT, Layout
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.trajectory import Policy
@@ -208,11 +207,16 @@ class Actor(NamedTuple):
         Args:
             scenario: that is played.
             trims: whether its rounds are `trimmed` first.
+
+        Raises:
+            InvalidInputError: they are to be, and rounds of that system are not.
         """
-        codec, constants = codec_of(scenario), constants_of(scenario)
+        codec = codec_of(scenario)
 
-        def played(observed: Observed) -> Allocation:
-            allocation = codec.decode(self.action(codec.encode(*observed)))
-            return trimmed(constants, scenario.budgets, observed, allocation) if trims else allocation
+        def decided(observed: Observed) -> Allocation:
+            return codec.decode(self.action(codec.encode(*observed)))
 
-        return played
+        if not trims:
+            return decided
+        trim = trimmer(scenario)
+        return lambda observed: trim(observed, decided(observed))

@@ -20,11 +20,11 @@ import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
 from edgelearn_env.arrays.records import mapped
-from edgelearn_env.model import Observed
+from edgelearn_env.model import Observed, State
 from edgelearn_env.physics.compute import compute_energy_j
 from edgelearn_env.scenarios.parts import Budgets
 from edgelearn_env.stages.constants import Constants
-from edgelearn_env.stages.records import Allocation, DeviceRound, State
+from edgelearn_env.stages.records import Allocation, DeviceRound
 from edgelearn_env.stages.synchronous import finetune_round, synchronous_duration_s
 
 _LAST_ROUNDS = 3
@@ -44,7 +44,7 @@ def trimmed(constants: Constants, budgets: Budgets, observed: Observed, allocati
     """The round to play instead of the one decided; the part that concerns pre-training stays as it is.
 
     Args:
-        constants: the scenario in the arrays' library.
+        constants: the scenario in the arrays' library; those of devices (K,), or (B, K) where they depend on the round.
         budgets: of a whole episode.
         observed: state and conditions before the round.
         allocation: what was decided.
@@ -80,6 +80,7 @@ def _value_of_rounds_alike(
     Psi becomes (A + n a) / (P + n Omega), where a and Omega are what one such round adds.
     """
     xp, radio, bound = namespace_of(done), constants.scenario.radio, constants.bound
+    constants = _of_sets(constants)
     batch, upload_s, upload_j = (each[:, None, :] for each in (allocation.batch, devices.upload_s, devices.upload_j))
     ready_s = devices.compute_s + devices.upload_s
     freq_hz = _just_in_time_hz(constants, batch, xp.where(done, ready_s[:, :, None] - upload_s, 1.0))
@@ -107,6 +108,12 @@ def _value_of_rounds_alike(
         )
     )
     return value
+
+
+def _of_sets(constants: Constants) -> Constants:
+    """The constants of devices that are compared in several sets, (B, 1, K) or (1, K)."""
+    names = ("cycles_per_sample", "capacitance_j_s2", "device_weight", "gradient_noise_weight")
+    return constants._replace(**{name: getattr(constants, name)[..., None, :] for name in names})
 
 
 def ready_together(constants: Constants, observed: Observed, allocation: Allocation) -> Allocation:

@@ -3,7 +3,9 @@
 import dataclasses
 
 from edgelearn_env.agents.configs.run import RunConfig
+from edgelearn_env.envs.arguments import configured_scenario
 from edgelearn_env.scenarios.quantities import Quantities, quantity
+from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,6 +29,15 @@ class APGConfig(RunConfig):
     def __post_init__(self) -> None:
         Quantities.__post_init__(self)
         self.require_training_seeds(1)
+
+    @property
+    def loaded_scenario(self) -> TwoStageScenario:
+        """The scenario that `scenario` and `objective` name.
+
+        Raises:
+            InvalidInputError: it is of another system: codes and blocks are steps, without a derivative.
+        """
+        return configured_scenario(TwoStageScenario, self.scenario, self.objective, {})
 
     @property
     def trims(self) -> bool:

@@ -11,7 +11,7 @@ from edgelearn_env.scenarios.quantities import Quantities, quantity
 class PPOConfig(RunConfig):
     """What decides a training run.
 
-    With `trims`, rounds are trimmed before they are played, in training and ever after; of two stages alone.
+    With `trims`, rounds are trimmed before they are played, in training and ever after.
     """
 
     free_choices: ClassVar[tuple[str, ...]] = ("total_steps", *RunConfig.free_choices)

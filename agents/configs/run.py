@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any, ClassVar
 
+from edgelearn_env.agents.actor.trimmer import trimmer
 from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
 from edgelearn_env.scenarios.quantities import Quantities, quantity
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.seeds import TUNING
-from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,10 +45,12 @@ class RunConfig(Quantities):
         """The scenario that `scenario` and `objective` name.
 
         Raises:
-            InvalidInputError: it is of a system that the recipe is not for: only two-stage rounds are `trimmed`.
+            InvalidInputError: its rounds are to be `trimmed`, but are not in its system.
         """
-        kind = TwoStageScenario if self.trims else StagedScenario
-        return configured_scenario(kind, self.scenario, self.objective, {})
+        scenario = configured_scenario(StagedScenario, self.scenario, self.objective, {})
+        if self.trims:
+            trimmer(scenario)
+        return scenario
 
     @property
     def choices(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def step(
     """Do one round in each of B episodes; see `stages.dynamics.step`."""
     xp = namespace_of(state.battery_j)
     levels = played_levels(constants, state, allocation)
-    at, staged = _as_staged(constants, levels, allocation)
+    at, staged = as_staged(constants, levels, allocation)
     finetuning = synchronous_round(at, state.battery_j, conditions, staged)
     after, outcome = stages.step(at, state, conditions, staged, finetuning)
     unlike = dissimilarity_shares(constants, levels, outcome.devices.participates)
@@ -75,12 +75,12 @@ def planned_round(
     constants: LayerConstants, state: State, conditions: Conditions, allocation: Allocation
 ) -> records.PlannedRound:
     """What the round would be if no budget applied; see `stages.dynamics.planned_round`."""
-    at, staged = _as_staged(constants, played_levels(constants, state, allocation), allocation)
+    at, staged = as_staged(constants, played_levels(constants, state, allocation), allocation)
     finetuning = synchronous_round(at, state.battery_j, conditions, staged)
     return stages.planned_round(at, state, staged, finetuning)
 
 
-def _as_staged(
+def as_staged(
     constants: LayerConstants, levels: Levels, allocation: Allocation
 ) -> tuple[Constants, records.Allocation]:
     """A round at those levels as every system of two stages has it: what it reads, and what was decided."""

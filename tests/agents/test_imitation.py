@@ -1,5 +1,6 @@
 """Training by imitation."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from edgelearn_env.agents.configs.imitation import ImitationConfig
 from edgelearn_env.agents.imitation import Teachers, lessons_of, train
 from edgelearn_env.agents.runs.checkpoint import load, load_policy
 from edgelearn_env.agents.runs.training_run import CurvePoint, Result
+from edgelearn_env.baselines.random_play import RandomPlay
 from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.layer_tuning.encoding import Codec as LayerCodec
 from edgelearn_env.model import Observed
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.stages.constants import constants_of
@@ -162,6 +165,42 @@ def test_another_plays_all_but_the_switch_and_the_teacher_is_asked_about_its_rou
     np.testing.assert_allclose(codec.encode_action(asked)[0, 3:], lessons.actions[4, 3:].numpy(), rtol=1e-5)
     np.testing.assert_array_equal(played.allocations.batch[0], 1.0)
     assert np.all(asked.batch[0] > 1)
+
+
+def test_of_layers_the_net_is_a_lesson_until_the_switch_and_blocks_are_of_those_who_train():
+    scenario = Scenario.preset("layers-tiny")
+    codec, play = LayerCodec.of(scenario), RandomPlay(scenario, 0)
+    tapes = Tape.stack([sample_tape(scenario, seed) for seed in range(4)])
+
+    def teacher(observed: Observed):
+        decided = play(observed)
+        return decided._replace(switch=observed.state.round_index >= 2, batch=decided.batch * [1.0, 0.0, 1.0])
+
+    lessons, played = lessons_of(codec, tapes, teacher)
+    first, num_devices = int(played.outcomes.counted[0].sum()), scenario.num_devices
+    assert first > 3
+    weights, takes_part = lessons.weights[:first].numpy(), played.allocations.batch[0, :first] >= 1
+    depth, blocks = weights[:, 3 + 3 * num_devices], weights[:, 4 + 3 * num_devices :]
+    np.testing.assert_array_equal(depth, np.arange(first) <= 2)
+    np.testing.assert_allclose(blocks, takes_part * (np.arange(first) >= 2)[:, None] / num_devices)
+    again = codec.decode(lessons.actions[:first].numpy())
+    np.testing.assert_array_equal(again.depth, played.allocations.depth[0, :first])
+    np.testing.assert_array_equal(again.blocks, played.allocations.blocks[0, :first])
+
+
+def test_the_teacher_chooses_the_net_that_another_plays_with():
+    scenario = Scenario.preset("layers-tiny")
+    codec, play = LayerCodec.of(scenario), RandomPlay(scenario, 0)
+    depths, tapes = scenario.networks.depths, Tape.stack([sample_tape(scenario, seed) for seed in range(4)])
+
+    def with_net(place: int, observed: Observed):
+        decided = play(observed)
+        return decided._replace(switch=observed.state.round_index >= 2, depth=np.full(4, depths[place]))
+
+    _, played = lessons_of(codec, tapes, partial(with_net, 0), partial(with_net, 1))
+    chosen = played.final_state.depth[played.final_state.finetuning]
+    assert chosen.size
+    assert np.all(chosen == depths[0])
 
 
 def _row(record, index: int):

@@ -119,9 +119,22 @@ def test_sac_trains_on_every_system(scenario, decided, tmp_path):
     assert load(result.checkpoint).actor.start.sizes.decided_for_all == decided
 
 
-@pytest.mark.parametrize("config", [APGConfig, ImitationConfig])
-def test_recipes_whose_rounds_are_trimmed_are_for_two_stage_alone(config):
+TRIMMED = "of a system whose rounds can be trimmed, 'two-stage' or 'layer-tuning'"
+
+
+@pytest.mark.parametrize(
+    ("config", "scenario", "sentence"),
+    [
+        (APGConfig, "coded-tiny", "of system 'two-stage', but 'coded-tiny' is of system 'gradient-coding'"),
+        (APGConfig, "layers-tiny", "of system 'two-stage', but 'layers-tiny' is of system 'layer-tuning'"),
+        (
+            ImitationConfig,
+            "coded-tiny",
+            f"{TRIMMED}, but 'coded-tiny' is of system 'gradient-coding'",
+        ),
+    ],
+)
+def test_recipes_refuse_systems_whose_rounds_they_cannot_trim(config, scenario, sentence):
     with pytest.raises(InvalidInputError) as caught:
-        _ = config(scenario="coded-tiny").loaded_scenario
-    sentence = "scenario must be of system 'two-stage', but 'coded-tiny' is of system 'gradient-coding'"
-    assert str(caught.value) == sentence
+        _ = config(scenario=scenario).loaded_scenario
+    assert str(caught.value) == f"scenario must be {sentence}"
