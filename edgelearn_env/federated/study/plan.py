@@ -22,6 +22,7 @@ class StudyPlan:
         local_steps, batch: of each in a round.
         tested: samples of each device's validation and test sets, at most.
         gaps: general data of the sweep, beside the default; with the first seed alone.
+        deep: whether the deepest net is compared too.
         step_sizes: to choose from.
     """
 
@@ -34,13 +35,14 @@ class StudyPlan:
     batch: int = 32
     tested: int = 4
     gaps: tuple[str, ...] = ("far", "near", "glyphs")
+    deep: bool = True
     step_sizes: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 PLANS: Mapping[int, StudyPlan] = {
     1: StudyPlan(seeds=(0,), pretrain_steps=20, rounds=1, cohort=3, tested=1, gaps=(), step_sizes=(0.1,)),
-    15: StudyPlan(seeds=(0,), pretrain_steps=1500, rounds=12, cohort=8, gaps=("far",)),
-    60: StudyPlan(seeds=(0, 1, 2), pretrain_steps=2500, rounds=20, cohort=8),
+    15: StudyPlan(seeds=(0,), pretrain_steps=1500, rounds=10, cohort=8, gaps=("far",), deep=False),
+    60: StudyPlan(seeds=(0, 1, 2), pretrain_steps=2500, rounds=12, cohort=8),
 }
 
 

@@ -66,15 +66,22 @@ class Study:
 
         What the first comparison needs comes first, for those who stop early.
         """
-        for nets, tasks in self._comparisons():
-            for _ in self._shared([(pretrain_net, (self._folder, self._plan, key)) for key in nets]):
-                pass
+        comparisons = list(self._comparisons())
+        for _ in self._shared(self._pretraining(comparisons[0])):
+            pass
+        for (_, tasks), following in zip(comparisons, [*comparisons[1:], Comparison([], [])], strict=True):
             # Those of another seed are told at which step size by the runs of the first.
             known = self.table.known()
-            for made in self._shared([(runs_of, (self._folder, self._plan, task, known)) for task in tasks]):
-                assert isinstance(made, list)
-                self.table.add(made)
-                yield made[-1]
+            calls: list[Call] = [(runs_of, (self._folder, self._plan, task, known)) for task in tasks]
+            # The next nets take longest: at the end, one of them would keep all other processes waiting.
+            half = len(calls) // 2
+            for made in self._shared([*calls[:half], *self._pretraining(following), *calls[half:]]):
+                if isinstance(made, list):
+                    self.table.add(made)
+                    yield made[-1]
+
+    def _pretraining(self, comparison: Comparison) -> list[Call]:
+        return [(pretrain_net, (self._folder, self._plan, key)) for key in comparison.nets]
 
     def _comparisons(self) -> Iterator[Comparison]:
         for seed in self._plan.seeds:
@@ -83,7 +90,8 @@ class Study:
             yield _comparison(DEFAULT_DATA, seed, compared)
             for data in self._plan.gaps if seed == self._plan.seeds[0] else ():
                 yield _comparison(data, seed, [(GAP, depth, _GAP_VARIANTS) for depth in (MIDDLE, SMALL)])
-            yield _comparison(DEFAULT_DATA, seed, [(EQUAL, DEEP, equal_variants())])
+            if self._plan.deep:
+                yield _comparison(DEFAULT_DATA, seed, [(EQUAL, DEEP, equal_variants())])
             partial = [Task(EQUAL, DEFAULT_DATA, each.depth, each, seed) for each in partial_variants()]
             yield Comparison([], partial)
 
