@@ -9,6 +9,7 @@ import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
+from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.stages.episode import PlayedEpisode
 from edgelearn_env.trajectory import Trajectory
 
@@ -58,11 +59,13 @@ class Schedule:
         name: of what decided them.
         rounds: first those of the server, then those of the devices.
         predicted: the learning bound's value at the end; NaN where nobody predicted one.
+        depth: blocks of the net that was chosen; None where that is no decision.
     """
 
     name: str
     rounds: tuple[ScheduledRound, ...]
     predicted: float = float("nan")
+    depth: int | None = None
 
     def __post_init__(self) -> None:
         stages = [each.server_batch > 0 for each in self.rounds]
@@ -84,8 +87,9 @@ class Schedule:
 
     @classmethod
     def of(cls, trajectory: Trajectory, name: str, episode: int = 0) -> Self:
-        """The schedule that an episode of a two-stage trajectory has played; batches become whole numbers."""
+        """The schedule that an episode has played, two-stage or of layer tuning; batches become whole numbers."""
         played = PlayedEpisode.of(trajectory, episode)
+        depth = int(played.states.depth[-1]) or None if isinstance(played.scenario, LayerTuningScenario) else None
         weight = np.asarray(played.scenario.learning.device_weight)
         rounds = []
         for index in range(played.num_rounds):
@@ -94,15 +98,19 @@ class Schedule:
             if played.states.finetuning[index + 1]:
                 silent, server_batch = ~played.outcomes.devices.participates[index], 0
                 batch = np.maximum(1, np.round(played.allocations.batch[index])).astype(int)
-                turns = tuple(DeviceTurn(k, int(batch[k]), float(weight[k])) for k in np.flatnonzero(~silent).tolist())
+                blocks = None if depth is None else depth - np.asarray(played.outcomes.layers.blocks[index])
+                turns = tuple(
+                    DeviceTurn(k, int(batch[k]), float(weight[k]), None if blocks is None else (int(blocks[k]), depth))
+                    for k in np.flatnonzero(~silent).tolist()
+                )
             elapsed_s, spent_j = played.states.elapsed_s[index + 1], played.states.spent_j[index + 1]
             rounds.append(ScheduledRound(server_batch, turns, float(elapsed_s), float(spent_j)))
-        return cls(name=name, rounds=tuple(rounds), predicted=float(played.objective[-1]))
+        return cls(name=name, rounds=tuple(rounds), predicted=float(trajectory.objective[episode]), depth=depth)
 
     def save(self, path: str | Path) -> None:
         """Write the schedule as JSON, atomically."""
         rounds = [each._asdict() | {"turns": [turn._asdict() for turn in each.turns]} for each in self.rounds]
-        table = {"name": self.name, "predicted": self.predicted, "rounds": rounds}
+        table = {"name": self.name, "predicted": self.predicted, "depth": self.depth, "rounds": rounds}
         with written_atomically(path) as temporary:
             temporary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
@@ -116,7 +124,7 @@ class Schedule:
         path = existing_file(path, "schedule")
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
-            return cls(name=table["name"], rounds=tuple(map(_round, table["rounds"])), predicted=table["predicted"])
+            return cls(**table | {"rounds": tuple(map(_round, table["rounds"]))})
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInputError(f"schedule file {str(path)!r} is not what Schedule.save writes: {error}") from error
 

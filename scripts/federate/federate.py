@@ -26,6 +26,10 @@ FEDERATE_COMMANDS = {
         "federate.truth",
         "Play many schedules in real training; an interrupted run goes on where it stopped.",
     ),
+    "layers": Command(
+        "federate.layers",
+        "Play policies of layer tuning, the optimum and LoRA in real training; an interrupted run goes on.",
+    ),
 }
 
 federate = lazy_app("federate", COMMANDS["federate"].help, FEDERATE_COMMANDS)

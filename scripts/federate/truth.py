@@ -1,6 +1,5 @@
 """`edgelearn federate truth`: the learning bound beside real training, over schedules of all kinds."""
 
-import csv
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +27,7 @@ from edgelearn_env.scripts.federate.real_data import (
     chosen_net,
     chosen_weights,
 )
+from edgelearn_env.scripts.federate.result_rows import known_rows, write_rows
 from edgelearn_env.scripts.federate.schedules import varied_schedules
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -56,13 +56,14 @@ def truth(
         schedules = _schedules(system, folder / "schedules", tapes, random)
     with torch_threads(1), progress_on(output) as progress:
         known = chosen_data(data, None, None, tokens, system.num_devices, samples)
-        net, rows = chosen_net(known, depth, width), _known(folder / "truth.csv")
+        net = chosen_net(known, depth, width)
+        rows = {row.name: row for row in known_rows(folder / "truth.csv", Truth)}
         weights = chosen_weights(known, net, begun, seed)
         for schedule in progress.track(schedules, description="training"):
             if schedule.name not in rows or rows[schedule.name].predicted != schedule.predicted:
                 training = Training.under_the_bound(system.learning, net, known, schedule, seed)
                 rows[schedule.name] = measured_truth(training, weights, points)
-                _write(folder / "truth.csv", rows)
+                write_rows(folder / "truth.csv", list(rows.values()))
     chosen = [rows[schedule.name] for schedule in schedules]
     output.table(_table(chosen))
     _draw(folder / "truth.png", system.name, chosen)
@@ -81,23 +82,6 @@ def _schedules(system: TwoStageScenario, folder: Path, tapes: int, random: int) 
                 continue
         found.append(Schedule.load(file))
     return found
-
-
-def _known(file: Path) -> dict[str, Truth]:
-    if not file.is_file():
-        return {}
-    kinds = Truth.__annotations__
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = [Truth(**{name: kinds[name](row[name]) for name in kinds}) for row in csv.DictReader(lines)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInputError(f"{str(file)!r} is not a table that this command wrote: {error}") from error
-    return {row.name: row for row in rows}
-
-
-def _write(file: Path, rows: dict[str, Truth]) -> None:
-    with written_atomically(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
-        csv.writer(lines).writerows([Truth._fields, *rows.values()])
 
 
 def _kind(name: str) -> str:

@@ -12,8 +12,9 @@ from small_training import made_up_text, small_samples, small_schedule
 
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.schedule import Schedule
-from edgelearn_env.scripts.federate import real_data, truth
+from edgelearn_env.scripts.federate import layers, real_data, truth
 
+LAYER_LADDER = "random, myopic, last-block, whole-net, random-levels, deepest, rule, lyapunov, mpc"
 SMALL = ["--depth", "1", "--width", "8", "--tokens", "8"]
 
 
@@ -54,6 +55,10 @@ def test_a_policy_is_played_and_trained_and_goes_on_where_it_stopped(own_files, 
         ),
         (["run", "--general", "a.txt"], "--general and --device belong together: give both or neither"),
         (["run", "--width", "30", "--policy", "myopic"], "--width must be a multiple of 4, got 30"),
+        (
+            ["layers", "-s", "layers-tiny", "--policies", "best"],
+            f"--policies must name some of {LAYER_LADDER}, or files ending in .zip, got 'best'",
+        ),
         (["study", "--minutes", "7"], "--minutes must be one of 1, 15, 60, got 7"),
         (["calibrate", "--out", "here"], "--out must end in .toml, got 'here'"),
     ],
@@ -85,8 +90,27 @@ def test_what_is_calibrated_is_played_for_real_and_compared(tmp_path, made_up_da
         rows = list(csv.DictReader(lines))
     assert [row["name"] for row in rows] == [schedule.name for schedule in schedules]
     assert (tmp_path / "truth" / "truth.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(truth, "_write", None)  # all is there: nothing is measured again
+    monkeypatch.setattr(truth, "write_rows", None)  # all is there: nothing is measured again
     assert edgelearn("federate", "truth", *words, folder=tmp_path).status == 0
+
+
+def test_policies_of_layers_the_optimum_and_lora_are_trained_and_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(real_data, "_all_data", lambda *_: small_samples(3))
+    tiny = ["-s", "layers-tiny.toml", "--begun", "0", "--policies", "myopic", "--seeds", "2", "--out", "layers"]
+    Scenario.preset("layers-tiny").replace(budgets={"max_rounds": 4}).to_toml(tmp_path / "layers-tiny.toml")
+    found = edgelearn("federate", "layers", *tiny, folder=tmp_path)
+    assert found.status == 0, found.complaint
+    assert "Spearman of J over 3 schedules" in found.printed
+    with (tmp_path / "layers" / "layers.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    names = ["rule", "myopic", "optimum", "lora"]
+    assert [(row["name"], row["seed"]) for row in rows] == [(name, str(seed)) for seed in range(2) for name in names]
+    assert all(float(row["elapsed_s"]) <= 15.0 for row in rows)
+    monkeypatch.setattr(layers, "write_rows", None)  # all is there: nothing is trained again
+    assert (
+        edgelearn("federate", "layers", *tiny, folder=tmp_path).printed.splitlines()[1:]
+        == found.printed.splitlines()[1:]
+    )
 
 
 @pytest.mark.slow

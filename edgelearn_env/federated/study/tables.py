@@ -1,17 +1,14 @@
 """Tables of a study, as rows of texts: for Markdown, CSV and the terminal."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from edgelearn_env.federated.networks import Net
+from edgelearn_env.federated.paired import paired_mean
 from edgelearn_env.federated.study.limits import LIMITS, answers, best_variant, selected, test_bits_of
 from edgelearn_env.federated.study.runs import Run
-
-# Two-sided 95 % points of Student's law by the number of seeds less one.
-_STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 
 
 class TextTable(NamedTuple):
@@ -140,8 +137,7 @@ def _mean(values: Sequence[float] | np.ndarray) -> str:
 
 def _paired(differences: np.ndarray) -> str:
     """Their mean, and with several seeds half the width of a 95 % interval."""
-    count = len(differences)
-    if count < 2:
-        return f"{np.mean(differences):+.4f}"
-    half = _STUDENT[min(count - 1, max(_STUDENT))] * np.std(differences, ddof=1) / math.sqrt(count)
-    return f"{np.mean(differences):+.4f} ± {half:.4f}"
+    found = paired_mean(differences)
+    if len(differences) < 2:
+        return f"{found.value:+.4f}"
+    return f"{found.value:+.4f} ± {found.high - found.value:.4f}"
