@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from made_up_layers import MADE_UP_LAYERS
 from random_layers import random_layers, random_layers_allocation, random_layers_policy
 from random_scenarios import seeds
 
@@ -17,7 +18,7 @@ from edgelearn_env.stages.bounds import dissimilarity_share
 from edgelearn_env.tapes.tape import Conditions, sample_tape
 from edgelearn_env.trajectory import rollout
 
-LAYERS = Scenario.preset("layers")
+LAYERS = MADE_UP_LAYERS
 
 
 def decision(*, blocks, depth=6, batch=8.0, switch=True, scenario=LAYERS) -> Allocation:

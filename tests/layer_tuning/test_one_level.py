@@ -2,20 +2,20 @@
 
 import numpy as np
 import pytest
+from made_up_layers import MADE_UP_LAYERS
 from random_layers import random_layers
 from random_scenarios import random_allocation
 
 from edgelearn_env.arrays.records import arrays_of
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.layer_tuning import Allocation, as_two_stage
-from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
 
 B = 4
 # Shares that are powers of two, so that what is divided by them keeps its bits.
 HALVES = {"share": [[0.5, 1.0], [0.25, 0.5, 1.0, 1.0], [0.25, 0.25, 0.5, 0.5, 1.0, 1.0]]}
-LAYERS = Scenario.preset("layers").replace(
+LAYERS = MADE_UP_LAYERS.replace(
     networks=HALVES, memory={"limit_byte": 64e6}, budgets={"max_rounds": 25, "delay_s": 60.0, "energy_j": 1e3}
 )
 

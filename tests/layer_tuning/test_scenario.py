@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from made_up_layers import MADE_UP_LAYERS
 from random_layers import random_layers, random_layers_policy
 from random_scenarios import seeds
 
@@ -15,7 +16,7 @@ from edgelearn_env.scenarios.scenario import Scenario, first_difference
 from edgelearn_env.tapes.tape import sample_tape
 from edgelearn_env.trajectory import rollout
 
-LAYERS, TINY = Scenario.preset("layers"), Scenario.preset("layers-tiny")
+LAYERS, TINY = MADE_UP_LAYERS, Scenario.preset("layers-tiny")
 
 
 @pytest.mark.parametrize("scenario", [LAYERS, TINY], ids=["layers", "layers-tiny"])
