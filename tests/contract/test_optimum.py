@@ -16,7 +16,7 @@ SEEDS, GAP = (0, 1, 2), 1e-4
 @pytest.fixture(scope="module", params=SOLVED)
 def scenario(request) -> Scenario:
     # Tuning and looking ahead take as much longer as there are rounds.
-    return small_scenario(request.param).replace(budgets={"max_rounds": 10})
+    return small_scenario(request.param).replace(budgets={"max_rounds": 6})
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ class StudyPlan:
 
 PLANS: Mapping[int, StudyPlan] = {
     1: StudyPlan(seeds=(0,), pretrain_steps=20, rounds=1, cohort=3, tested=1, gaps=(), step_sizes=(0.1,)),
-    15: StudyPlan(seeds=(0,), pretrain_steps=1500, rounds=10, cohort=8, gaps=("far",), deep=False),
+    15: StudyPlan(seeds=(0,), pretrain_steps=2500, rounds=9, cohort=8, gaps=("far",), deep=False),
     60: StudyPlan(seeds=(0, 1, 2), pretrain_steps=2500, rounds=12, cohort=8),
 }
 
