@@ -98,9 +98,8 @@ class Schedule:
             if played.states.finetuning[index + 1]:
                 silent, server_batch = ~played.outcomes.devices.participates[index], 0
                 batch = np.maximum(1, np.round(played.allocations.batch[index])).astype(int)
-                blocks = None if depth is None else depth - np.asarray(played.outcomes.layers.blocks[index])
                 turns = tuple(
-                    DeviceTurn(k, int(batch[k]), float(weight[k]), None if blocks is None else (int(blocks[k]), depth))
+                    DeviceTurn(k, int(batch[k]), float(weight[k]), _last_blocks(played, index, k, depth))
                     for k in np.flatnonzero(~silent).tolist()
                 )
             elapsed_s, spent_j = played.states.elapsed_s[index + 1], played.states.spent_j[index + 1]
@@ -127,6 +126,11 @@ class Schedule:
             return cls(**table | {"rounds": tuple(map(_round, table["rounds"]))})
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInputError(f"schedule file {str(path)!r} is not what Schedule.save writes: {error}") from error
+
+
+def _last_blocks(played: PlayedEpisode, index: int, device: int, depth: int | None) -> tuple[int, int] | None:
+    """What the device trained of a net of that depth; None where nets are no matter."""
+    return None if depth is None else (depth - int(played.outcomes.layers.blocks[index, device]), depth)
 
 
 def _round(table: dict) -> ScheduledRound:

@@ -12,7 +12,7 @@ from edgelearn_env.envs.sb3 import NativeVecEnv
 from edgelearn_env.envs.vector import NativeVectorEnv
 from edgelearn_env.layer_tuning.model import LayerTuningModel
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
-from edgelearn_env.model import Allocation, Observed, Outcome, State
+from edgelearn_env.model import Allocation, Model, Observed, Outcome, State
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.tape import Conditions
@@ -40,7 +40,7 @@ class TrimmedLayers(_Trimming, LayerTuningModel):
     """A model of layer tuning whose rounds are trimmed."""
 
 
-_TRIMMED: dict[type[StagedScenario], type[_Trimming]] = {
+_TRIMMED: dict[type[StagedScenario], Callable[[Any], Model]] = {
     TwoStageScenario: TrimmedTwoStage,
     LayerTuningScenario: TrimmedLayers,
 }
