@@ -151,10 +151,21 @@ def test_tables_say_what_the_runs_say():
     assert behind[LIMITS[1].label, "layer finetuning"] == ""
     by_limit = {row[0]: row for row in rule_table(runs, {4: NETS[4]}, 32).rows}
     assert by_limit["memory 26 MB"][1:] == ("last 2 of 4", "2.0150", "last 2 of 4", "2.0150", "+0.0000 ± 0.0000")
-    unequal = [run("a", 2.0, part="unequal", weak_accuracy=0.4, strong_accuracy=0.5)]
-    assert unequal_table(unequal).rows[0][4:8] == ("40.00%", "50.00%", "50.00%", "10.00")
-    swept = [run("before fine-tuning, 4", 2.5, part="gap"), run("last 2 of 4", 2.2, part="gap")]
-    assert gap_table(swept).rows[0][-1] == "0.300"
+    unequal = [
+        run(name, bits + seed / 100, seed, part="unequal", weak_accuracy=weak, strong_accuracy=0.5)
+        for seed in (0, 1)
+        for name, bits, weak in (("layer finetuning", 2.0, 0.42), ("devices dropped", 2.1, 0.4))
+    ]
+    best, dropped = unequal_table(unequal).rows
+    assert (best[0], best[3], best[-1]) == ("layer finetuning", "", "")
+    assert (dropped[3], dropped[-1]) == ("+0.1000 ± 0.0000", "-2.0000 ± 0.0000")
+    assert dropped[5:8] == ("40.00%", "50.00%", "50.00%")
+    swept = [
+        run(name, bits, seed, part="gap")
+        for seed, (name, bits) in enumerate((("before fine-tuning, 4", 2.5), ("before fine-tuning, 4", 2.9)))
+    ]
+    swept += [run("last 2 of 4", 2.2, 0, part="gap"), run("last 2 of 4", 2.5, 1, part="gap")]
+    assert [row[-1] for row in gap_table(swept).rows if row[1] == "last 2 of 4"] == ["0.350"]
     assert "| variant |" in equal_table(runs).markdown
 
 

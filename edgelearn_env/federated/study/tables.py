@@ -78,10 +78,17 @@ def rule_table(runs: Sequence[Run], nets: Mapping[int, Net], batch: int) -> Text
     return TextTable("rule", "The selection rule against the best of the table", headings, rows)
 
 
+# Whom other schemes for unequal devices stand beside.
+_REFERENCE = "layer finetuning"
+
+
 def unequal_table(runs: Sequence[Run]) -> TextTable:
-    """Schemes for weak, medium and strong devices: accuracy of each group, and how far apart they are."""
-    headings = ("scheme", "eta", "bits", "accuracy", "weak", "medium", "strong", "strong - weak", "worst tenth")
-    rows = []
+    """Schemes for weak, medium and strong devices: each group's accuracy, and how far layer finetuning is ahead."""
+    headings = (
+        *("scheme", "eta", "bits", "behind layer finetuning", "accuracy", "weak", "medium", "strong", "worst tenth"),
+        "weak beside layer finetuning",
+    )
+    rows, reference = [], _by_seed(_of(runs, _REFERENCE))
     for variant in _by_loss(runs):
         some = _of(runs, variant)
         groups = np.mean([(run.weak_accuracy, run.medium_accuracy, run.strong_accuracy) for run in some], axis=0)
@@ -90,10 +97,11 @@ def unequal_table(runs: Sequence[Run]) -> TextTable:
                 variant,
                 f"{some[0].step_size:g}",
                 _mean([run.test_bits for run in some]),
+                _beside(some, reference, "test_bits", 1.0),
                 f"{np.mean([run.accuracy for run in some]):.2%}",
                 *(f"{accuracy:.2%}" for accuracy in groups),
-                f"{100 * (groups[2] - groups[0]):.2f}",
                 f"{np.mean([run.worst_accuracy for run in some]):.2%}",
+                _beside(some, reference, "weak_accuracy", 100.0),
             )
         )
     return TextTable(
@@ -106,10 +114,10 @@ def gap_table(runs: Sequence[Run]) -> TextTable:
     headings = ("general data", "variant", "eta", "bits", "accuracy", "gained on no fine-tuning")
     rows = []
     for data in dict.fromkeys(run.data for run in runs):
-        before = {run.depth: run for run in runs if run.data == data and run.variant.startswith("before")}
+        before = {(run.depth, run.seed): run for run in runs if run.data == data and run.variant.startswith("before")}
         for variant in _by_loss([run for run in runs if run.data == data]):
             some = [run for run in _of(runs, variant) if run.data == data]
-            gained = np.mean([before[run.depth].test_bits - run.test_bits for run in some])
+            gained = np.mean([before[run.depth, run.seed].test_bits - run.test_bits for run in some])
             accuracy = f"{np.mean([run.accuracy for run in some]):.2%}"
             rows.append(
                 (data, variant, f"{some[0].step_size:g}", _mean([r.test_bits for r in some]), accuracy, f"{gained:.3f}")
@@ -133,6 +141,18 @@ def _block_name(depth: int, blocks: int) -> str:
 
 def _mean(values: Sequence[float] | np.ndarray) -> str:
     return f"{np.mean(values):.4f}"
+
+
+def _by_seed(runs: Sequence[Run]) -> dict[int, Run]:
+    return {run.seed: run for run in runs}
+
+
+def _beside(runs: Sequence[Run], reference: Mapping[int, Run], field: str, scale: float) -> str:
+    """The difference of a result from that of the reference, paired by seed; nothing of the reference itself."""
+    pairs = [(run, reference[run.seed]) for run in runs if run.seed in reference]
+    if not pairs or all(one is other for one, other in pairs):
+        return ""
+    return _paired(np.array([scale * (getattr(one, field) - getattr(other, field)) for one, other in pairs]))
 
 
 def _paired(differences: np.ndarray) -> str:
