@@ -12,7 +12,7 @@ from edgelearn_env.arrays.namespaces import Array
 from edgelearn_env.scenarios.scenario import Scenario, system_of
 from edgelearn_env.scenarios.systems import located
 from edgelearn_env.tapes.law import LawState
-from edgelearn_env.tapes.tape import Conditions
+from edgelearn_env.tapes.tape import Conditions, Tape
 
 # A system's own records: named tuples of arrays, or of such, with the batch as their first axis, (B, ...). Shells read
 # of a state `round_index` and `ended`, of an outcome `counted`, `end_reason` (index into END_REASONS) and `reward`.
@@ -68,6 +68,40 @@ class Codec(Protocol):
 
 
 @runtime_checkable
+class Episodes(Protocol):
+    """B episodes in lockstep, each on a tape of its own. What is handed out is the caller's, but for two arrays."""
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Whether each episode is over, (B,); the next call may write to it."""
+
+    @property
+    def reward(self) -> np.ndarray:
+        """Of the last round, (B,); likewise."""
+
+    def begin(self, rows: np.ndarray, seed: np.ndarray, episode: np.ndarray) -> None:
+        """Begin an episode at these indices, on `sample_tape(scenario, seed, episode)`, each (R,)."""
+
+    def begin_given(self, rows: np.ndarray, tape: Tape) -> None:
+        """Begin an episode at these indices on a tape for all, (T, K), or on theirs of a batch, (B, T, K)."""
+
+    def play(self, action: np.ndarray) -> None:
+        """Do one round in every episode, one that has ended staying as it is; actions are finite, (B, action_size)."""
+
+    def observation(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """What is observed now, in all episodes or in those at `rows`, (R, observation_size)."""
+
+    def info(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """`Model.info` of the last round, of all episodes or of those at `rows`, (R,) or (R, K)."""
+
+    def only_info(self) -> dict[str, Any]:
+        """The same of the only episode, in plain numbers, and arrays (K,)."""
+
+    def records(self) -> tuple[Observed, Allocation, Outcome]:
+        """What is observed now, what was decided last, and what that did."""
+
+
+@runtime_checkable
 class Model(Protocol):
     """A system's scenario, ready to be played; arrays (B, K) lie device by device in memory."""
 
@@ -82,6 +116,9 @@ class Model(Protocol):
     @property
     def codec(self) -> Codec:
         """Between records and what an agent sees."""
+
+    def episodes(self, num_episodes: int) -> Episodes:
+        """B episodes to be played in lockstep, in numpy's arrays; `ArrayEpisodes` serves every model."""
 
     def initial_state(self, num_episodes: int) -> State:
         """B episodes before their first round."""

@@ -19,7 +19,7 @@ FLOORS = (
     {"physics"},
     {"tapes"},
     {"model", "registration"},
-    {"trajectory"},
+    {"trajectory", "array_episodes"},
     {"stages"},
     {*SYSTEMS},
     {"schedule"},

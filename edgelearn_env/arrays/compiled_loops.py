@@ -10,7 +10,8 @@ def compiled(loop: Callable[..., Any]) -> Any:
     """A function compiled at its first call, and kept on disk for later processes where there is a place for it.
 
     Nothing is reordered or fused, so that sums, products, quotients and roots are those of numpy; division by zero
-    gives infinity, as in arrays. The interpreter's other threads go on meanwhile.
+    gives infinity, as in arrays. The interpreter's other threads go on meanwhile. What is kept is told apart by
+    the time of the loop's own file: who changes what it takes from another file removes `__pycache__`.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:

@@ -1,18 +1,17 @@
 """Episodes in lockstep: what the single and the vector environment share, so that they cannot differ."""
 
+from typing import Any
+
 import numpy as np
 from gymnasium.error import ResetNeeded
 
 from edgelearn_env.arrays.kept_memory import keep_freed_memory
-from edgelearn_env.arrays.records import Record, mapped, write_rows
-from edgelearn_env.model import Model, Observed, State
-from edgelearn_env.tapes.reader import TapeReader
+from edgelearn_env.arrays.records import Record, mapped
+from edgelearn_env.model import Model
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.trajectory import Round, Trajectory
 
 _NO_SEED = -1
-
-_EVERY = slice(None)
 
 
 class EpisodeBatch:
@@ -21,22 +20,27 @@ class EpisodeBatch:
     Attributes:
         model: what is played.
         started: whether there are episodes to play.
-        state: where each episode stands.
-        allocation, outcome: of the last round.
     """
 
     def __init__(self, model: Model, num_episodes: int, *, recording: bool = False) -> None:
         keep_freed_memory()
         self.model = model
         self.started = False
-        first = model.initial_state(1)
-        self._beginning = (first, *model.no_round(first))
-        self.state, self.allocation, self.outcome = _repeated(self._beginning, num_episodes)
-        self._tapes = TapeReader(model, num_episodes)
+        self._episodes = model.episodes(num_episodes)
         self._seed = np.full(num_episodes, _NO_SEED)
         self._next_episode = np.zeros(num_episodes, dtype=np.int64)
         self._tape_seed, self._tape_episode = self._seed.copy(), self._seed.copy()
         self._recorded: list[list[Round]] | None = [[] for _ in range(num_episodes)] if recording else None
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Whether each episode is over, (B,); the next call may write to it."""
+        return self._episodes.ended
+
+    @property
+    def reward(self) -> np.ndarray:
+        """Of the last round, (B,); likewise."""
+        return self._episodes.reward
 
     def require_started(self, call: str) -> None:
         """Raise ResetNeeded before the first reset, naming the `call` that came too early."""
@@ -59,13 +63,13 @@ class EpisodeBatch:
     def reset(self, rows: np.ndarray, tape: Tape | None = None) -> None:
         """Begin a new episode at these indices, (R,): on `tape` if one is given, else on the next of the seed."""
         if tape is None:
-            self._tape_seed[rows], self._tape_episode[rows] = self._seed[rows], self._next_episode[rows]
+            seed, episode = self._seed[rows], self._next_episode[rows]
+            self._tape_seed[rows], self._tape_episode[rows] = seed, episode
             self._next_episode[rows] += 1
-            self._tapes.begin(rows, self._tape_seed[rows], self._tape_episode[rows])
+            self._episodes.begin(rows, seed, episode)
         else:
             self._tape_seed[rows], self._tape_episode[rows] = _NO_SEED, _NO_SEED
-            self._tapes.begin_given(rows, tape)
-        write_rows((self.state, self.allocation, self.outcome), rows, self._beginning)
+            self._episodes.begin_given(rows, tape)
         self.started = True
         if self._recorded is not None:
             for index in rows:
@@ -77,34 +81,28 @@ class EpisodeBatch:
         Args:
             action: as `Codec.decode` takes it, finite, (B, action_size).
         """
-        before, conditions = self.state, self._tapes.conditions
-        self.allocation = self.model.decode(action)
-        self.state, self.outcome = self.model.step(before, conditions, self.allocation)
-        self._tapes.advance(self.state.ended)
+        before = self._episodes.records()[0] if self._recorded is not None else None
+        self._episodes.play(action)
         if self._recorded is not None:
-            conditions = mapped(np.copy, conditions.seen)
+            played = (before, *self._episodes.records()[1:])
             for index, rounds in enumerate(self._recorded):
-                rounds.append(_row((Observed(before, conditions), self.allocation, self.outcome), index))
+                rounds.append(_row(played, index))
 
     def observation(self, rows: np.ndarray | None = None) -> np.ndarray:
         """What is observed now, in all episodes or in those at `rows`: an array of its own, (B, observation_size)."""
-        seen = (self.state, self._tapes.conditions)
-        if rows is not None:
-            # Taken out of transposed arrays, so that devices stay the slower axis in memory.
-            seen = mapped(lambda array: array.T[..., rows].T, seen)
-        observation: np.ndarray = self.model.encode(*seen)
-        return observation
+        return self._episodes.observation(rows)
 
     def info(self, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The last round item by item, and which tapes are played; arrays of their own, (B,) or (B, K)."""
-        taken = _EVERY if rows is None else rows
-        return {name: np.array(item[taken]) for name, item in self.items().items()}
-
-    def items(self) -> dict[str, np.ndarray]:
-        """What `info` is copied from: arrays that the next call may write to."""
         seed, episode = self._tape_seed, self._tape_episode
-        items = self.model.info(self.state, self.allocation, self.outcome)
-        return items | {"tape_seed": seed, "tape_episode": episode}
+        named = (seed.copy(), episode.copy()) if rows is None else (seed[rows], episode[rows])
+        return self._episodes.info(rows) | dict(zip(("tape_seed", "tape_episode"), named, strict=True))
+
+    def only_info(self) -> dict[str, Any]:
+        """The same of the only episode, in plain numbers, and arrays (K,)."""
+        info = self._episodes.only_info()
+        info["tape_seed"], info["tape_episode"] = self._tape_seed.item(), self._tape_episode.item()
+        return info
 
     def tapes(self) -> tuple[np.ndarray, np.ndarray]:
         """Seeds and episode numbers of the tapes that are played, copies, (B,)."""
@@ -117,13 +115,8 @@ class EpisodeBatch:
     def _trajectory(self, index: int) -> Trajectory:
         if self._recorded is None:
             raise RuntimeError("rounds are only recorded if recording=True")
-        final_state: State = _repeated(_row(self.state, index), 1)
-        return Trajectory.of_rounds(self.model.scenario, self._recorded[index], final_state)
-
-
-def _repeated(record: Record, count: int) -> Record:
-    """A record of (1, ...) arrays as one of (count, ...) arrays of their own, device by device in memory."""
-    return mapped(lambda array: np.asfortranarray(np.repeat(array, count, axis=0)), record)
+        observed, _, _ = self._episodes.records()
+        return Trajectory.of_rounds(self.model.scenario, self._recorded[index], _row(observed.state, index))
 
 
 def _row(record: Record, index: int) -> Record:

@@ -58,7 +58,7 @@ class SingleEnv(PlainSpec, gymnasium.Env[np.ndarray, np.ndarray]):
         self._episodes.reset(_ONLY, tape)
         if self.render_mode == "human":
             self.render()
-        return self._episodes.observation()[0], self._info()
+        return self._episodes.observation()[0], self._episodes.only_info()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do one learning round.
@@ -69,14 +69,14 @@ class SingleEnv(PlainSpec, gymnasium.Env[np.ndarray, np.ndarray]):
         """
         episodes = self._episodes
         episodes.require_started("step()")
-        if episodes.state.ended[0]:
-            reason = END_REASONS[episodes.outcome.end_reason[0]]
+        if episodes.ended[0]:
+            reason = END_REASONS[episodes.info()["end_reason"][0]]
             raise ResetNeeded(f"the episode has ended ({reason}): call reset() before the next step()")
         episodes.play_round(arguments.checked_action(action, (self.codec.action_size,))[None])
         if self.render_mode == "human":
             self.render()
-        reward, terminated = float(episodes.outcome.reward[0]), bool(episodes.state.ended[0])
-        return episodes.observation()[0], reward, terminated, False, self._info()
+        reward, terminated = episodes.reward.item(), episodes.ended.item()
+        return episodes.observation()[0], reward, terminated, False, episodes.only_info()
 
     def render(self) -> np.ndarray | str | None:
         """The episode so far, in the form that `render_mode` names; a window shows it and returns nothing."""
@@ -99,7 +99,3 @@ class SingleEnv(PlainSpec, gymnasium.Env[np.ndarray, np.ndarray]):
         if self._window is not None:
             self._window.close()
             self._window = None
-
-    def _info(self) -> dict[str, Any]:
-        items = self._episodes.items().items()
-        return {name: item[0].copy() if item.ndim > 1 else item.item() for name, item in items}

@@ -138,7 +138,7 @@ class NativeVectorEnv(PlainSpec, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _played(self, actions: np.ndarray) -> "tuple[np.ndarray, np.ndarray, Ended | None]":
         """Do one round and the autoresets: rewards, ends, and, with `SAME_STEP`, what has ended."""
-        episodes, over = self._episodes, np.flatnonzero(self._episodes.state.ended)
+        episodes, over = self._episodes, np.flatnonzero(self._episodes.ended)
         episodes.require_started("step()")
         if over.size and self.autoreset_mode is AutoresetMode.DISABLED:
             sentence = "reset them by a 'reset_mask' before the next step()"
@@ -146,7 +146,7 @@ class NativeVectorEnv(PlainSpec, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         episodes.play_round(arguments.checked_action(actions, (self.num_envs, self.codec.action_size), over))
         if over.size:
             episodes.reset(over)
-        rewards, terminated = episodes.outcome.reward.copy(), episodes.state.ended.copy()
+        rewards, terminated = episodes.reward.copy(), episodes.ended.copy()
         rows = np.flatnonzero(terminated)
         if self.autoreset_mode is not AutoresetMode.SAME_STEP or not rows.size:
             return rewards, terminated, None

@@ -102,9 +102,25 @@ class BatchSizeForm(NamedTuple):
     finetune_weight: Array
 
 
+class BoundCoefficients(NamedTuple):
+    """The numbers of a bound whose terms move, and whose value follows, as `QuotientBound` has it."""
+
+    contraction: float
+    drift: float
+    server_noise: float
+    device_noise: float
+    dissimilarity: float
+    pretrain_factor: float
+    pretrain_divisor: float
+    finetune_factor: float
+    weight_of_round: float
+    weight_of_participation: float
+    least_weight: float
+
+
 @runtime_checkable
 class LearningBound(Protocol):
-    """What an objective has to provide; see `FinetuneBound` for the meaning of each member."""
+    """What an objective has to provide; see `QuotientBound` for the meaning of each member."""
 
     @classmethod
     def of(cls, learning: LearningConstants) -> Self:
@@ -182,8 +198,47 @@ def value_range(
     return float(lowest), float(highest)
 
 
+class QuotientBound:
+    """How terms move and what they are worth, from coefficients alone: what compiled loops can do too.
+
+    G' = contraction G + drift + server_noise / b_m,   F' = F + device_noise noise + dissimilarity beta(Omega),
+    Phi = (pretrain_factor G / pretrain_divisor + finetune_factor F)
+          / max(weight_of_round M + weight_of_participation P, least_weight)
+    """
+
+    __slots__ = ()
+
+    @property
+    def coefficients(self) -> BoundCoefficients:
+        """The numbers of this bound."""
+        raise NotImplementedError
+
+    def after_pretrain_round(self, term: Array, batch: Array) -> Array:
+        """`BoundTerms.pretrain_term`, G, after a server round of batch size b_m, (B,)."""
+        numbers = self.coefficients
+        return numbers.contraction * term + numbers.drift + numbers.server_noise / batch
+
+    def finetune_round(self, noise: Array, participation: Array) -> Array:
+        """What a round adds to `BoundTerms.finetune_term`, F, (B,).
+
+        Args:
+            noise: sum_{k in S} omega_k^2 sigma_k^2 / b_k, (B,).
+            participation: Omega, (B,).
+        """
+        numbers = self.coefficients
+        return numbers.device_noise * noise + numbers.dissimilarity * dissimilarity_share(participation)
+
+    def value(self, bound_terms: BoundTerms) -> Array:
+        """Phi with what has happened so far, (B,)."""
+        numbers, rounds, participation = self.coefficients, bound_terms.num_pretrain_rounds, bound_terms.participation
+        weight = numbers.weight_of_round * rounds + numbers.weight_of_participation * participation
+        weight = namespace_of(weight).maximum(weight, numbers.least_weight)
+        pretrained = numbers.pretrain_factor * bound_terms.pretrain_term / numbers.pretrain_divisor
+        return (pretrained + numbers.finetune_factor * bound_terms.finetune_term) / weight
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneBound:
+class FinetuneBound(QuotientBound):
     """Bound on a weighted average of E||grad F||^2 over the fine-tuning rounds; needs PL during pre-training only.
 
     G_{m+1} = (1 - mu eta_0) G_m + eta_0 delta^2 / 2 + L eta_0^2 sigma_0^2 / (2 b_m)
@@ -223,24 +278,22 @@ class FinetuneBound:
         """`pretrain_term` of a fresh episode: G_0."""
         return self.initial_gap
 
-    def after_pretrain_round(self, term: Array, batch: Array) -> Array:
-        """G_{m+1} from G_m and the batch size b_m, (B,)."""
-        return self.contraction * term + self.drift + self.server_noise / batch
-
-    def finetune_round(self, noise: Array, participation: Array) -> Array:
-        """L eta noise + zeta^2 beta(Omega), (B,).
-
-        Args:
-            noise: sum_{k in S} omega_k^2 sigma_k^2 / b_k, (B,).
-            participation: Omega, (B,).
-        """
-        return self.device_noise * noise + self.dissimilarity * dissimilarity_share(participation)
-
-    def value(self, bound_terms: BoundTerms) -> Array:
-        """Phi with what has happened so far, (B,)."""
-        participation = bound_terms.participation
-        weight = namespace_of(participation).maximum(participation, self.least_weight)
-        return (2 * bound_terms.pretrain_term / self.device_step_size + bound_terms.finetune_term) / weight
+    @property
+    def coefficients(self) -> BoundCoefficients:
+        """G is the gap G_m, and F the sum in the numerator A."""
+        return BoundCoefficients(
+            contraction=self.contraction,
+            drift=self.drift,
+            server_noise=self.server_noise,
+            device_noise=self.device_noise,
+            dissimilarity=self.dissimilarity,
+            pretrain_factor=2.0,
+            pretrain_divisor=self.device_step_size,
+            finetune_factor=1.0,
+            weight_of_round=0.0,
+            weight_of_participation=1.0,
+            least_weight=self.least_weight,
+        )
 
     def quotient_form(self, num_pretrain_rounds: Array, bound_terms: BoundTerms | None = None) -> QuotientForm:
         """Phi after M pre-training rounds more, from `bound_terms` or from the start: the recursion unrolled."""
@@ -262,7 +315,7 @@ class FinetuneBound:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TwoStageBound:
+class TwoStageBound(QuotientBound):
     """Bound on the weighted average of E||grad F||^2 over all rounds; needs smoothness only.
 
     Phi = [2 G_0 + sum_m (eta_0 delta^2 + L eta_0^2 sigma_0^2 / b_m)
@@ -301,20 +354,22 @@ class TwoStageBound:
         """`pretrain_term` of a fresh episode: 2 G_0."""
         return 2 * self.initial_gap
 
-    def after_pretrain_round(self, term: Array, batch: Array) -> Array:
-        """The numerator's pre-training part after a round of batch size b_m, (B,)."""
-        return term + self.drift + self.server_noise / batch
-
-    def finetune_round(self, noise: Array, participation: Array) -> Array:
-        """As `FinetuneBound.finetune_round`, (B,)."""
-        return self.device_noise * noise + self.dissimilarity * dissimilarity_share(participation)
-
-    def value(self, bound_terms: BoundTerms) -> Array:
-        """Phi with what has happened so far, (B,)."""
-        eta_0, eta = self.server_step_size, self.device_step_size
-        weight = eta_0 * bound_terms.num_pretrain_rounds + eta * bound_terms.participation
-        weight = namespace_of(weight).maximum(weight, self.least_weight)
-        return (bound_terms.pretrain_term + eta * bound_terms.finetune_term) / weight
+    @property
+    def coefficients(self) -> BoundCoefficients:
+        """G is the numerator's part of pre-training, and F the sum over fine-tuning rounds."""
+        return BoundCoefficients(
+            contraction=1.0,
+            drift=self.drift,
+            server_noise=self.server_noise,
+            device_noise=self.device_noise,
+            dissimilarity=self.dissimilarity,
+            pretrain_factor=1.0,
+            pretrain_divisor=1.0,
+            finetune_factor=self.device_step_size,
+            weight_of_round=self.server_step_size,
+            weight_of_participation=self.device_step_size,
+            least_weight=self.least_weight,
+        )
 
     def quotient_form(self, num_pretrain_rounds: Array, bound_terms: BoundTerms | None = None) -> QuotientForm:
         """Phi after M pre-training rounds more, from `bound_terms` or from the start."""
@@ -330,6 +385,12 @@ class TwoStageBound:
             participation_weight=eta,
             least=self.least_weight,
         )
+
+
+def is_quotient(bound: LearningBound) -> bool:
+    """Whether a bound moves and is worth what its coefficients say, and nothing else."""
+    methods = ("after_pretrain_round", "finetune_round", "value")
+    return all(getattr(type(bound), name) is getattr(QuotientBound, name, None) for name in methods)
 
 
 BOUNDS: Mapping[str, type[LearningBound]] = {"finetune": FinetuneBound, "two-stage": TwoStageBound}

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from edgelearn_env.array_episodes import ArrayEpisodes
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.model import Allocation, Codec, Column, Outcome, State
+from edgelearn_env.model import Allocation, Codec, Column, Episodes, Outcome, State
 from edgelearn_env.stages import encoding, records
 from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.stages.dynamics import initial_state, step
@@ -50,6 +51,10 @@ class StagedModel:
     def law(self) -> TapeLaw:
         """The random law of tapes."""
         return TapeLaw.of(self.scenario, namespace_of(self._array), device=self._array.device)
+
+    def episodes(self, num_episodes: int) -> Episodes:
+        """B episodes to be played in lockstep."""
+        return ArrayEpisodes(self, num_episodes)
 
     def initial_state(self, num_episodes: int) -> State:
         """B episodes before their first round."""

@@ -75,7 +75,7 @@ class TapeReader:
             array[rows] = np.broadcast_to(given, array.shape)[rows]
         self._is_given[rows] = True
         self._law_state.round_index[rows] = self._length - self._position
-        self._copy_given(self._position)
+        self._copy_given(rows, self._position)
         self._show()
 
     def advance(self, standing: np.ndarray) -> None:
@@ -85,17 +85,16 @@ class TapeReader:
         if self._position == self._length:
             self._law_state, self._block = self._law.next_rounds(self._law_state, self._length)
             self._position = 0
-            self._copy_given(0)
+            self._copy_given(np.flatnonzero(self._is_given), 0)
         if standing.any():
             for array, last in zip(arrays_of(self._block), arrays_of(before), strict=True):
                 array[self._position][:, standing] = last.T[:, standing]
         self._show()
 
-    def _copy_given(self, position: int) -> None:
-        """Write given tapes over what was drawn for their episodes, from `position` to the end of the block."""
+    def _copy_given(self, rows: np.ndarray, position: int) -> None:
+        """Write given tapes over what was drawn for these episodes, from `position` to the end of the block."""
         if self._given is None:
             return
-        rows = np.flatnonzero(self._is_given)
         ahead = np.arange(position, self._length) - self._length
         index = np.minimum(self._law_state.round_index[rows] + ahead[:, None], self._horizon - 1)
         for array, given in zip(arrays_of(self._block), arrays_of(self._given), strict=True):

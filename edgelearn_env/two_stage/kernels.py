@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from edgelearn_env.errors import MissingExtraError
+from edgelearn_env.errors import InvalidInputError, MissingExtraError
+from edgelearn_env.stages.bounds import is_quotient
 from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.two_stage.array_kernel import ArrayModel
 from edgelearn_env.two_stage.scenario import TwoStageScenario
@@ -20,4 +21,9 @@ def model_of(scenario: TwoStageScenario, kernel: str = "auto", *, xp: Any = np, 
         if kernel == "auto":
             return ArrayModel(scenario)
         raise MissingExtraError("kernel 'compiled' needs numba: pip install 'edgelearn-env[fast]'") from error
-    return CompiledModel(scenario)
+    if is_quotient(scenario.bound):
+        return CompiledModel(scenario)
+    if kernel == "auto":
+        return ArrayModel(scenario)
+    objective = scenario.learning.objective
+    raise InvalidInputError(f"kernel 'compiled' cannot compute the bound of objective {objective!r}: choose 'numpy'")
