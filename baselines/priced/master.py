@@ -10,7 +10,7 @@ from edgelearn_env.baselines.priced.records import PretrainPlan, Prices, RoundPl
 
 # What overdrawing a constraint by all that there is costs, in units of A and of phi W of all rounds: more than a plan
 # can gain by it, and little enough to leave the program its digits.
-_OVERDRAFT = 10.0
+_OVERDRAFT = 100.0
 
 # Of a budget or a battery, beyond which it makes no difference.
 _IMPOSSIBLE = 1e4

@@ -22,9 +22,12 @@ _PLANS_KEPT, _PRETRAINING_KEPT, _POINTS_KEPT = 10, 6, 16
 # Budgets are worth at least this share of phi: the closed forms divide by prices.
 _LEAST_WORTH = 1e-9
 
-# Steps at one pair, each with a program and a combination, before it is left for later; fewer once one was left, and in
-# one part of what a pair leaves open. And halvings of what is proven for it in the end.
-_MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 12, 4, 3
+# Steps at one pair, each with a program and a combination, before it is left for later; fewer in one part of what a
+# pair leaves open. And halvings of what is proven for it in the end.
+_MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 40, 4, 3
+
+# Steps after which a pair is left too: of so many not one has proven a tenth of what was to be proven.
+_PATIENCE, _PROGRESS = 8, 0.1
 
 # Pairs that are left before the search is given up.
 _MOST_LEFT = 24
@@ -167,7 +170,7 @@ class _Search:
         """Find prices that prove the pair (M, e), or a better plan; or leave it."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
         node = _Node(first, last, self._sets, point, point.roles > 0, np.zeros(point.roles.shape))
-        node = self._raised(node, _FEW_STEPS if self._left else _MOST_STEPS)
+        node = self._raised(node, _MOST_STEPS)
         if not self._is_proven(node):
             self._left.append(node)
 
@@ -214,10 +217,12 @@ class _Search:
 
     def _raised(self, node: _Node, most_steps: int) -> _Node:
         """The node with the best prices that so many steps find."""
-        candidates = [node.point.roles]
-        for _ in range(most_steps):
-            if self._is_proven(node):
+        candidates, lacking, latest = [node.point.roles], -node.bound, 0
+        for step in range(most_steps):
+            if self._is_proven(node) or step - latest > _PATIENCE:
                 break
+            if -node.bound < (1 - _PROGRESS) * lacking:
+                lacking, latest = -node.bound, step
             for roles in candidates:
                 node = node.at(self._planned(roles, node.first, node.last, node.sets))
             node, heaviest = self._recombined(node)

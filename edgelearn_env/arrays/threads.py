@@ -17,7 +17,7 @@ def in_parts(work: Callable[[int, int], None], total: int, at_least: int) -> Non
         total: how many there are.
         at_least: of how many a part has to be, to be worth a thread.
     """
-    num_parts = max(min(numba.config.NUMBA_NUM_THREADS, total // at_least), 1)
+    num_parts = max(min(_most_threads(), total // at_least), 1)
     ends = [total * part // num_parts for part in range(num_parts + 1)]
     mine, *rest = itertools.pairwise(ends)
     others = [_pool(os.getpid()).submit(work, *part) for part in rest]
@@ -29,4 +29,9 @@ def in_parts(work: Callable[[int, int], None], total: int, at_least: int) -> Non
 @functools.cache
 def _pool(process: int) -> ThreadPoolExecutor:
     """The threads of this process: one that was forked has none of its parent's."""
-    return ThreadPoolExecutor(max_workers=numba.config.NUMBA_NUM_THREADS, thread_name_prefix="edgelearn")
+    return ThreadPoolExecutor(max_workers=_most_threads(), thread_name_prefix="edgelearn")
+
+
+def _most_threads() -> int:
+    """As many as numba would take: the cores of this process, or what NUMBA_NUM_THREADS says."""
+    return int(vars(numba.config)["NUMBA_NUM_THREADS"])

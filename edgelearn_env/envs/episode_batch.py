@@ -81,12 +81,14 @@ class EpisodeBatch:
         Args:
             action: as `Codec.decode` takes it, finite, (B, action_size).
         """
-        before = self._episodes.records()[0] if self._recorded is not None else None
+        if self._recorded is None:
+            self._episodes.play(action)
+            return
+        observed, _, _ = self._episodes.records()
         self._episodes.play(action)
-        if self._recorded is not None:
-            played = (before, *self._episodes.records()[1:])
-            for index, rounds in enumerate(self._recorded):
-                rounds.append(_row(played, index))
+        _, allocation, outcome = self._episodes.records()
+        for index, rounds in enumerate(self._recorded):
+            rounds.append(_row((observed, allocation, outcome), index))
 
     def observation(self, rows: np.ndarray | None = None) -> np.ndarray:
         """What is observed now, in all episodes or in those at `rows`: an array of its own, (B, observation_size)."""

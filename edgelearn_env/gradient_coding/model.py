@@ -19,7 +19,6 @@ from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.trajectory import Trajectory
 
 
 class GradientCodingModel(StagedModel):
@@ -30,6 +29,8 @@ class GradientCodingModel(StagedModel):
         xp: library of the arrays.
         placement: may hold their `device=`.
     """
+
+    rendering = "edgelearn_env.gradient_coding.rendering"
 
     def __init__(self, scenario: GradientCodingScenario, xp: Any = np, **placement: Any) -> None:
         super().__init__(scenario, xp, **placement)
@@ -80,18 +81,6 @@ class GradientCodingModel(StagedModel):
         after, conditions = super().next_rounds(law_state, num_rounds)
         state, late = hidden.next_rounds(self.hidden_law, law_state.hidden, law_state.round_index, num_rounds)
         return after._replace(hidden=state), conditions._replace(hidden=late)
-
-    def frame(self, trajectory: Trajectory, episode: int, *, as_text: bool) -> np.ndarray | str:
-        """One episode as `rendering` draws or writes it."""
-        from edgelearn_env.gradient_coding import rendering
-
-        return rendering.ansi(trajectory, episode) if as_text else rendering.rgb_array(trajectory, episode)
-
-    def figure(self, trajectory: Trajectory, episode: int, title: str) -> Any:
-        """One episode as `rendering.episode_figure` draws it."""
-        from edgelearn_env.gradient_coding import rendering
-
-        return rendering.episode_figure(trajectory, episode, title)
 
 
 def model_of(

@@ -18,7 +18,6 @@ from edgelearn_env.model import Column
 from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.tape import Conditions
-from edgelearn_env.trajectory import Trajectory
 
 
 class LayerTuningModel(StagedModel):
@@ -29,6 +28,8 @@ class LayerTuningModel(StagedModel):
         xp: library of the arrays.
         placement: may hold their `device=`.
     """
+
+    rendering = "edgelearn_env.layer_tuning.rendering"
 
     columns = (*StagedModel.columns, Column("depth", "l", "blocks of the net that was chosen, 0 for none"))
 
@@ -78,18 +79,6 @@ class LayerTuningModel(StagedModel):
     def info(self, state: State, allocation: Allocation, outcome: Outcome) -> dict[str, Array]:
         """As `info.info`."""
         return info(state, allocation, outcome)
-
-    def frame(self, trajectory: Trajectory, episode: int, *, as_text: bool) -> np.ndarray | str:
-        """One episode as `rendering` draws or writes it."""
-        from edgelearn_env.layer_tuning import rendering
-
-        return rendering.ansi(trajectory, episode) if as_text else rendering.rgb_array(trajectory, episode)
-
-    def figure(self, trajectory: Trajectory, episode: int, title: str) -> Any:
-        """One episode as `rendering.episode_figure` draws it."""
-        from edgelearn_env.layer_tuning import rendering
-
-        return rendering.episode_figure(trajectory, episode, title)
 
 
 def model_of(

@@ -1,5 +1,6 @@
 """What plays a scenario of two stages, in array operations of numpy or torch; each system adds its fine-tuning."""
 
+import importlib
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +18,11 @@ from edgelearn_env.stages.records import DeviceRound, FinetuneRound
 from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.law import LawState, TapeLaw, before_first_round, next_rounds
 from edgelearn_env.tapes.tape import Conditions
+from edgelearn_env.trajectory import Trajectory
 
 
 class StagedModel:
-    """All of `edgelearn_env.model.Model` but what a system's fine-tuning is, and how its episodes look.
+    """All of `edgelearn_env.model.Model` but what a system's fine-tuning is, and where its episodes are drawn.
 
     Its records are those of `stages.records`; a system with more to say has its own, with the same fields first.
 
@@ -34,6 +36,9 @@ class StagedModel:
         Column("num_pretrain_rounds", "M", "pre-training rounds"),
         Column("num_finetune_rounds", "N", "fine-tuning rounds"),
     )
+
+    # Module that draws and writes episodes, loaded when one is looked at.
+    rendering: str
 
     def __init__(self, scenario: StagedScenario, xp: Any = np, **placement: Any) -> None:
         self.scenario = scenario
@@ -118,3 +123,13 @@ class StagedModel:
     def next_rounds(self, law_state: LawState, num_rounds: int) -> tuple[LawState, Conditions]:
         """As `law.next_rounds`."""
         return next_rounds(self.law, law_state, num_rounds)
+
+    def frame(self, trajectory: Trajectory, episode: int, *, as_text: bool) -> np.ndarray | str:
+        """One episode as `rendering` draws or writes it."""
+        drawing = importlib.import_module(self.rendering)
+        frame: np.ndarray | str = (drawing.ansi if as_text else drawing.rgb_array)(trajectory, episode)
+        return frame
+
+    def figure(self, trajectory: Trajectory, episode: int, title: str) -> Any:
+        """One episode as `rendering.episode_figure` draws it."""
+        return importlib.import_module(self.rendering).episode_figure(trajectory, episode, title)

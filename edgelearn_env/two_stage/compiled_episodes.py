@@ -6,6 +6,8 @@ import numpy as np
 
 from edgelearn_env.arrays.threads import in_parts
 from edgelearn_env.model import Allocation, Observed, Outcome
+from edgelearn_env.stages.bounds import QuotientBound
+from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.tapes.counter_random import stream_keys
 from edgelearn_env.tapes.tape import Tape
 from edgelearn_env.two_stage.array_kernel import ArrayModel
@@ -44,7 +46,8 @@ class CompiledEpisodes:
 
     def __init__(self, model: ArrayModel, num_episodes: int) -> None:
         self._model, self._num_episodes = model, num_episodes
-        scenario, codec, bound = model.scenario, model.codec, model.constants.bound
+        scenario, codec, bound = model.scenario, Codec.of(model.scenario), model.constants.bound
+        assert isinstance(bound, QuotientBound)
         self._constants = (
             numbers_of(model.constants, codec, model.law, bound.coefficients),
             devices_of(model.constants, codec, model.law),

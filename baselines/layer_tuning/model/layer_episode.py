@@ -72,10 +72,9 @@ class LayerEpisode(PlannedEpisode):
     @cached_property
     def dissimilarity(self) -> np.ndarray:
         """sum_q (rho_q - rho_{q-1}) beta(Omega_q) of each fine-tuning round, (N,)."""
-        block_share = np.diff(self._net.share, prepend=0.0)
         trained = self.roles[:, None, :] > np.arange(self.depth)[:, None]
         omega = np.sum(trained * self.scenario.learning.device_weight, axis=2)
-        dissimilarity: np.ndarray = dissimilarity_share(omega) @ block_share
+        dissimilarity: np.ndarray = dissimilarity_share(omega) @ self._net.block_share
         return dissimilarity
 
     @property

@@ -14,6 +14,7 @@ from edgelearn_env.baselines.stages.model.hardware import (
     least_dissimilarity,
     uplinks,
 )
+from edgelearn_env.baselines.stages.model.unlike_data import UnlikeData
 from edgelearn_env.layer_tuning.levels import Levels
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 
@@ -46,6 +47,12 @@ class NetLevels:
     def share(self) -> np.ndarray:
         """rho_l, (l,)."""
         return self.table.share[self.place, : self.depth]
+
+    @property
+    def block_share(self) -> np.ndarray:
+        """rho_q - rho_{q-1}, what block q counts, (l,)."""
+        block_share: np.ndarray = np.diff(self.share, prepend=0.0)
+        return block_share
 
     @cached_property
     def fits(self) -> np.ndarray:
@@ -133,17 +140,18 @@ class NetLevels:
         low, high = (np.broadcast_to(end, shape)[:, None, :] for end in (sets.lowest, sets.highest))
         possible = self.fits & (blocks >= low) & (blocks <= high)
         worth = gain + np.broadcast_to(released, shape)[:, None, :]
-        # Of a round's unlike data what counts in the last block, which everybody trains.
-        unlike = dissimilarity * float(self.share[0])
+        unlike = UnlikeData(np.asarray(self.scenario.learning.device_weight), dissimilarity * self.block_share)
         return RoundCosts(
             second=second,
             joule=np.tile(joule, (1, self.depth)),
             gain=np.where(possible, worth, -np.inf).reshape(len(worth), -1),
             noise=self.noise_price(noise).ravel(),
-            dissimilarity=unlike * least_dissimilarity(self.scenario, sets),
+            # Of a round's unlike data what counts in the last block, which everybody trains.
+            dissimilarity=unlike.block_price[0] * least_dissimilarity(self.scenario, sets),
             devices=hardware.devices,
             uplink=hardware.uplink,
             longest_s=longest_s,
             sets=sets,
             num_levels=self.depth,
+            unlike=unlike,
         )

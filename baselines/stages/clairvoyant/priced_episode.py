@@ -36,6 +36,7 @@ from edgelearn_env.baselines.stages.model.hardware import (
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.restriction import Restriction, Stages
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.model.unlike_data import UnlikeData
 from edgelearn_env.baselines.stages.model.within_reach import within_reach
 from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 from edgelearn_env.baselines.stages.static.search import Best, best_rounds
@@ -129,6 +130,7 @@ class PricedEpisode:
             uplink=self._uplink,
             longest_s=self.setting.delay_s,
             sets=sets,
+            unlike=UnlikeData.of_unequal(self._scenario, self._form.dissimilarity_weight),
         )
 
     def battery_terms(self, prices: Prices) -> tuple[np.ndarray, np.ndarray]:

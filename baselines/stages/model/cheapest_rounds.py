@@ -16,6 +16,9 @@ is a proven bound over all sets and durations together.
 
 Where a device may take part at one of several levels, each with a cost and a gain of its own, the least over them takes
 the place of its one: a device is there once for each level, and of these one at most takes part.
+
+What a round costs for the unlike data of its participants is no sum over them. Where all weights are the same and there
+is one level it depends on their number alone; else `unlike_data` bounds it by such sums.
 """
 
 from typing import Any, NamedTuple
@@ -23,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgelearn_env.baselines.priced.records import AllowedSets
+from edgelearn_env.baselines.stages.model import unlike_data
 from edgelearn_env.baselines.stages.model.closed_forms import (
     Least,
     Processor,
@@ -57,11 +61,12 @@ class RoundCosts(NamedTuple):
         joule: of a joule of each device, (T, K).
         gain: g, what taking part is worth, (T, K).
         noise: price of 1/b of each device, (K,), or (T, K) where rounds differ.
-        dissimilarity: what each number of participants, 1 to K, costs besides, (T, K).
+        dissimilarity: what each number of participants, 1 to K, costs besides at least, (T, K).
         devices, uplink: the hardware, (K,), or (T, K) where rounds differ.
         longest_s: no round lasts longer, s, a number or (T,).
         sets: who may take part.
         num_levels: at which a device may.
+        unlike: what their data costs besides; None where `dissimilarity` says it exactly.
     """
 
     second: np.ndarray
@@ -74,6 +79,7 @@ class RoundCosts(NamedTuple):
     longest_s: np.ndarray | float
     sets: AllowedSets
     num_levels: int = 1
+    unlike: unlike_data.UnlikeData | None = None
 
 
 class CheapestRounds(NamedTuple):
@@ -157,9 +163,7 @@ def _ways(
     near = np.flatnonzero(intervals.middle < np.nextafter(least[intervals.round_index] + spread, np.inf))
     near = near[np.lexsort((intervals.middle[near], intervals.round_index[near]))]
     rounds = intervals.round_index[near]
-    joined = intervals.joined[near]
-    level = np.argmin(_by_level(costs, joined), axis=1)
-    participates = _participants(costs, rounds, _least_of_levels(costs, joined))
+    participates, level = _best_sets(costs, rounds, intervals.joined[near])
     _, first = np.unique(np.column_stack([rounds, participates * (1 + level)]), axis=0, return_index=True)
     first.sort()
     return rounds[first], intervals.finish[near[first]], participates[first], level[first]
@@ -173,8 +177,7 @@ def _bounded(
     finish = times.prices(rounds, middle_s)
     joined = device_costs(costs, rounds, finish).cost - costs.gain[rounds]
     low, high, middle = (
-        costs.second[rounds] * duration_s
-        + _least_sum(costs, rounds, _least_of_levels(costs, joined - finish * duration_s[:, None]))
+        costs.second[rounds] * duration_s + _least_sum(costs, rounds, joined - finish * duration_s[:, None])
         for duration_s in (low_s, high_s, middle_s)
     )
     at_middle = joined - finish * middle_s[:, None]
@@ -246,16 +249,29 @@ def _least_of_levels(costs: RoundCosts, values: np.ndarray) -> np.ndarray:
 
 
 def _least_sum(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:
-    """min over sets S that may be, but none, of sum_{k in S} x_k + dissimilarity of |S|, (n,)."""
-    if costs.dissimilarity.any():
-        smallest: np.ndarray = np.min(_sums_by_count(costs, rounds, joined)[1], axis=1)
+    """What sum_{k in S} x_k at the best levels, and what the data of S costs besides, are never below, (n,).
+
+    S being any set that may be, but not none; exact unless there is `unlike`.
+    """
+    least, sets = _least_of_levels(costs, joined), (costs.sets.must[rounds], costs.sets.may[rounds])
+    if not costs.dissimilarity.any():
+        return unlike_data.least_sum(*sets, least)
+    smallest: np.ndarray = np.min(_sums_by_count(costs, rounds, least)[1], axis=1)
+    if costs.unlike is None:
         return smallest
-    must, may = costs.sets.must[rounds], costs.sets.may[rounds]
-    chosen = np.where(must, joined, np.where(may, np.minimum(joined, 0.0), 0.0))
-    # If nobody is worth it and nobody has to, the one who costs least.
-    dearest = np.where(may, np.where(np.any(must, axis=1, keepdims=True), 0.0, joined), np.inf)
-    least: np.ndarray = np.sum(chosen, axis=1) + np.maximum(np.min(dearest, axis=1), 0.0)
-    return least
+    bounded: np.ndarray = np.maximum(
+        smallest, unlike_data.least_cost(costs.unlike, *sets, _by_level(costs, joined)).cost
+    )
+    return bounded
+
+
+def _best_sets(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A set with about that least sum, and the level of each device, (n, K)."""
+    by_level = _by_level(costs, joined)
+    if costs.unlike is None or not costs.dissimilarity.any():
+        return _participants(costs, rounds, _least_of_levels(costs, joined)), np.argmin(by_level, axis=1)
+    found = unlike_data.least_cost(costs.unlike, costs.sets.must[rounds], costs.sets.may[rounds], by_level)
+    return found.participates, found.level
 
 
 def _participants(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) -> np.ndarray:
