@@ -512,7 +512,7 @@ def test_a_plan_that_cannot_be_replayed_is_no_optimum_but_the_error_keeps_what_w
 
 
 def test_a_gap_that_is_not_reached_is_an_error_that_keeps_what_was_had(monkeypatch):
-    scenario, tape = random_system(5, longest=10)
+    scenario, tape = random_system(14, longest=10)
     monkeypatch.setattr(priced_search, "_MOST_DECISIONS", 0)
     with pytest.raises(SolverError, match="no plan was found within") as caught:
         clairvoyant(scenario, tape)
