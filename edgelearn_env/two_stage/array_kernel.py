@@ -1,7 +1,5 @@
 """The two-stage model in array operations, of numpy or torch: what plays a scenario."""
 
-
-
 from edgelearn_env.stages.records import Allocation, FinetuneRound, State
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.stages.synchronous import synchronous_round
