@@ -31,7 +31,7 @@ test-oldest: $(DEVELOPMENT)
 # What these bring needs other versions than the rest, so each gets an environment of its own.
 test-rl-zoo: TESTS := tests/agents/test_rl_zoo.py
 test-rllib: TESTS := tests/agents/test_rllib.py
-test-cluster: TESTS := tests/gradient_coding/execution/test_ray_cluster.py
+test-cluster: TESTS := tests/gradient_coding/execution/test_ray_cluster.py tests/scripts/test_ray_backend.py
 test-flower: TESTS := tests/federated/test_flower.py
 test-rl-zoo test-rllib test-cluster test-flower: test-%: constraints-%.txt
 	$(PYTHON) -m venv $(VENV)/$*

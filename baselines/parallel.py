@@ -1,5 +1,6 @@
 """Jobs shared out among the processes that this one may use: the only place that decides how many those are."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,15 +11,27 @@ from joblib.parallel import get_active_backend
 def shared_out(jobs: Iterable[Any], num_jobs: int, num_workers: int | None = None) -> Iterator[Any]:
     """The result of each job in turn, as soon as it and those before it are done.
 
+    A backend that cannot do so, such as Ray's, is given a few jobs for each process at a time: an interruption costs
+    these.
+
     Args:
         jobs: calls that `joblib.delayed` put off.
         num_jobs: how many those are.
         num_workers: as for `worker_count`.
     """
     backend, _ = get_active_backend()
-    in_turn = getattr(backend, "supports_return_generator", False)
-    parallel = joblib.Parallel(n_jobs=worker_count(num_jobs, num_workers), return_as="generator" if in_turn else "list")
-    return iter(parallel(jobs))
+    in_turn, count = getattr(backend, "supports_return_generator", False), worker_count(num_jobs, num_workers)
+    parallel = joblib.Parallel(n_jobs=count, return_as="generator" if in_turn else "list")
+    return iter(parallel(jobs)) if in_turn else _some_at_a_time(parallel, iter(jobs), _JOBS_A_PROCESS * count)
+
+
+def _some_at_a_time(parallel: joblib.Parallel, jobs: Iterator[Any], some: int) -> Iterator[Any]:
+    with parallel:
+        while batch := list(itertools.islice(jobs, some)):
+            yield from parallel(batch)
+
+
+_JOBS_A_PROCESS = 4
 
 
 def worker_count(num_jobs: int, num_workers: int | None = None) -> int:

@@ -23,6 +23,7 @@ from edgelearn_env.model import model_of
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import NO_BREAK, table_of
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scripts.backends import Address, Backend, work_shared_by
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
 from edgelearn_env.scripts.play import each_its_own, play
 from edgelearn_env.scripts.policies import NAMES, NamedPolicy, named_policies
@@ -66,6 +67,8 @@ def benchmark(
         bool, typer.Option("--transfer", help="Let agents play a scenario that they were not trained on.")
     ] = False,
     workers: Workers = None,
+    backend: Backend = "processes",
+    address: Address = None,
     out: Annotated[Path, typer.Option(help="Folder for benchmark.json, the pictures and the proven optima.")] = Path(
         "results"
     ),
@@ -76,7 +79,7 @@ def benchmark(
         TwoStageScenario.load(scenario)  # another system is refused before anything is begun
     seeds = test_seeds(episodes)
     output, folder = Output(), writable_folder(out)
-    with progress_on(output) as progress:
+    with work_shared_by(backend, address), progress_on(output) as progress:
         chosen = named_policies(scenario, policies, progress, transfer=transfer)
         _require_played(against, chosen)
         each = [sample_tape(scenario, seed) for seed in seeds]

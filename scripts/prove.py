@@ -8,6 +8,7 @@ import typer
 from edgelearn_env.baselines.optimum_cache import cached_optima
 from edgelearn_env.files import writable_folder
 from edgelearn_env.printing.output import Output, progress_on
+from edgelearn_env.scripts.backends import Address, Backend, work_shared_by
 from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, Workers, chosen_scenario
 from edgelearn_env.scripts.proofs.proven_tapes import ProvenTapes
 from edgelearn_env.tapes.seeds import test_seeds
@@ -21,6 +22,8 @@ def prove(
     objective: Objective = None,
     episodes: Annotated[int, typer.Option(min=1, help="Number of test tapes.")] = 200,
     workers: Workers = None,
+    backend: Backend = "processes",
+    address: Address = None,
     optima: Annotated[Path, typer.Option(help="Folder of proven optima; none of these is solved again.")] = Path(
         "results/optima"
     ),
@@ -29,7 +32,7 @@ def prove(
     scenario, seeds = chosen_scenario(scenario_name, changes, objective), test_seeds(episodes)
     tapes, output = [sample_tape(scenario, seed) for seed in seeds], Output()
     writable_folder(out.parent)
-    with progress_on(output) as progress:
+    with work_shared_by(backend, address), progress_on(output) as progress:
         found = cached_optima(scenario, seeds, optima, tapes=tapes, num_workers=workers)
         proven = list(progress.track(found, total=episodes, description="proving the optimum of each tape"))
         ProvenTapes.of(scenario, seeds, tapes, proven).save(out)

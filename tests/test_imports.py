@@ -14,7 +14,7 @@ SYSTEMS = ("two_stage", "layer_tuning", "gradient_coding")
 
 # From the ground up; a module sees those of its own floor and of those below it.
 FLOORS = (
-    {"errors", "files", "faces", "printing", "arrays"},
+    {"errors", "files", "faces", "printing", "arrays", "ray_cluster"},
     {"scenarios"},
     {"physics"},
     {"tapes"},

@@ -83,3 +83,21 @@ def test_a_result_is_there_before_the_last_job_has_begun():
     found = shared_out((joblib.delayed(job)(number) for number in range(100)), 100, 1)
     assert next(found) == 0
     assert len(begun) < 100
+
+
+def test_a_backend_that_hands_on_nothing_in_turn_is_given_a_few_jobs_at_a_time(monkeypatch):
+    monkeypatch.setattr(joblib.parallel, "BACKENDS", dict(joblib.parallel.BACKENDS))
+    # Joblib's own class says no, and so do Ray's and others made of it.
+    register_parallel_backend("plain", joblib._parallel_backends.MultiprocessingBackend)
+    begun = []
+
+    def jobs():
+        for number in range(30):
+            begun.append(number)
+            yield joblib.delayed(pow)(number, 2)
+
+    with joblib.parallel_config(backend="plain", n_jobs=2):
+        results = shared_out(jobs(), 30)
+        assert next(results) == 0
+        assert len(begun) == 8
+        assert list(results) == [number**2 for number in range(1, 30)]

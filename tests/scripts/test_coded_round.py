@@ -40,5 +40,5 @@ def test_without_ray_the_extra_is_named(tmp_path):
     result = edgelearn("coded-round", "--engine", "ray", folder=tmp_path)
     assert (result.status, result.complaint.split(": ", 1)[1]) == (
         2,
-        "rounds on a cluster need Ray: pip install 'edgelearn-env[cluster]'\n",
+        "work on a cluster needs Ray: pip install 'edgelearn-env[cluster]'\n",
     )

@@ -1,5 +1,6 @@
 """Proofs that come with the package: used where they hold, and only there."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -72,3 +73,16 @@ def test_the_proofs_that_come_with_the_package_are_of_what_it_holds():
         tapes = [sample_tape(scenario, seed) for seed in proven.report.seeds]
         fresh = proven_tapes.digests_of(scenario, tapes)
         assert fresh == list(proven.digests), f"{path.name} is of other sources: edgelearn prove makes it anew"
+
+
+def test_a_cluster_s_address_without_a_cluster_is_refused(tmp_path):
+    result = edgelearn("prove", "--out", "x.json", "--address", "auto", folder=tmp_path)
+    sentence = "--address is that of a Ray cluster: add --backend ray, got 'auto'"
+    assert (result.status, result.complaint) == (2, f"edgelearn: {sentence}\n")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray_the_extra_is_named(tmp_path):
+    result = edgelearn("benchmark", "--backend", "ray", folder=tmp_path)
+    assert result.status == 2
+    assert "work on a cluster needs Ray: pip install 'edgelearn-env[cluster]'" in result.complaint

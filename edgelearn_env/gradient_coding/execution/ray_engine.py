@@ -6,12 +6,9 @@ for it every few milliseconds, so that no delay leaks into a later round.
 
 import contextlib
 import itertools
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.gradient_coding.execution.sites import (
     SLICE_S,
     Finished,
@@ -23,12 +20,7 @@ from edgelearn_env.gradient_coding.execution.sites import (
     earliest,
     pause_unless,
 )
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-try:
-    import ray
-except ImportError as error:
-    raise MissingExtraError("rounds on a cluster need Ray: pip install 'edgelearn-env[cluster]'") from error
+from edgelearn_env.ray_cluster import connected, ray
 
 
 @contextlib.contextmanager
@@ -42,34 +34,10 @@ def ray_engine(group_sizes: Sequence[int], address: str | None = None) -> Iterat
     Raises:
         InvalidInputError: there is no cluster at that address, or it wants a token that RAY_AUTH_TOKEN does not hold.
     """
-    _connect(address)
-    try:
+    with connected(address):
         below = [_MachineActor.remote([_MachineActor.remote([]) for _ in range(size)]) for size in group_sizes]
         ray.get([machine.are_here.remote() for machine in below])
         yield _Hub(below, itertools.count(1), lambda: False)
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str | None) -> None:
-    if address is None:
-        ray.init("local", include_dashboard=False, log_to_driver=False)
-        return
-    try:
-        _require_reachable(address)
-        ray.init(address, log_to_driver=False)
-    except (OSError, ValueError) as error:
-        sentence = (
-            "address must be that of a running Ray cluster, whose token, if it asks for one, is in RAY_AUTH_TOKEN"
-        )
-        raise InvalidInputError(f"{sentence}, got {address!r}") from error
-
-
-def _require_reachable(address: str) -> None:
-    """Raise `OSError` if nothing listens there: Ray would try for ten minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon:
-        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class _Answers:
