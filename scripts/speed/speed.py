@@ -15,6 +15,7 @@ from edgelearn_env.scripts.options import Changes, Objective, ScenarioName, chos
 from edgelearn_env.scripts.speed.timed_decisions import timed_decisions
 from edgelearn_env.scripts.speed.timed_designs import timed_designs
 from edgelearn_env.scripts.speed.timed_environments import timed_environments
+from edgelearn_env.scripts.speed.timed_growth import timed_growth
 from edgelearn_env.scripts.speed.timed_optimum import timed_optimum
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -27,6 +28,7 @@ class Part(StrEnum):
     DECISIONS = "decisions"
     DESIGNS = "designs"
     OPTIMUM = "optimum"
+    GROWTH = "growth"
 
 
 def speed(
@@ -36,7 +38,7 @@ def speed(
     only: Annotated[Part | None, typer.Option(help="Time one part; all if left out.")] = None,
     tapes: Annotated[int, typer.Option(min=1, help="Tapes whose optimum is timed.")] = 20,
 ) -> None:
-    """Time environments, PPO's rollouts, policies, the static design and the proven optimum.
+    """Time environments, PPO's rollouts, policies, the static design and the proven optimum, and how all that grows.
 
     Each stands beside what it is compared with.
     """
@@ -56,6 +58,8 @@ def speed(
                 table = timed_decisions(scenario, progress)
             elif part is Part.DESIGNS:
                 table = timed_designs(TwoStageScenario.load(scenario), progress)
+            elif part is Part.GROWTH:
+                table = timed_growth(scenario, progress)
             else:
                 table = timed_optimum(TwoStageScenario.load(scenario), tapes, progress)
             output.table(table)

@@ -10,8 +10,9 @@ from command_line import edgelearn
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.main import app
-from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments
+from edgelearn_env.scripts.speed import memory_traffic, random_play, timed_environments, timed_growth
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
 from edgelearn_env.scripts.speed.timing import percent
 from edgelearn_env.stages.constants import constants_of
@@ -155,5 +156,28 @@ def test_without_stable_baselines3_the_sentence_names_the_extra(tmp_path, monkey
 def test_a_part_that_does_not_exist_is_a_usage_error_that_names_those_that_do():
     result = CliRunner().invoke(app, ["speed", "--only", "everything"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
-    for part in ("environments", "rollouts", "decisions", "designs", "optimum"):
+    for part in ("environments", "rollouts", "decisions", "designs", "optimum", "growth"):
         assert part in result.output
+
+
+def test_every_size_has_a_row_and_only_short_episodes_are_solved(monkeypatch):
+    monkeypatch.setattr(timed_growth, "DEVICES", (2, 5))
+    monkeypatch.setattr(timed_growth, "ROUNDS", (6, 12))
+    monkeypatch.setattr(timed_growth, "ENVIRONMENTS", (1, 64))
+    monkeypatch.setattr(timed_growth, "_MOST_CELLS", 24)
+    scenario = Scenario.preset("tiny").replace(budgets={"max_rounds": 8})
+    rows = rows_of(timed_growth.timed_growth(scenario, Progress(disable=True)))
+    sizes = ["2 devices", "5 devices", "6 rounds", "12 rounds", "1 environments", "64 environments"]
+    assert list(rows) == sizes
+    for cells in rows.values():
+        assert all(float(cell) > 0 for cell in cells[:4])
+    assert [bool(cells[4]) for cells in rows.values()] == [True] * 4 + [False] * 2
+    assert [bool(cells[5]) for cells in rows.values()] == [True, False, True, False, False, False]
+
+
+def test_more_devices_are_those_of_the_scenario_over_and_over():
+    scenario = Scenario.preset("default")
+    more = timed_growth.with_devices(scenario, 25)
+    np.testing.assert_array_equal(more.devices.distance_m, np.resize(scenario.devices.distance_m, 25))
+    assert np.sum(more.learning.device_weight) == pytest.approx(1.0)
+    assert more.budgets.energy_j == 2.5 * scenario.budgets.energy_j
