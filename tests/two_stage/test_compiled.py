@@ -1,6 +1,5 @@
 """Compiled loops give what array operations give, to the last bit, and nobody notices but by the clock."""
 
-import json
 import pickle
 import subprocess
 import sys
@@ -15,26 +14,27 @@ import numba
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
-from random_scenarios import OBJECTIVES, random_allocation, random_scenario, random_tape, seeds
-from two_stage.golden.make_golden import FOLDER
+from random_scenarios import OBJECTIVES, random_scenario, random_tape, seeds
 
+from edgelearn_env.array_episodes import ArrayEpisodes
+from edgelearn_env.arrays import threads
 from edgelearn_env.arrays.compiled_loops import compiled
+from edgelearn_env.arrays.numpy_loops import apply, loop_of
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.errors import InvalidInputError, MissingExtraError
 from edgelearn_env.physics.budgets import END_REASONS
-from edgelearn_env.scenarios.scenario import Scenario
-from edgelearn_env.stages.dynamics import initial_state
+from edgelearn_env.stages.bounds import BOUNDS, FinetuneBound
 from edgelearn_env.stages.kernels import KERNELS
-from edgelearn_env.stages.records import Allocation
-from edgelearn_env.tapes.counter_random import stream_keys
-from edgelearn_env.tapes.tape import Conditions, Tape
+from edgelearn_env.tapes.tape import Tape, sample_tape
+from edgelearn_env.two_stage import compiled_episodes, compiled_round
 from edgelearn_env.two_stage.array_kernel import ArrayModel
+from edgelearn_env.two_stage.compiled_episodes import CompiledEpisodes
 from edgelearn_env.two_stage.compiled_kernel import CompiledModel
 from edgelearn_env.two_stage.env import TwoStageEnv, TwoStageVectorEnv
 from edgelearn_env.two_stage.kernels import model_of
 
-# One, a number that fills no vector register, and one that fills several.
-BATCH_SIZES = (1, 7, 64)
+# One, a number that fills no vector register, and one that fills blocks and a part of one.
+BATCH_SIZES = (1, 7, 130)
 B = 6
 
 
@@ -44,20 +44,25 @@ def assert_same(left, right):
     np.testing.assert_array_equal(left, right)
 
 
-def assert_same_records(left, right):
-    assert type(left) is type(right)
-    mapped(assert_same, left, right)
-
-
-def device_by_device(record):
-    return mapped(np.asfortranarray, record)
-
-
 def random_actions(rng, shape: tuple) -> np.ndarray:
     """Of a kind with episodes of many lengths, some of it beyond the limits, some at them."""
     actions = np.clip(rng.uniform(-1.3, 1.3, shape), -1.1, 1.1).astype(np.float32)
     actions[..., 0] -= 0.5
     return actions
+
+
+def both(scenario, batch_size) -> tuple[CompiledEpisodes, ArrayEpisodes]:
+    return CompiledModel(scenario).episodes(batch_size), ArrayModel(scenario).episodes(batch_size)
+
+
+def assert_same_episodes(ours, theirs, some):
+    """Of all that either shows, of all episodes and of some."""
+    mapped(assert_same, ours.records(), theirs.records())
+    for rows in (None, some):
+        assert_same(ours.observation(rows), theirs.observation(rows))
+        assert data_equivalence(ours.info(rows), theirs.info(rows), exact=True)
+    assert_same(ours.ended, theirs.ended)
+    assert_same(ours.reward, theirs.reward)
 
 
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)
@@ -66,55 +71,44 @@ def random_actions(rng, shape: tuple) -> np.ndarray:
 def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size, seed):
     rng = np.random.default_rng(seed)
     scenario = random_scenario(rng)
-    ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
-    tape = Tape.stack([random_tape(rng, scenario) for _ in range(batch_size)])
+    ours, theirs = both(scenario, batch_size)
+    tapes = Tape.stack([random_tape(rng, scenario) for _ in range(batch_size)])
     # A channel or a source that fails now and then.
-    tape = mapped(lambda array: array * (rng.random(array.shape) < 0.97), tape)
-    state = initial_state(theirs.constants, batch_size)
+    tapes = mapped(lambda array: array * (rng.random(array.shape) < 0.97), tapes)
+
+    def begin(rows):
+        if rng.random() < 0.5:
+            for episodes in (ours, theirs):
+                episodes.begin_given(rows, tapes)
+        else:
+            names = rng.integers(2**63, size=len(rows)), rng.integers(2**40, size=len(rows))
+            for episodes in (ours, theirs):
+                episodes.begin(rows, *names)
+
+    begin(np.arange(batch_size))
     # One round more than there are, for an episode that has ended.
     for _ in range(scenario.budgets.max_rounds + 1):
-        conditions = device_by_device(tape.conditions(state.round_index))
-        assert_same(ours.encode(state, conditions), theirs.encode(state, conditions))
-        action = random_actions(rng, (batch_size, theirs.codec.action_size))
-        allocation = theirs.decode(action)
-        assert_same_records(ours.decode(action), allocation)
-        if rng.random() < 0.5:
-            allocation = device_by_device(random_allocation(rng, scenario, batch_size, 0.3))
-        after = theirs.step(state, conditions, allocation)
-        assert_same_records(ours.step(state, conditions, allocation), after)
-        state = after[0]
+        some = np.flatnonzero(rng.random(batch_size) < 0.3)
+        assert_same_episodes(ours, theirs, some)
+        action = random_actions(rng, (batch_size, ArrayModel(scenario).codec.action_size))
+        ours.play(action)
+        theirs.play(action)
+        if some.size and rng.random() < 0.1:
+            begin(some)
+    assert_same_episodes(ours, theirs, np.arange(batch_size))
 
 
-@pytest.mark.parametrize("num_rounds", [1, 5])
-@pytest.mark.parametrize("batch_size", BATCH_SIZES)
-@given(seed=seeds)
-def test_tapes_are_the_same(batch_size, num_rounds, seed):
-    rng = np.random.default_rng(seed)
-    scenario = random_scenario(rng)
-    ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
-    key = stream_keys(rng.integers(2**63, size=batch_size), rng.integers(2**40, size=batch_size))
-    law_state = theirs.before_first_round(key)
-    assert_same_records(ours.before_first_round(key), law_state)
-    for _ in range(3):
-        result = theirs.next_rounds(law_state, num_rounds)
-        assert_same_records(ours.next_rounds(law_state, num_rounds), result)
-        law_state = result[0]
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_stored_episodes_are_the_same(path):
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    scenario = Scenario.from_dict(stored["system"])
-    ours, theirs = CompiledModel(scenario), ArrayModel(scenario)
-    tape = Tape.stack([Tape(np.array(stored["channel_gain"]), np.array(stored["harvest_w"]))])
-    state = initial_state(theirs.constants, 1)
-    for table in stored["allocations"]:
-        allocation = Allocation(**{name: np.array([value], dtype=_type_of(value)) for name, value in table.items()})
-        conditions = device_by_device(tape.conditions(state.round_index))
-        after = theirs.step(state, conditions, allocation)
-        assert_same_records(ours.step(state, conditions, allocation), after)
-        state = after[0]
-    assert state.ended[0]
+@pytest.mark.parametrize("shadowing_std_db", [0.0, 4.0])
+def test_drawn_tapes_are_those_that_are_sampled_whole(tiny, shadowing_std_db):
+    scenario = tiny.replace(radio={"shadowing_std_db": shadowing_std_db})
+    episodes, tapes = CompiledModel(scenario).episodes(3), [sample_tape(scenario, 7, episode) for episode in range(3)]
+    episodes.begin(np.arange(3), np.full(3, 7), np.arange(3))
+    for t in range(5):
+        conditions = episodes.records()[0].conditions
+        for b, tape in enumerate(tapes):
+            np.testing.assert_array_equal(conditions.channel_gain[b], tape.channel_gain[t])
+            np.testing.assert_array_equal(conditions.harvest_w[b], tape.harvest_w[t])
+        episodes.play(np.full((3, 12), -0.9))
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
@@ -186,17 +180,22 @@ def test_single_environments_agree_on_everything_whoever_is_silent(rng, changes,
 
 
 def test_a_battery_that_covers_its_round_exactly_and_one_that_lacks_a_whisker_are_told_apart_alike(tiny):
-    conditions = Conditions(np.asfortranarray(np.full((2, 3), 1e-9)), np.asfortranarray(np.zeros((2, 3))))
-    allocation = ArrayModel(tiny).decode(np.full((2, 12), 0.2, dtype=np.float32))
-    state = initial_state(ArrayModel(tiny).constants, 2)
-    rich = state._replace(battery_j=np.full((2, 3), 100.0))
-    _, outcome = ArrayModel(tiny).step(rich, conditions, allocation)
-    cost_j = outcome.devices.compute_j + outcome.devices.upload_j
-    cost_j[1] = np.nextafter(cost_j[1], 0)
-    exact = state._replace(battery_j=np.asfortranarray(cost_j))
-    ours, theirs = (model(tiny).step(exact, conditions, allocation) for model in (CompiledModel, ArrayModel))
-    assert_same_records(ours, theirs)
-    np.testing.assert_array_equal(ours[1].devices.participates, [[True] * 3, [False] * 3])
+    action = np.full((1, 12), 0.2)
+    tape = Tape(*np.full((2, tiny.budgets.max_rounds, 3), [[[1e-9]], [[0.0]]]))
+
+    def played(model, battery_j):
+        exact = tiny.replace(energy={"battery_initial_j": battery_j, "battery_capacity_j": 100.0})
+        episodes = model(exact).episodes(1)
+        episodes.begin_given(np.arange(1), tape)
+        episodes.play(action)
+        return episodes.records()
+
+    devices = played(ArrayModel, [99.0] * 3)[2].devices
+    cost_j = (devices.compute_j + devices.upload_j)[0]
+    for battery_j, covers in ((cost_j, True), (np.nextafter(cost_j, 0), False)):
+        ours, theirs = (played(model, battery_j.tolist()) for model in (CompiledModel, ArrayModel))
+        mapped(assert_same, ours, theirs)
+        np.testing.assert_array_equal(ours[2].devices.participates, [[covers] * 3])
 
 
 @pytest.mark.parametrize("num_envs", [3, 100])
@@ -214,37 +213,84 @@ def test_environments_do_not_depend_on_how_many_there_are(rng, num_envs):
 
 
 def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
-    kernel = CompiledModel(tiny)
     action = random_actions(rng, (5, 12))
-    expected = kernel.decode(action)
     read_only = action.copy()
     read_only.flags.writeable = False
+
+    def played(action):
+        episodes = CompiledModel(tiny).episodes(5)
+        episodes.begin(np.arange(5), np.arange(5), np.zeros(5, dtype=np.int64))
+        episodes.play(action)
+        return episodes.records()
+
+    expected, before = played(action), action.copy()
     for other in (
         action.astype(np.float64),
         np.asfortranarray(action),
         np.repeat(action, 2, axis=1)[:, ::2],
         read_only,
     ):
-        assert_same_records(kernel.decode(other), expected)
+        mapped(assert_same, played(other), expected)
+    assert_same(action, before)
 
 
-def test_nothing_that_is_handed_in_is_written_to_or_comes_back(rng, tiny):
-    kernel = CompiledModel(tiny)
-    law_state = kernel.before_first_round(stream_keys(np.arange(5), np.zeros(5, dtype=np.int64)))
-    _, rounds = kernel.next_rounds(law_state, 2)
-    state, conditions = initial_state(kernel.constants, 5), mapped(lambda array: array[0].T, rounds)
-    allocation = kernel.decode(random_actions(rng, (5, 12)))
-    given = (law_state, state, conditions, allocation)
-    before = mapped(np.copy, given)
-    results = (
-        kernel.step(state, conditions, allocation),
-        kernel.next_rounds(law_state, 2),
-        kernel.encode(state, conditions),
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_episodes_do_not_depend_on_the_number_of_threads(rng, tiny, monkeypatch, num_threads):
+    def played():
+        episodes = CompiledModel(tiny).episodes(1500)
+        episodes.begin(np.arange(1500), np.arange(1500), np.zeros(1500, dtype=np.int64))
+        for action in actions:
+            episodes.play(action)
+        return episodes.records()
+
+    actions, parts = random_actions(rng, (20, 1500, 12)), []
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", num_threads)
+    threads._pool.cache_clear()
+    monkeypatch.setattr(
+        compiled_episodes, "play", lambda *given: (parts.append(given[:2]), compiled_round.play(*given))
     )
-    assert_same_records(given, before)
-    kept = [array for array in _arrays_of(given) if array is not law_state.key and array is not law_state.gain]
-    shared = [1 for new in _arrays_of(results) for old in kept if np.shares_memory(new, old)]
-    assert not shared
+    here = played()
+    assert {part for part in parts if part[0] == 0} == {(0, 24 // num_threads)}
+    assert len(parts) == 20 * num_threads
+    theirs = ArrayModel(tiny).episodes(1500)
+    theirs.begin(np.arange(1500), np.arange(1500), np.zeros(1500, dtype=np.int64))
+    for action in actions:
+        theirs.play(action)
+    mapped(assert_same, here, theirs.records())
+    threads._pool.cache_clear()
+
+
+def test_an_episode_that_has_ended_stays_as_it_is_when_another_begins_on_a_tape(tiny):
+    # It ends long before its tape does.
+    short, other = tiny.replace(budgets={"delay_s": 3.0}), np.array([1])
+    tapes = Tape.stack([sample_tape(short, seed) for seed in range(2)])
+    for model in (CompiledModel, ArrayModel):
+        episodes = model(short).episodes(2)
+        episodes.begin_given(np.arange(2), tapes)
+        while not episodes.ended[0]:
+            episodes.play(np.full((2, 12), 0.5))
+        assert episodes.records()[0].state.round_index[0] < short.budgets.max_rounds - 2
+        for _ in range(3):
+            before = episodes.observation()[0]
+            episodes.begin_given(other, tapes)
+            assert_same(episodes.observation()[0], before)
+            episodes.play(np.full((2, 12), 0.5))
+            assert_same(episodes.observation()[0], before)
+
+
+@pytest.mark.parametrize("ufunc", [np.exp, np.log, np.log1p, np.tan], ids=lambda ufunc: ufunc.__name__)
+@pytest.mark.parametrize("size", [1, 3, 8, 65])
+def test_numpys_own_loops_are_called(rng, ufunc, size):
+    values = rng.uniform(0.1, 3.0, size)
+    expected = ufunc(values)
+    apply(loop_of(ufunc), values)
+    assert_same(values, expected)
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.frexp, np.matmul], ids=lambda ufunc: ufunc.__name__)
+def test_functions_that_are_not_of_one_number_are_refused(ufunc):
+    with pytest.raises(ImportError, match=f"does not show the loop of {ufunc.__name__}$"):
+        loop_of(ufunc)
 
 
 def test_environments_in_threads_of_their_own_play_as_one_after_the_other():
@@ -296,9 +342,17 @@ def test_a_kernel_is_chosen_by_name(tiny):
         TwoStageVectorEnv(2, tiny, kernel="fast")
 
 
-def _type_of(value) -> type:
-    return bool if isinstance(value, bool) else np.float64
+class Halved(FinetuneBound):
+    """A bound that is worth something else than its coefficients say."""
+
+    def value(self, bound_terms):
+        return FinetuneBound.value(self, bound_terms) / 2
 
 
-def _arrays_of(record) -> list[np.ndarray]:
-    return [array for item in record for array in _arrays_of(item)] if isinstance(record, tuple) else [record]
+def test_a_bound_that_loops_do_not_know_is_played_by_arrays(monkeypatch, tiny):
+    monkeypatch.setitem(BOUNDS, "halved", Halved)
+    scenario = tiny.replace(learning={"objective": "halved"})
+    assert type(model_of(scenario)) is ArrayModel
+    sentence = "kernel 'compiled' cannot compute the bound of objective 'halved': choose 'numpy'"
+    with pytest.raises(InvalidInputError, match=f"^{sentence}$"):
+        TwoStageEnv(scenario, kernel="compiled")
