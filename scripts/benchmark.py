@@ -17,6 +17,7 @@ from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.leaderboard import chance, interval, percent
+from edgelearn_env.evaluation.objectives import objective_of
 from edgelearn_env.evaluation.report import Played, Report, columns_of
 from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
 from edgelearn_env.model import model_of
@@ -140,7 +141,8 @@ def _table(report: Report) -> Table:
     title = f"{report.scenario.name}: {report.scenario.in_words}, {len(report.seeds)} tapes"
     columns = columns_of(report.scenario)
     symbols = [column.symbol for column in columns]
-    table = table_of("policy", "mean Φ", "gap", "95 % interval", "IQM", *symbols, _ENDS, title=title, texts={_ENDS})
+    mean = f"mean {objective_of(report.scenario).symbol}"
+    table = table_of("policy", mean, "gap", "95 % interval", "IQM", *symbols, _ENDS, title=title, texts={_ENDS})
     table.add_row("(bound)", f"{np.mean(report.bound):.4f}", *[""] * (len(columns) + 4))
     for played in report.played:
         gap = report.gap(played)
@@ -167,7 +169,8 @@ def _paired_table(report: Report, against: str | None) -> list[Table]:
     rest = [played for played in report.played if played is not other]
     if other is None or not rest:
         return []
-    headings = ("policy", "Φ / its Φ, less 1", "95 % interval", "P(better), 95 % interval")
+    symbol = objective_of(report.scenario).symbol
+    headings = ("policy", f"{symbol} / its {symbol}, less 1", "95 % interval", "P(better), 95 % interval")
     table = table_of(*headings, title=f"against {other.label}, paired by tape")
     for played in rest:
         ratio, better = report.ratio(played, other), report.improvement(played, other)
@@ -184,10 +187,12 @@ def _footnotes(report: Report, num_pairs: int) -> list[str]:
     gap = report.relaxed / report.bound
     largest, relaxed = np.max(gap) - 1, np.mean(np.log(gap))
     columns = ", ".join(f"{column.symbol}: {column.meaning}" for column in columns_of(report.scenario))
+    objective = objective_of(report.scenario)
+    symbol = objective.symbol
     meaning = (
-        "Φ: bound on the mean squared gradient norm when the episode ends; lower is better. Gap: geometric mean over "
-        "tapes of Φ / proven bound, less 1, bootstrapped over tapes and training runs. IQM: the same without the best "
-        f"and the worst quarter. {columns}. P(better): how often Φ is lower on the same tape; a tie counts half."
+        f"{symbol}: {objective.meaning}; lower is better. Gap: geometric mean over tapes of {symbol} / proven bound, "
+        "less 1, bootstrapped over tapes and training runs. IQM: the same without the best and the worst quarter. "
+        f"{columns}. P(better): how often {symbol} is lower on the same tape; a tie counts half."
     )
     proof = (
         f"The bound is proven for all {num_pairs} pairs (M, N) and all participants of every tape: no policy can get "

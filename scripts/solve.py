@@ -13,6 +13,7 @@ from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import SOLVERS
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError, SolverError
+from edgelearn_env.evaluation.objectives import objective_of
 from edgelearn_env.evaluation.report import columns_of, versions
 from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.model import model_of
@@ -96,12 +97,13 @@ def _tape(scenario: Scenario, seed: int, file: Path | None, gains: Path | None, 
 def _table(optimum: Optimum, played: Trajectory, seconds: float) -> Table:
     certificate, scenario = optimum.certificate, played.scenario
     table = table_of("the optimum", "", title=f"{scenario.name}: {scenario.in_words}", texts={""})
+    symbol = objective_of(scenario).symbol
     counts = {column: played.summary[column.name][0] for column in columns_of(scenario)}
     rows = {
-        "Φ, real-valued batches": f"{optimum.value:.6f}",
+        f"{symbol}, real-valued batches": f"{optimum.value:.6f}",
         "proven lower bound": f"{optimum.bound:.6f}",
         "gap": f"{certificate.gap:.1e} ({certificate.label})",
-        "Φ, whole batches": f"{optimum.achieved:.6f} ({optimum.achieved / optimum.bound - 1:+.2%})",
+        f"{symbol}, whole batches": f"{optimum.achieved:.6f} ({optimum.achieved / optimum.bound - 1:+.2%})",
         **{f"{column.meaning} {column.symbol}": f"{count:.0f}" for column, count in counts.items()},
         "pairs (M, N) proven": f"{certificate.num_pairs}, of which {certificate.num_solved} solved",
         "residual of the replayed plan": f"{certificate.residual:.1e}",

@@ -5,6 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from edgelearn_env.evaluation.objectives import objective_of
 from edgelearn_env.evaluation.report import Report
 
 _DOTS, _MEAN = "#0072B2", "#D55E00"
@@ -36,7 +37,8 @@ def comparison_figure(report: Report) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(report.played)), [played.label for played in report.played], parse_math=False)
     axes.set_ylim(len(report.played) - 0.5, -0.6)
-    axes.set_xlabel("Φ / proven lower bound of the same tape (1 = no policy can do better)")
+    symbol = objective_of(report.scenario).symbol
+    axes.set_xlabel(f"{symbol} / proven lower bound of the same tape (1 = no policy can do better)")
     scenario, num_tapes = report.scenario, len(report.seeds)
     axes.set_title(f"{scenario.name}: {scenario.in_words}, {num_tapes} tapes", parse_math=False)
     axes.grid(axis="x", which="both", alpha=0.25)

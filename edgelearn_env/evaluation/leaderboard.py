@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.evaluation.objectives import objective_of
 from edgelearn_env.evaluation.report import Played, Report
 from edgelearn_env.evaluation.statistics import Interval
 from edgelearn_env.scenarios.scenario import first_difference
@@ -63,7 +64,17 @@ class Leaderboard:
         """The table, with a sentence before it that says what was played and one after it that says what it shows."""
         report, best = self.report, self.report.best_online
         compared = "P(better)" if best is None else f"P(better than {_code(best.name)})"
-        headings = ["Policy", "Kind", "Mean Φ", "Gap", "95 % interval", "IQM", compared, "Episodes", "From"]
+        headings = [
+            "Policy",
+            "Kind",
+            f"Mean {objective_of(report.scenario).symbol}",
+            "Gap",
+            "95 % interval",
+            "IQM",
+            compared,
+            "Episodes",
+            "From",
+        ]
         lines = [_row(headings), "|" + "---|" * len(headings)]
         lines.append(
             _row(["(proven bound)", "", f"{np.mean(report.bound):.4f}", *[""] * 4, f"{len(report.seeds)}", ""])
@@ -83,7 +94,8 @@ class Leaderboard:
                 "; ".join([*_training(played), *(_code(file) for file in files)]),
             ]
             lines.append(_row(cells))
-        return "\n".join([_title(report), "", *lines, "", _MEANING])
+        meaning = _MEANING.replace("Φ", objective_of(report.scenario).symbol)
+        return "\n".join([_title(report), "", *lines, "", meaning])
 
 
 _MEANING = """\

@@ -64,10 +64,10 @@ def loaded_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
     """
     path = existing_file(path, "weights")
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             about = json.loads(str(arrays[_ABOUT]))
             return {name: arrays[name] for name in arrays.files if name != _ABOUT}, about
-    except (KeyError, OSError, ValueError) as error:
+    except Exception as error:  # whatever damaged bytes lead the zip, zlib, JSON and header parsers to
         raise InvalidInputError(f"weights file {str(path)!r} is not one that this package wrote: {error}") from error
 
 
@@ -75,6 +75,8 @@ def resumed_rounds(
     training: Training, weights: Weights, folder: Path, every: int = 10, workforce: Workforce | None = None
 ) -> Iterator[PlayedRound]:
     """Play a schedule, with a checkpoint and a log in `folder`; rounds that are done there are not played again.
+
+    What the folder holds is looked at before the first round is asked for.
 
     Args:
         training: what to do.
@@ -84,21 +86,27 @@ def resumed_rounds(
         workforce: as for `played_rounds`.
 
     Raises:
-        InvalidInputError: the folder holds a checkpoint of another run.
+        InvalidInputError: the folder holds a checkpoint of another run, or a damaged one.
     """
     run = run_digest(training, weights)
-    log: list[RoundLog] = []
-    if (folder / _CHECKPOINT).is_file():
-        found = loaded_checkpoint(folder)
-        if found.run != run:
-            raise InvalidInputError(f"folder {str(folder)!r} holds another run: name another one, or remove it")
-        log, weights = list(found.log), found.weights
-        if log:
-            yield PlayedRound(log[-1], weights)
-    for played in played_rounds(training, weights, len(log), workforce):
+    known = loaded_checkpoint(folder) if (folder / _CHECKPOINT).is_file() else Checkpoint(run, (), weights)
+    if known.run != run:
+        raise InvalidInputError(f"folder {str(folder)!r} holds another run: name another one, or remove it")
+    return _rounds_from(known, training, folder, every, workforce)
+
+
+def _rounds_from(
+    known: Checkpoint, training: Training, folder: Path, every: int, workforce: Workforce | None
+) -> Iterator[PlayedRound]:
+    log = list(known.log)
+    if log:
+        # The log that is there to be read may have been lost.
+        _write_log(folder, log)
+        yield PlayedRound(log[-1], known.weights)
+    for played in played_rounds(training, known.weights, len(log), workforce):
         log.append(played.log)
         if len(log) % every == 0 or len(log) == len(training.schedule.rounds):
-            _save(folder, Checkpoint(run, tuple(log), played.weights))
+            _save(folder, Checkpoint(known.run, tuple(log), played.weights))
         yield played
 
 
@@ -116,6 +124,11 @@ def _save(folder: Path, checkpoint: Checkpoint) -> None:
     """The log is within the checkpoint, so that both are of one moment, and once more as a file to read."""
     lines = [line._asdict() for line in checkpoint.log]
     saved_weights(folder / _CHECKPOINT, checkpoint.weights, {"run": checkpoint.run, "log": lines})
+    _write_log(folder, checkpoint.log)
+
+
+def _write_log(folder: Path, log: Sequence[RoundLog]) -> None:
+    lines = [line._asdict() for line in log]
     with written_atomically(folder / _LOG) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 

@@ -86,7 +86,7 @@ class GradientCodingEnv(SingleEnv):
     ## Arguments
 
     ```python
-    gymnasium.make("EdgeLearn/GradientCoding-v0", scenario="stragglers", coding={"stored_edge_stragglers": 1})
+    gymnasium.make("edgelearn_env:EdgeLearn/GradientCoding-v0", coding={"stored_edge_stragglers": 1})
     ```
 
     As those of `TwoStageEnv`; `kernel` is `"numpy"` or `"auto"`, which are the same here.

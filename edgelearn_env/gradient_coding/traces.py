@@ -43,8 +43,9 @@ def fitted_stragglers(trace: Trace, num_devices: int, slow_from: float = 1.15) -
     """What `Stragglers` says of the two-state chain, fitted to each column: `scenario.replace(stragglers=...)`.
 
     A device is slowed in the rounds in which it takes at least `slow_from` times as long as usual. The factor is its
-    mean in those rounds; the chances to be slowed and to recover are counted over consecutive rounds. A device that is
-    always slowed is so from the first round on and never recovers, one that never is has factor 1.
+    mean in those rounds; the chances to be slowed and to recover are counted over consecutive rounds, the first
+    following the last as where a trace is repeated: so the chain is slowed in the same share of rounds as the trace. A
+    device that is always slowed never recovers, one that never is has factor 1.
 
     Args:
         trace: of compute times over what is usual.
@@ -56,7 +57,7 @@ def fitted_stragglers(trace: Trace, num_devices: int, slow_from: float = 1.15) -
     """
     table = _slowdowns(trace, num_devices)
     slow = table >= slow_from
-    before, after = slow[:-1], slow[1:]
+    before, after = slow, np.roll(slow, -1, axis=0)
     ever, always = np.any(slow, axis=0), np.all(slow, axis=0)
     fitted = {
         "slow_factor": np.where(ever, _share(np.where(slow, table, 0.0), slow), 1.0),

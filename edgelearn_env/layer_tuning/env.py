@@ -80,7 +80,7 @@ class LayerTuningEnv(SingleEnv):
     ## Arguments
 
     ```python
-    gymnasium.make("EdgeLearn/LayerTuning-v0", scenario="layers", memory={"limit_byte": 20e6})
+    gymnasium.make("edgelearn_env:EdgeLearn/LayerTuning-v0", scenario="layers", memory={"limit_byte": 20e6})
     ```
 
     As those of `TwoStageEnv`; `kernel` is `"numpy"` or `"auto"`, which are the same here.

@@ -4,7 +4,7 @@ import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
-from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.scenario import Scenario, checked_scenario
 
 
 def as_two_stage(scenario: LayerTuningScenario, depth: int, blocks: int) -> Scenario:
@@ -21,8 +21,10 @@ def as_two_stage(scenario: LayerTuningScenario, depth: int, blocks: int) -> Scen
         blocks: t.
 
     Raises:
-        InvalidInputError: there is no such level, or not every device has the memory for one sample.
+        InvalidInputError: the scenario is of another system, there is no such level, or not every device has the memory
+            for one sample.
     """
+    checked_scenario(scenario, LayerTuningScenario)
     place = scenario.networks.place_of(depth)
     if not 1 <= blocks <= depth:
         raise InvalidInputError(f"blocks must lie between 1 and the net's depth {depth}, got {blocks}")

@@ -103,7 +103,7 @@ class TwoStageEnv(SingleEnv):
     ## Arguments
 
     ```python
-    gymnasium.make("EdgeLearn/TwoStage-v0", scenario="default", objective="two-stage", budgets={"delay_s": 100.0})
+    gymnasium.make("edgelearn_env:EdgeLearn/TwoStage-v0", objective="two-stage", budgets={"delay_s": 100.0})
     ```
 
     * `scenario`: a preset's name, a path ending in `.toml`, a table of tables, or a `Scenario`.

@@ -21,7 +21,7 @@ from edgelearn_env.federated.paired import paired_mean
 from edgelearn_env.federated.schemes import Adapters, Blocks, Scheme
 from edgelearn_env.federated.training import Training
 from edgelearn_env.federated.truth import rank_correlation
-from edgelearn_env.files import writable_folder
+from edgelearn_env.files import existing_file, writable_folder
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import table_of
@@ -34,7 +34,7 @@ from edgelearn_env.scripts.federate.real_data import (
     chosen_net,
     chosen_weights,
 )
-from edgelearn_env.scripts.federate.result_rows import known_rows, write_rows
+from edgelearn_env.scripts.federate.result_rows import known_rows, require_same_run, write_rows
 from edgelearn_env.tapes.tape import sample_tape
 from edgelearn_env.trajectory import Policy, rollout
 
@@ -75,6 +75,10 @@ def layers(
     """Play policies of layer tuning, the optimum and LoRA in real training; an interrupted run goes on."""
     system, output, folder = LayerTuningScenario.load(scenario), Output(), writable_folder(out)
     made = _policies(system, policies)
+    if lora_step_size <= 0:
+        raise InvalidInputError(f"--lora-step-size must be above 0, got {lora_step_size}")
+    choices = {"data": data, "samples": samples, "begun": begun, "rank": rank, "lora_step_size": lora_step_size}
+    require_same_run(folder, choices | {"scenario": system.to_dict()})
     with torch_threads(1), progress_on(output) as progress:
         known = chosen_data(data, None, None, system.networks.tokens, system.num_devices, samples)
         rows = {(row.name, row.seed): row for row in known_rows(folder / "layers.csv", LayerResult)}
@@ -115,6 +119,7 @@ def _policies(system: LayerTuningScenario, asked: str) -> dict[str, Callable[[],
         if name in ladder:
             made[name] = cache(partial(ladder[name], system))
         elif name.endswith(".zip"):
+            existing_file(name, "checkpoint")
             made[name] = cache(partial(load_policy, name, system))
         else:
             known = ", ".join(ladder)
@@ -164,7 +169,9 @@ def _table(rows: list[LayerResult], seeds: int) -> Table:
     """Means over seeds, best test loss first; differences to the rule paired by seed."""
     by_name = {name: [row for row in rows if row.name == name] for name in dict.fromkeys(row.name for row in rows)}
     headings = ("J", "depth", "M + N", "s", "J spent", "MB up", "bits", "accuracy", "bits beside rule, 95 %")
-    table = table_of("schedule", *headings, title=f"Real training, {seeds} seeds", texts=("schedule",))
+    table = table_of(
+        "schedule", *headings, title=f"Real training, {seeds} seed{'s' if seeds > 1 else ''}", texts=("schedule",)
+    )
 
     def mean(some: list[LayerResult], field: str) -> float:
         return float(np.mean([getattr(row, field) for row in some]))

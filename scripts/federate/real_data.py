@@ -11,7 +11,7 @@ from edgelearn_env.federated.images import own_images
 from edgelearn_env.federated.networks import Net, Weights, initial_weights
 from edgelearn_env.federated.pretraining import pretrained
 from edgelearn_env.federated.samples import FederatedSamples
-from edgelearn_env.federated.text import addresses, own_text
+from edgelearn_env.federated.text import GAPS, addresses, own_text
 
 _BEGUN_BATCH = 16
 
@@ -69,6 +69,8 @@ def _all_data(name: str, general: Path | None, devices: list[Path] | None, token
         raise InvalidInputError("--general and --device belong together: give both or neither")
     if general is not None and devices:
         return own_images(general, devices) if general.suffix == ".npz" else own_text(general, devices, tokens)
+    if name not in (*GAPS, "glyphs"):
+        raise InvalidInputError(f"--data must be one of {', '.join(GAPS)}, glyphs, got {name!r}")
     if name == "glyphs":
         return glyphs_and_digits()
     return addresses(name, tokens)

@@ -1,15 +1,30 @@
 """Results of real training as a table in a file, which an interrupted command goes on with."""
 
 import csv
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import written_atomically
 
 # A named tuple of texts and numbers.
 Row = TypeVar("Row", bound=tuple)
+
+
+def require_same_run(folder: Path, choices: Mapping[str, Any]) -> None:
+    """Note in a folder what its results are of, or make sure that it is the same as before.
+
+    Raises:
+        InvalidInputError: they are of other choices.
+    """
+    file = folder / "run.json"
+    text = json.dumps(choices, indent=1, sort_keys=True)
+    if file.is_file() and file.read_text(encoding="utf-8") != text:
+        raise InvalidInputError(f"folder {str(folder)!r} holds another run: name another one, or remove it")
+    with written_atomically(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def known_rows(file: Path, kind: type[Row]) -> list[Row]:

@@ -37,7 +37,7 @@ from edgelearn_env.two_stage.scenario import TwoStageScenario
 def run(
     scenario_name: ScenarioName = "tiny",
     changes: Changes = None,
-    policy: Annotated[str, typer.Option(help="Of the ladder.")] = "equal",
+    policy: Annotated[str | None, typer.Option(help="Of the ladder; equal if left out.")] = None,
     schedule: Annotated[Path | None, typer.Option(help="A file that `Schedule.save` wrote, instead.")] = None,
     data: Data = "default",
     general: General = None,
@@ -52,16 +52,19 @@ def run(
     """Play a policy, then do in real training what it decided; an interrupted run goes on where it stopped."""
     scenario = TwoStageScenario.load(chosen_scenario(scenario_name, changes))
     output, folder = Output(), writable_folder(out)
-    played = Schedule.load(schedule) if schedule else _schedule_of(scenario, policy, seed)
+    if schedule and policy:
+        raise InvalidInputError(f"--schedule stands instead of --policy: give one of them, got {policy!r} too")
+    played = _loaded(schedule, scenario) if schedule else _schedule_of(scenario, policy or "equal", seed)
     with torch_threads(1):
         known = chosen_data(data, general, devices, tokens, scenario.num_devices, samples)
         training = Training.under_the_bound(scenario.learning, chosen_net(known, depth, width), known, played, seed)
         weights: Weights = initial_weights(training.net, seed)
         rows = {"test loss before, bits": f"{evaluated(weights, training.net, known).bits:.4f}"}
+        rounds = resumed_rounds(training, weights, folder)
         played.save(folder / "schedule.json")
         with progress_on(output) as progress:
             bar = progress.add_task("training", total=len(played.rounds))
-            for each in resumed_rounds(training, weights, folder):
+            for each in rounds:
                 progress.update(bar, completed=each.log.round_index + 1)
                 weights, log = each.weights, each.log
         after = evaluated(weights, training.net, known)
@@ -69,6 +72,20 @@ def run(
     rows |= {"simulator's clock": f"{log.elapsed_s:.1f} s", "simulator's meters": f"{log.spent_j:.2f} J"}
     output.table(_table(played, rows | {"digest of the weights": digest(weights)}))
     output.say(f"Wrote {folder / 'schedule.json'}, {folder / 'log.jsonl'}, {folder / 'checkpoint.npz'}")
+
+
+def _loaded(file: Path, scenario: TwoStageScenario) -> Schedule:
+    """The schedule in a file, once it is known that the scenario has its devices.
+
+    Raises:
+        InvalidInputError: it is no schedule, or asks for devices that the scenario does not have.
+    """
+    found = Schedule.load(file)
+    last = max((turn.device for each in found.rounds for turn in each.turns), default=0)
+    if last >= scenario.num_devices:
+        sentence = f"schedule file {str(file)!r} must be of at most {scenario.num_devices} devices (--scenario)"
+        raise InvalidInputError(f"{sentence}, got device {last}")
+    return found
 
 
 def _schedule_of(scenario: TwoStageScenario, policy: str, seed: int) -> Schedule:

@@ -27,7 +27,7 @@ from edgelearn_env.scripts.federate.real_data import (
     chosen_net,
     chosen_weights,
 )
-from edgelearn_env.scripts.federate.result_rows import known_rows, write_rows
+from edgelearn_env.scripts.federate.result_rows import known_rows, require_same_run, write_rows
 from edgelearn_env.scripts.federate.schedules import varied_schedules
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
@@ -52,6 +52,9 @@ def truth(
 ) -> None:
     """Play many schedules in real training; an interrupted run goes on where it stopped."""
     system, output, folder = TwoStageScenario.load(scenario), Output(), writable_folder(out)
+    choices = {"data": data, "depth": depth, "width": width, "tokens": tokens, "samples": samples, "begun": begun}
+    choices |= {"points": points, "seed": seed, "scenario": system.to_dict()}
+    require_same_run(folder, choices)
     with output.status("designing schedules"):
         schedules = _schedules(system, folder / "schedules", tapes, random)
     with torch_threads(1), progress_on(output) as progress:

@@ -112,10 +112,16 @@ def test_the_fitted_law_counts_turns_and_means_column_by_column():
         ]
     )
     fitted = fitted_stragglers(trace, 4)
-    # Of two rounds that could become slow one did, of two slow ones one recovered; always; never; at the very end.
+    # Of three rounds that could become slow one did, of two slow ones one recovered; always; never; at the very end,
+    # after which the trace begins again.
     np.testing.assert_allclose(fitted["slow_factor"], [1.5, 2.0, 1.0, 1.3])
-    np.testing.assert_allclose(fitted["slow_begin"], [1 / 2, 1.0, 0.0, 1 / 4])
+    np.testing.assert_allclose(fitted["slow_begin"], [1 / 3, 1.0, 0.0, 1 / 4])
     np.testing.assert_allclose(fitted["slow_end"], [1 / 2, 0.0, 1.0, 1.0])
+    begin, end = (np.array(fitted[name]) for name in ("slow_begin", "slow_end"))
+    np.testing.assert_allclose(begin / (begin + end), [2 / 5, 1.0, 0.0, 1 / 5])
+    begins_slow = fitted_stragglers(np.array([[2.0], [2.0], [2.0], [1.0]]), 1)
+    assert (begins_slow["slow_begin"], begins_slow["slow_end"]) == ([1.0], [pytest.approx(1 / 3)])
+    assert fitted_stragglers(np.array([[2.0]]), 1)["slow_end"] == [0.0]
     assert fitted_stragglers(trace, 3, slow_from=1.05)["slow_factor"][2] == pytest.approx(1.1)
 
 

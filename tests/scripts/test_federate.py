@@ -59,6 +59,11 @@ def test_a_policy_is_played_and_trained_and_goes_on_where_it_stopped(own_files, 
             ["layers", "-s", "layers-tiny", "--policies", "best"],
             f"--policies must name some of {LAYER_LADDER}, or files ending in .zip, got 'best'",
         ),
+        (["layers", "-s", "layers-tiny", "--lora-step-size", "-1"], "--lora-step-size must be above 0, got -1.0"),
+        (
+            ["layers", "-s", "layers-tiny", "--policies", "none.zip"],
+            "checkpoint file 'none.zip' does not exist",
+        ),
         (["study", "--minutes", "7"], "--minutes must be one of 1, 15, 60, got 7"),
         (["calibrate", "--out", "here"], "--out must end in .toml, got 'here'"),
     ],
@@ -119,3 +124,42 @@ def test_the_smallest_study_writes_tables_and_pictures(tmp_path):
     assert small.status == 0, small.complaint
     names = {path.name for path in (tmp_path / "study").iterdir()}
     assert names >= {"runs.csv", "equal.md", "limits.csv", "rule.md", "unequal.md", "study-costs.png"}
+
+
+def test_a_refused_run_leaves_the_folder_of_another_as_it_is(own_files, tmp_path):
+    first = edgelearn("federate", "run", "--policy", "myopic", *own_files, folder=tmp_path)
+    assert first.status == 0, first.complaint
+    folder = tmp_path / "results" / "federated"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    refused = edgelearn("federate", "run", "--policy", "equal", *own_files, folder=tmp_path)
+    assert (refused.status, "holds another run" in refused.complaint) == (2, True)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    (folder / "log.jsonl").write_text("{bad")
+    again = edgelearn("federate", "run", "--policy", "myopic", *own_files, folder=tmp_path)
+    assert again.status == 0, again.complaint
+    assert (folder / "log.jsonl").read_bytes() == before["log.jsonl"]
+    (folder / "checkpoint.npz").write_bytes(before["checkpoint.npz"][:300])
+    damaged = edgelearn("federate", "run", "--policy", "myopic", *own_files, folder=tmp_path)
+    assert (damaged.status, "is not one that this package wrote" in damaged.complaint) == (2, True)
+
+
+def test_a_schedule_is_of_the_scenario_s_devices_and_stands_instead_of_a_policy(own_files, tmp_path):
+    small_schedule(1, 2).save(tmp_path / "made.json")  # of four devices
+    words = ["federate", "run", "--schedule", "made.json", *own_files]
+    both = edgelearn(*words, "--policy", "myopic", folder=tmp_path)
+    sentence = "--schedule stands instead of --policy: give one of them, got 'myopic' too"
+    assert (both.status, both.complaint) == (2, f"edgelearn: {sentence}\n")
+    more = edgelearn(*words, folder=tmp_path)
+    sentence = "schedule file 'made.json' must be of at most 3 devices (--scenario), got device 3"
+    assert (more.status, more.complaint) == (2, f"edgelearn: {sentence}\n")
+
+
+@pytest.mark.parametrize("command", ["truth", "layers"])
+def test_results_of_other_choices_are_not_taken_for_those_that_are_asked_for(command, tmp_path, made_up_data):
+    folder = tmp_path / "results" / command
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    scenario = {"truth": "tiny", "layers": "layers-tiny"}[command]
+    result = edgelearn("federate", command, "-s", scenario, folder=tmp_path)
+    sentence = f"folder '{folder.relative_to(tmp_path)}' holds another run: name another one, or remove it"
+    assert (result.status, result.complaint) == (2, f"edgelearn: {sentence}\n")
