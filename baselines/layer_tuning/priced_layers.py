@@ -7,7 +7,7 @@ import numpy as np
 from edgelearn_env.baselines.layer_tuning.model.layer_episode import LayerEpisode
 from edgelearn_env.baselines.layer_tuning.model.net_levels import NetLevels
 from edgelearn_env.baselines.layer_tuning.model.roomy_design import typical_design
-from edgelearn_env.baselines.priced.records import AllowedSets, Planned, Prices, RoundPlans
+from edgelearn_env.baselines.priced.records import AllowedSets, Planned, PricedRounds, Prices, RoundPlans
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.model.cheapest_rounds import CheapestRounds, RoundCosts, at_levels, device_parts
 from edgelearn_env.baselines.stages.model.hardware import Hardware
@@ -17,6 +17,9 @@ from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.static.search import Best
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.tapes.tape import Tape
+
+# More than A - phi W can fall by in all other rounds, in units of phi.
+_RULES_OUT = 1e6
 
 
 class PricedLayers(PricedEpisode):
@@ -57,6 +60,14 @@ class PricedLayers(PricedEpisode):
     def has_levels(self) -> bool:
         """As `PricedSystem.has_levels`: roles are numbers of blocks."""
         return True
+
+    def rounds(self, prices: Prices, phi: float, tolerance: float, sets: AllowedSets) -> PricedRounds:
+        """As `PricedSystem.rounds`; a round is ruled out where a device that must take part is left no level.
+
+        By a finite cost, so that sums over the tape can be told apart again.
+        """
+        found = super().rounds(prices, phi, tolerance, sets)
+        return found._replace(least=np.minimum(found.least, _RULES_OUT * phi))
 
     def round_costs(self, prices: Prices, phi: float, sets: AllowedSets) -> RoundCosts:
         """What decides the cost of all rounds of the tape, with levels."""

@@ -236,28 +236,31 @@ def test_three_runs_of_every_recipe_come_with_the_package_and_the_first_is_playe
         loaded = [load(name) for name in runs]
         assert [(run.recipe, run.seed) for run in loaded] == [(recipe, seed) for seed in range(3)]
         assert all(run.config | {"seed": 0} == loaded[0].config for run in loaded)
-    assert sorted(shipped_checkpoints()) == sorted(name for r in RECIPES for name in shipped_runs(f"{r}-default"))
+    on_layers = shipped_runs("imitation-layers")
+    assert [load(name).seed for name in on_layers] == [0, 1, 2]
+    assert sorted(shipped_checkpoints()) == sorted(
+        [*on_layers, *(name for r in RECIPES for name in shipped_runs(f"{r}-default"))]
+    )
     scenario = Scenario.preset("default")
     tape = sample_tape(scenario, 0)
     first, by_recipe = (rollout(scenario, tape, load_policy(name, scenario)) for name in ("ppo-default-0", "ppo"))
     np.testing.assert_array_equal(first.objective, by_recipe.objective)
 
 
-def objective(seeds: range, policy: Policy) -> np.ndarray:
-    scenario = Scenario.preset("default")
+def objective(scenario: Scenario, seeds: range, policy: Policy) -> np.ndarray:
     return rollout(scenario, Tape.stack([sample_tape(scenario, seed) for seed in seeds]), policy).objective
 
 
 def assert_it_keeps_its_word(name: str, num_validation_tapes: int, num_tests: int) -> None:
     """A shipped agent is as good as it says, on so many of its validation tapes, and on test tapes, unlike chance."""
-    scenario, shipped = Scenario.preset("default"), load(name)
+    scenario, shipped = Scenario.preset(name.split("-")[1]), load(name)
     policy = load_policy(name, scenario)
-    log = np.log(objective(validation_seeds(num_validation_tapes), policy))
+    log = np.log(objective(scenario, validation_seeds(num_validation_tapes), policy))
     all_of_them = num_validation_tapes == shipped.num_validation_tapes
     distance = 1e-3 if all_of_them else 4 * np.std(log) / np.sqrt(num_validation_tapes)
     np.testing.assert_allclose(np.mean(log), np.log(shipped.validation_objective), rtol=0, atol=distance)
-    trained = objective(seeds_of_tests(num_tests), policy)
-    played_at_random = objective(seeds_of_tests(4), RandomPlay(scenario, seed=0))
+    trained = objective(scenario, seeds_of_tests(num_tests), policy)
+    played_at_random = objective(scenario, seeds_of_tests(4), RandomPlay(scenario, seed=0))
     assert np.exp(np.log(trained).mean()) < 1.1 * shipped.validation_objective
     assert np.quantile(trained, 0.9) < 0.2 * played_at_random.min()
 

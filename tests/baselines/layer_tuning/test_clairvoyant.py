@@ -10,6 +10,7 @@ from edgelearn_env import Scenario, Tape, rollout, sample_tape
 from edgelearn_env.baselines import clairvoyant, ladder_of
 from edgelearn_env.baselines.layer_tuning.clairvoyant import LayerOptimum
 from edgelearn_env.baselines.layer_tuning.priced_layers import PricedLayers
+from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
 from edgelearn_env.errors import SolverError
 from edgelearn_env.layer_tuning import LayerTuningScenario, as_two_stage
 
@@ -82,6 +83,22 @@ def test_no_policy_is_below_the_bound_of_two_hundred_random_small_systems(chunk)
     gaps = check_random_systems(range(100 + 20 * chunk, 120 + 20 * chunk))
     assert sum(gap <= 1.001e-3 for gap in gaps) >= 15
     assert max(gaps) <= 0.1
+
+
+def test_a_device_that_must_take_part_and_is_left_no_level_rules_its_round_out():
+    scenario = LayerTuningScenario.load("layers-tiny", budgets={"max_rounds": 6})
+    system = PricedLayers(scenario, sample_tape(scenario, 0), 0)
+    guess = system.first_guess()
+
+    def bounds(sets):
+        return bounds_of_all_pairs(system, guess.prices, guess.phi, system.rounds(guess.prices, guess.phi, 1e-4, sets))
+
+    _, above = system.sets.decided(2, 0, takes_part=True).divided(2, 0, 99)
+    before, after, ends = bounds(system.sets), bounds(above), np.arange(7)
+    holds = (ends[:, None] <= 2) & (ends > 2)
+    assert np.all(after[holds] > 0)
+    others = ~holds & (ends[:, None] <= ends)
+    np.testing.assert_allclose(after[others], before[others], rtol=1e-6, atol=1e-6)
 
 
 def test_a_net_of_which_all_is_trained_is_the_two_stage_optimum():
