@@ -66,7 +66,7 @@ COMMANDS = {
     ),
     "speed": Command(
         "speed.speed",
-        "Time environments, PPO's rollouts, policies, the static design and the proven optimum.\n\n"
+        "Time environments, rollouts of PPO, policies, designs, the proven optimum, and how all that grows.\n\n"
         "Each stands beside what it is compared with.",
     ),
 }

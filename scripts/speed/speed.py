@@ -38,7 +38,7 @@ def speed(
     only: Annotated[Part | None, typer.Option(help="Time one part; all if left out.")] = None,
     tapes: Annotated[int, typer.Option(min=1, help="Tapes whose optimum is timed.")] = 20,
 ) -> None:
-    """Time environments, PPO's rollouts, policies, the static design and the proven optimum, and how all that grows.
+    """Time environments, rollouts of PPO, policies, designs, the proven optimum, and how all that grows.
 
     Each stands beside what it is compared with.
     """
