@@ -93,7 +93,11 @@ def mean_plan(
     )
     count = len(kinds.weight)
     is_way = (np.arange(len(weight)) >= count)[None].astype(float)
-    phi = _value_of_one_kind(use[:, :count], numerator, weight)
+    alone = np.where(
+        np.all(use[:, count:] <= 1, axis=0), numerator[count:] / np.maximum(weight[count:], _NOTHING), np.inf
+    )
+    # Where no round of devices counts anything, what pre-training alone comes to.
+    phi = min(_value_of_one_kind(use[:, :count], numerator, weight), float(np.min(alone)))
     for _ in range(_MOST_RATIOS):
         found = linprog(numerator - phi * weight, A_ub=use, b_ub=np.ones(len(use)), A_eq=is_way, b_eq=[1.0])
         before, phi = phi, float(numerator @ found.x / max(weight @ found.x, _NOTHING))

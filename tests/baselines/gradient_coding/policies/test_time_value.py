@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from random_codings import small_random_coding
 
+from edgelearn_env import rollout, sample_tape
+from edgelearn_env.baselines import ladder_of
 from edgelearn_env.baselines.gradient_coding.policies.time_value import TimeValue
+
+
+def test_where_no_time_is_left_a_round_costs_none():
+    value = TimeValue(np.array([0.3]), np.zeros(1), np.zeros(1))
+    assert value.cost(np.array([5.0])) == 0.0
+    assert value.marginal(np.array([5.0])) == 0.3
 
 
 def test_time_costs_what_its_loss_adds_to_the_bound():
@@ -29,3 +38,10 @@ def test_the_marginal_cost_is_the_slope_of_the_cost_and_rises():
 def test_a_round_that_does_not_fit_costs_all_that_is_left():
     value = TimeValue(np.array([0.3]), np.array([50.0]), np.array([80.0]))
     assert value.cost(np.array([500.0])) == value.cost(np.array([50.0]))
+
+
+def test_a_course_is_found_where_no_round_of_devices_counts_anything():
+    # Their batteries pay for nothing, and pre-training counts: the ratio to begin with was without measure.
+    scenario = small_random_coding(np.random.default_rng(4), most_rounds=5)
+    policy = ladder_of(scenario)["markov"](scenario)
+    assert rollout(scenario, sample_tape(scenario, 4), policy).objective[0] > 0
