@@ -71,6 +71,11 @@ def loaded_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
         raise InvalidInputError(f"weights file {str(path)!r} is not one that this package wrote: {error}") from error
 
 
+def another_run(folder: Path) -> InvalidInputError:
+    """What is wrong with a folder whose results are of other choices than those that are asked for."""
+    return InvalidInputError(f"folder {str(folder)!r} holds another run: name another one, or remove it")
+
+
 def resumed_rounds(
     training: Training, weights: Weights, folder: Path, every: int = 10, workforce: Workforce | None = None
 ) -> Iterator[PlayedRound]:
@@ -91,7 +96,7 @@ def resumed_rounds(
     run = run_digest(training, weights)
     known = loaded_checkpoint(folder) if (folder / _CHECKPOINT).is_file() else Checkpoint(run, (), weights)
     if known.run != run:
-        raise InvalidInputError(f"folder {str(folder)!r} holds another run: name another one, or remove it")
+        raise another_run(folder)
     return _rounds_from(known, training, folder, every, workforce)
 
 

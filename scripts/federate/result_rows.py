@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.federated.checkpoints import another_run
 from edgelearn_env.files import written_atomically
 
 # A named tuple of texts and numbers.
@@ -22,7 +23,7 @@ def require_same_run(folder: Path, choices: Mapping[str, Any]) -> None:
     file = folder / "run.json"
     text = json.dumps(choices, indent=1, sort_keys=True)
     if file.is_file() and file.read_text(encoding="utf-8") != text:
-        raise InvalidInputError(f"folder {str(folder)!r} holds another run: name another one, or remove it")
+        raise another_run(folder)
     with written_atomically(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -17,6 +17,7 @@ from edgelearn_env.scripts.speed.timed_designs import timed_designs
 from edgelearn_env.scripts.speed.timed_environments import timed_environments
 from edgelearn_env.scripts.speed.timed_growth import timed_growth
 from edgelearn_env.scripts.speed.timed_optimum import timed_optimum
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.two_stage.scenario import TwoStageScenario
 
 
@@ -59,7 +60,7 @@ def speed(
             elif part is Part.DESIGNS:
                 table = timed_designs(TwoStageScenario.load(scenario), progress)
             elif part is Part.GROWTH:
-                table = timed_growth(scenario, progress)
+                table = timed_growth(StagedScenario.load(scenario), progress)
             else:
                 table = timed_optimum(TwoStageScenario.load(scenario), tapes, progress)
             output.table(table)

@@ -12,12 +12,14 @@ from rich.table import Table
 
 from edgelearn_env.baselines import ladder_of
 from edgelearn_env.baselines.clairvoyance import clairvoyant
+from edgelearn_env.baselines.two_stage.ablations.study import with_num_devices
 from edgelearn_env.errors import SolverError
 from edgelearn_env.model import Observed, model_of
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.scripts.speed.random_play import play_vector
 from edgelearn_env.scripts.speed.timing import seconds_of
+from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.tapes.seeds import test_seeds
 from edgelearn_env.tapes.tape import Tape, sample_tape
 
@@ -27,7 +29,7 @@ DEVICES, ROUNDS, ENVIRONMENTS = (2, 10, 50, 200), (30, 300, 3000, 10_000), (1, 6
 _MANY = 1024
 
 # Devices times rounds beyond which nobody waits for plans here.
-_MOST_CELLS = 15_000
+_MOST_CELLS = 5_000
 
 # Decisions that are timed, after one that is not.
 _DECISIONS = 8
@@ -50,7 +52,7 @@ class Growth(NamedTuple):
     optimum_s: float = float("nan")
 
 
-def timed_growth(scenario: Scenario, progress: Progress) -> Table:
+def timed_growth(scenario: StagedScenario, progress: Progress) -> Table:
     """Time of a step, of a reset, of a decision of MPC and of an optimum, and memory, one size after another.
 
     Args:
@@ -68,7 +70,7 @@ def timed_growth(scenario: Scenario, progress: Progress) -> Table:
     return table
 
 
-def _sizes(scenario: Scenario) -> Iterator[tuple[str, Scenario, int, bool]]:
+def _sizes(scenario: StagedScenario) -> Iterator[tuple[str, StagedScenario, int, bool]]:
     """Label, scenario, number of environments, and whether policies and optima are timed too."""
     for count in DEVICES:
         yield f"{count} devices", with_devices(scenario, count), _MANY, True
@@ -78,18 +80,10 @@ def _sizes(scenario: Scenario) -> Iterator[tuple[str, Scenario, int, bool]]:
         yield f"{count:,} environments", scenario, count, False
 
 
-def with_devices(scenario: Scenario, count: int) -> Scenario:
-    """The scenario with so many devices, its own over and over, of the same weight, and as much energy for each."""
-    table = scenario.to_dict()
-    for part in table.values():
-        if isinstance(part, dict):
-            for name, value in part.items():
-                if isinstance(value, list) and len(value) == scenario.num_devices:
-                    part[name] = np.resize(value, count).tolist()
-    table["budgets"]["energy_j"] *= count / scenario.num_devices
-    table["devices"]["num_devices"] = count
-    table["learning"]["device_weight"] = 1.0 / count
-    return Scenario.from_dict(table)
+def with_devices(scenario: StagedScenario, count: int) -> StagedScenario:
+    """The scenario with so many devices, its own over and over, and as much energy for each."""
+    energy_j = scenario.budgets.energy_j * count / scenario.num_devices
+    return with_num_devices(scenario, count).replace(budgets={"energy_j": energy_j})
 
 
 def _measured(scenario: Scenario, num_envs: int, *, solves: bool) -> Growth:

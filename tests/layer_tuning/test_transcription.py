@@ -1,8 +1,12 @@
 """Whole episodes of random systems are those of a scalar transcription that shares nothing with the package."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-from layers_transcription import episode
+from layer_tuning.transcription import episode
 from random_layers import random_layers, random_layers_policy
 
 from edgelearn_env.physics.budgets import END_REASONS
@@ -55,3 +59,13 @@ def test_the_systems_are_of_all_kinds():
     assert blocks >= {0, 1, 2, 3}
     assert depths == {0, 1, 2, 3, 4}
     assert lowered
+
+
+def test_the_transcription_shares_nothing_with_the_package():
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import layer_tuning.transcription
+assert not [name for name in sys.modules if name.split('.')[0] in ('edgelearn_env', 'numpy')]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

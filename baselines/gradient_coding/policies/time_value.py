@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgelearn_env.stages.encoding import TINY
+
 
 class TimeValue(NamedTuple):
     """c(D) = lambda D / (1 - D / sigma), and all that is left is worth c(left).
@@ -37,11 +39,9 @@ class TimeValue(NamedTuple):
     def _kept(self, used_s: np.ndarray) -> np.ndarray:
         """Share of all participation that is not lost."""
         # Where no time is left, none is used, and nothing lost.
-        kept: np.ndarray = np.maximum(1 - used_s / np.maximum(self.span_s, _NO_TIME_S), _LEAST_KEPT)
+        kept: np.ndarray = np.maximum(1 - used_s / np.maximum(self.span_s, TINY), _LEAST_KEPT)
         return kept
 
 
 # What a first round may lose at most: nothing was had before it.
 _LEAST_KEPT = 0.05
-
-_NO_TIME_S = float(np.finfo(np.float64).tiny)
