@@ -15,10 +15,26 @@ from edgelearn_env.baselines.clairvoyance import clairvoyant_batch
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.provenance import source_digest
 from edgelearn_env.files import written_atomically
+from edgelearn_env.model import model_of
 from edgelearn_env.scenarios.scenario import Scenario, system_of
 from edgelearn_env.scenarios.systems import located
 from edgelearn_env.tapes.tape import Tape, sample_tape
 from edgelearn_env.trajectory import rollout
+
+# What proves nothing. A proof is prices, which prove the same whoever found them, and a plan, which is played: so
+# neither the programs that both are looked for by count, nor what agents see of a round, nor other ways to play it.
+_PROVES_NOTHING = (
+    "edgelearn_env.baselines.priced.master",
+    "edgelearn_env.baselines.stages.clairvoyant.whole_batches",
+    "edgelearn_env.baselines.stages.conic.*",
+    "edgelearn_env.baselines.stages.static.*",
+    "edgelearn_env.*.encoding",
+    "edgelearn_env.*.info",
+    "edgelearn_env.*.kernels",
+    "edgelearn_env.array_episodes",
+    "edgelearn_env.tapes.reader",
+    "edgelearn_env.scenarios.systems",
+)
 
 
 def cached_optima(
@@ -67,8 +83,9 @@ def optimum_digest(scenario: Scenario, tape: Tape) -> str:
 def _prover_digest(scenario: Scenario) -> str:
     """Of the sources that decide what is optimal, and that prove it."""
     system = system_of(scenario)
-    places = (system.scenario, system.model, system.optimum, system.optimum_record)
-    return source_digest("edgelearn_env.trajectory", *(place.partition(":")[0] for place in places))
+    modules = (place.partition(":")[0] for place in (system.scenario, system.optimum, system.optimum_record))
+    played_by = type(model_of(scenario, "numpy")).__module__
+    return source_digest("edgelearn_env.trajectory", played_by, *modules, without=_PROVES_NOTHING)
 
 
 def _written(path: Path, optimum: Optimum) -> Optimum:

@@ -1,6 +1,7 @@
 """Which sources a result comes from: a digest that changes wherever one of them does."""
 
 import ast
+import fnmatch
 import functools
 import hashlib
 import importlib.util
@@ -11,16 +12,21 @@ _PACKAGE = "edgelearn_env"
 
 
 @functools.cache
-def source_digest(*modules: str) -> str:
+def source_digest(*modules: str, without: tuple[str, ...] = ()) -> str:
     """Sixteen hexadecimal digits of all sources of this package that these modules import, directly or not.
 
     Imports within functions count too.
+
+    Args:
+        modules: where to begin.
+        without: names of modules, `*` for any part of them, that do not count, nor what they alone import.
     """
     sources: dict[str, bytes] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        path = None if module in sources else _source_of(module)
+        counts = module not in sources and not any(fnmatch.fnmatchcase(module, pattern) for pattern in without)
+        path = _source_of(module) if counts else None
         if path is not None:
             sources[module] = path.read_bytes()
             waiting += _imports_of(sources[module])
@@ -40,8 +46,9 @@ def _source_of(module: str) -> Path | None:
 
 
 def _imports_of(source: bytes) -> Iterator[str]:
-    """Modules of this package that a source imports, and names that it takes from them, which may be modules too."""
+    """Modules of this package that a source imports: of a package's modules themselves, not the package."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
-            yield str(node.module)
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                yield inner if _source_of(inner) is not None else str(node.module)

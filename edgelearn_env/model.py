@@ -110,6 +110,10 @@ class Model(Protocol):
         """What is fixed in all episodes."""
 
     @property
+    def minimised(self) -> Column:
+        """What the objective is called."""
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """What reports list of each episode beside its objective."""
 

@@ -17,8 +17,7 @@ from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.leaderboard import chance, interval, percent
-from edgelearn_env.evaluation.objectives import objective_of
-from edgelearn_env.evaluation.report import Played, Report, columns_of
+from edgelearn_env.evaluation.report import Played, Report, columns_of, objective_of
 from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
 from edgelearn_env.model import model_of
 from edgelearn_env.printing.output import Output, progress_on

@@ -13,8 +13,7 @@ from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import SOLVERS
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError, SolverError
-from edgelearn_env.evaluation.objectives import objective_of
-from edgelearn_env.evaluation.report import columns_of, versions
+from edgelearn_env.evaluation.report import columns_of, objective_of, versions
 from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.model import model_of
 from edgelearn_env.printing.output import Output

@@ -5,8 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from edgelearn_env.evaluation.objectives import objective_of
-from edgelearn_env.evaluation.report import Report
+from edgelearn_env.evaluation.report import Report, objective_of
 
 _DOTS, _MEAN = "#0072B2", "#D55E00"
 

@@ -8,8 +8,7 @@ from typing import Self
 import numpy as np
 
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.evaluation.objectives import objective_of
-from edgelearn_env.evaluation.report import Played, Report
+from edgelearn_env.evaluation.report import Played, Report, objective_of
 from edgelearn_env.evaluation.statistics import Interval
 from edgelearn_env.scenarios.scenario import first_difference
 

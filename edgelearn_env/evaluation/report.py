@@ -261,6 +261,11 @@ class Report:
             raise InvalidInputError(f"benchmark file {str(path)!r} is damaged or not a benchmark: {error}") from error
 
 
+def objective_of(scenario: Scenario) -> Column:
+    """What the objective of that scenario is called in reports."""
+    return model_of(scenario, "numpy").minimised
+
+
 def columns_of(scenario: Scenario) -> tuple[Column, ...]:
     """What reports on that scenario list of each episode beside its objective."""
     return model_of(scenario, "numpy").columns

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.gradient_coding import hidden
 from edgelearn_env.gradient_coding.constants import CodingConstants
 from edgelearn_env.gradient_coding.dynamics import initial_state, step
@@ -15,7 +14,6 @@ from edgelearn_env.gradient_coding.info import info
 from edgelearn_env.gradient_coding.limits import checked_allocation
 from edgelearn_env.gradient_coding.records import Allocation, CodedRound, Outcome, State
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
-from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.law import LawState
 from edgelearn_env.tapes.tape import Conditions
@@ -81,17 +79,3 @@ class GradientCodingModel(StagedModel):
         after, conditions = super().next_rounds(law_state, num_rounds)
         state, late = hidden.next_rounds(self.hidden_law, law_state.hidden, law_state.round_index, num_rounds)
         return after._replace(hidden=state), conditions._replace(hidden=late)
-
-
-def model_of(
-    scenario: GradientCodingScenario, kernel: str = "auto", *, xp: Any = np, **placement: Any
-) -> GradientCodingModel:
-    """What plays a scenario with codes; see `edgelearn_env.model.model_of`.
-
-    Raises:
-        InvalidInputError: no such kernel.
-        MissingExtraError: compiled loops are asked for, which this system does not have.
-    """
-    if checked_kernel(kernel) == "compiled":
-        raise MissingExtraError("kernel 'compiled' is only there for system two-stage: choose 'numpy'")
-    return GradientCodingModel(scenario, xp, **placement)

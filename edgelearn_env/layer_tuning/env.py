@@ -7,7 +7,7 @@ from gymnasium.vector import AutoresetMode
 from edgelearn_env.envs.arguments import ScenarioSource, configured_scenario
 from edgelearn_env.envs.single import SingleEnv
 from edgelearn_env.envs.vector import NativeVectorEnv
-from edgelearn_env.layer_tuning.model import model_of
+from edgelearn_env.layer_tuning.kernels import model_of
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 
 

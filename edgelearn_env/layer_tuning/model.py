@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from edgelearn_env.arrays.namespaces import Array, namespace_of
-from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.layer_tuning.constants import LayerConstants
 from edgelearn_env.layer_tuning.dynamics import initial_state, objective, step
 from edgelearn_env.layer_tuning.encoding import Codec
@@ -15,7 +14,6 @@ from edgelearn_env.layer_tuning.limits import checked_allocation
 from edgelearn_env.layer_tuning.records import Allocation, LayerRound, Outcome, State
 from edgelearn_env.layer_tuning.scenario import LayerTuningScenario
 from edgelearn_env.model import Column
-from edgelearn_env.stages.kernels import checked_kernel
 from edgelearn_env.stages.staged_model import StagedModel
 from edgelearn_env.tapes.tape import Conditions
 
@@ -30,6 +28,8 @@ class LayerTuningModel(StagedModel):
     """
 
     rendering = "edgelearn_env.layer_tuning.rendering"
+
+    minimised = Column("objective", "J", "bound on the task loss above the least of all nets at the end")
 
     columns = (*StagedModel.columns, Column("depth", "l", "blocks of the net that was chosen, 0 for none"))
 
@@ -79,17 +79,3 @@ class LayerTuningModel(StagedModel):
     def info(self, state: State, allocation: Allocation, outcome: Outcome) -> dict[str, Array]:
         """As `info.info`."""
         return info(state, allocation, outcome)
-
-
-def model_of(
-    scenario: LayerTuningScenario, kernel: str = "auto", *, xp: Any = np, **placement: Any
-) -> LayerTuningModel:
-    """What plays a scenario of layer tuning; see `edgelearn_env.model.model_of`.
-
-    Raises:
-        InvalidInputError: no such kernel.
-        MissingExtraError: compiled loops are asked for, which this system does not have.
-    """
-    if checked_kernel(kernel) == "compiled":
-        raise MissingExtraError("kernel 'compiled' is only there for system two-stage: choose 'numpy'")
-    return LayerTuningModel(scenario, xp, **placement)

@@ -1,6 +1,6 @@
 """Names of what a round can be computed by; which of them a system has is its own matter."""
 
-from edgelearn_env.errors import InvalidInputError
+from edgelearn_env.errors import InvalidInputError, MissingExtraError
 
 KERNELS = ("auto", "compiled", "numpy")
 
@@ -14,3 +14,14 @@ def checked_kernel(kernel: str) -> str:
     if kernel not in KERNELS:
         raise InvalidInputError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
     return kernel
+
+
+def require_arrays(kernel: str) -> None:
+    """Refuse a kernel that a system without compiled loops does not have.
+
+    Raises:
+        InvalidInputError: it is none.
+        MissingExtraError: it is the compiled one.
+    """
+    if checked_kernel(kernel) == "compiled":
+        raise MissingExtraError("kernel 'compiled' is only there for system two-stage: choose 'numpy'")

@@ -32,6 +32,8 @@ class StagedModel:
         placement: may hold their `device=`.
     """
 
+    minimised = Column("objective", "Φ", "bound on the mean squared gradient norm when the episode ends")
+
     columns: tuple[Column, ...] = (
         Column("num_pretrain_rounds", "M", "pre-training rounds"),
         Column("num_finetune_rounds", "N", "fine-tuning rounds"),

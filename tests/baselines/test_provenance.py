@@ -46,6 +46,8 @@ def untouched() -> str:
         "edgelearn_env.stages.bounds",
         "edgelearn_env.tapes.tape",
         "edgelearn_env.trajectory",
+        "edgelearn_env.two_stage.array_kernel",
+        "edgelearn_env.stages.dynamics",
         "edgelearn_env.baselines.priced.bounds",
         "edgelearn_env.baselines.priced.search",
         "edgelearn_env.baselines.stages.model.cheapest_rounds",
@@ -60,7 +62,17 @@ def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, untouche
 
 
 @pytest.mark.parametrize(
-    "module", ["edgelearn_env.agents.ppo", "edgelearn_env.scripts.benchmark", "edgelearn_env.baselines.random_play"]
+    "module",
+    [
+        "edgelearn_env.agents.ppo",
+        "edgelearn_env.scripts.benchmark",
+        "edgelearn_env.baselines.random_play",
+        "edgelearn_env.baselines.stages.conic.program",
+        "edgelearn_env.baselines.priced.master",
+        "edgelearn_env.two_stage.compiled_round",
+        "edgelearn_env.stages.encoding",
+        "edgelearn_env.array_episodes",
+    ],
 )
 def test_what_has_no_part_in_it_leaves_the_digest(digest_with, untouched, module):
     assert digest_with(module) == untouched

@@ -11,7 +11,7 @@ from random_scenarios import seeds
 from edgelearn_env.arrays.records import arrays_of, mapped
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.gradient_coding.hidden import Hidden, HiddenLaw, before_first_round, next_rounds
-from edgelearn_env.gradient_coding.model import model_of
+from edgelearn_env.gradient_coding.kernels import model_of
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.counter_random import stream_keys
