@@ -18,7 +18,7 @@ this, nothing is learnt.
 
 import numpy as np
 
-from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
+from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_last_axis
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.model import Observed, State
 from edgelearn_env.physics.compute import compute_energy_j
@@ -86,7 +86,7 @@ def _value_of_rounds_alike(
     freq_hz = _just_in_time_hz(constants, batch, xp.where(done, ready_s[:, :, None] - upload_s, 1.0))
 
     def over_set(values: Array) -> Array:
-        return sum_over_devices(xp.where(done, values, 0.0))
+        return sum_over_last_axis(xp.where(done, values, 0.0))
 
     round_j = over_set(_compute_j(constants, batch, freq_hz) + upload_j) + radio.downlink_j
     left_s, left_j, left = (
@@ -137,15 +137,15 @@ def _sharing_the_rest(constants: Constants, budgets: Budgets, observed: Observed
     takes_part = devices.participates
     left_s, left_j = budgets.delay_s - state.elapsed_s, budgets.energy_j - state.spent_j
     round_s = synchronous_duration_s(devices, radio)
-    round_j = sum_over_devices(devices.compute_j + devices.upload_j) + radio.downlink_j
+    round_j = sum_over_last_axis(devices.compute_j + devices.upload_j) + radio.downlink_j
     num_rounds = xp.maximum(xp.round(xp.minimum(left_s / round_s, left_j / round_j)), 1.0)
 
     compute_s = (_USED * left_s / num_rounds - radio.downlink_s)[:, None] - devices.upload_s
     in_time = xp.all((compute_s > 0) | ~takes_part, axis=-1) & xp.any(takes_part, axis=-1)
     compute_s = xp.where(takes_part & in_time[:, None], compute_s, 1.0)
     asked_j = _compute_j(constants, allocation.batch, constants.cycles_per_sample * allocation.batch / compute_s)
-    cost_j = xp.where(in_time, sum_over_devices(xp.where(takes_part, asked_j, 0.0)), 1.0)
-    compute_j = _USED * left_j / num_rounds - radio.downlink_j - sum_over_devices(devices.upload_j)
+    cost_j = xp.where(in_time, sum_over_last_axis(xp.where(takes_part, asked_j, 0.0)), 1.0)
+    compute_j = _USED * left_j / num_rounds - radio.downlink_j - sum_over_last_axis(devices.upload_j)
     factor = xp.maximum(compute_j / cost_j, 0.0) ** (1 / 3)
     scaled = xp.minimum(factor[:, None] * allocation.batch, _as_array(limits.batch_max, allocation.batch))
     batch = xp.floor(xp.maximum(scaled, 1.0))

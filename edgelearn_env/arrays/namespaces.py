@@ -21,8 +21,8 @@ def namespace_of(array: Array) -> Any:
     return array_namespace(array)
 
 
-def sum_over_devices(values: Array) -> Array:
-    """Sum over the last axis, of length K; halves are added to each other until one column is left.
+def sum_over_last_axis(values: Array) -> Array:
+    """Sum over the last axis; halves are added to each other until one column is left.
 
     Libraries add up in orders that depend on their memory layout; this order does not, so that a sum is the same, bit
     for bit, in a batch of any size and in any library.

@@ -10,7 +10,7 @@ it count as no change, so that the bound adds up over devices.
 
 from typing import NamedTuple
 
-from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
+from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_last_axis
 from edgelearn_env.layer_tuning.constants import LayerConstants
 from edgelearn_env.layer_tuning.records import Allocation, LayerRound, Outcome, State
 from edgelearn_env.stages import dynamics as stages
@@ -123,9 +123,9 @@ def dissimilarity_shares(constants: LayerConstants, levels: Levels, participates
     xp, weight = namespace_of(levels.blocks), constants.staged.device_weight
     block = constants.levels
     trained = participates[:, None, :] & (levels.blocks[:, None, :] >= block[:, None])
-    omega = sum_over_devices(weight * xp.astype(trained, weight.dtype))
+    omega = sum_over_last_axis(weight * xp.astype(trained, weight.dtype))
     share = constants.by_level(constants.block_share, levels.place, block)
-    return xp.sum(share * dissimilarity_share(omega), axis=-1)
+    return sum_over_last_axis(share * dissimilarity_share(omega))
 
 
 def objective(constants: LayerConstants, state: State) -> Array:

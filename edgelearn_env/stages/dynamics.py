@@ -6,7 +6,7 @@ Pure and batched, in any array library. What a fine-tuning round takes and bring
 of each.
 """
 
-from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_devices
+from edgelearn_env.arrays.namespaces import Array, namespace_of, sum_over_last_axis
 from edgelearn_env.model import State
 from edgelearn_env.physics.battery import battery_after_round_j
 from edgelearn_env.physics.budgets import LAST_ROUND, RUNNING, reason_to_refuse
@@ -89,7 +89,7 @@ def planned_round(
     switched = state.finetuning | allocation.switch
     server_s, server_j = pretrain_round(constants, allocation)
     devices = finetuning.devices
-    finetune_j = sum_over_devices(devices.compute_j + devices.upload_j) + constants.scenario.radio.downlink_j
+    finetune_j = sum_over_last_axis(devices.compute_j + devices.upload_j) + constants.scenario.radio.downlink_j
     server_j = xp.where(switched, 0.0, server_j)
     return PlannedRound(
         finetuning=switched,
@@ -163,8 +163,8 @@ def _bound_terms_after(
     # Only whose data entered a round that counts has a share in it.
     share = xp.astype(done.contributes, dtype)
     batch = xp.where(done.contributes, allocation.batch, 1.0)
-    participation = sum_over_devices(constants.device_weight * share)
-    noise = sum_over_devices(constants.gradient_noise_weight * share / batch)
+    participation = sum_over_last_axis(constants.device_weight * share)
+    noise = sum_over_last_axis(constants.gradient_noise_weight * share / batch)
     pretrain_term = bound.after_pretrain_round(bound_terms.pretrain_term, allocation.server_batch)
     return BoundTerms(
         num_pretrain_rounds=bound_terms.num_pretrain_rounds + xp.astype(pretrained, dtype),

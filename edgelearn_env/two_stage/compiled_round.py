@@ -254,7 +254,7 @@ def finetune(numbers, devices, loops, one, each, scratch):
 
 @compiled
 def sum_up(values):
-    """Write `arrays.sum_over_devices` into the first row; the others are overwritten."""
+    """Write `arrays.sum_over_last_axis` into the first row; the others are overwritten."""
     length, lanes = values.shape
     while length > 1:
         half = length // 2

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_scenarios import random_policy, random_scenario, random_tape, seeds
 
-from edgelearn_env.arrays.namespaces import namespace_of, sum_over_devices
+from edgelearn_env.arrays.namespaces import namespace_of, sum_over_last_axis
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.stages.encoding import Codec
 from edgelearn_env.tapes.counter_random import stream_keys, uniforms
@@ -87,7 +87,7 @@ def test_states_look_the_same(xp, seed):
 @pytest.mark.parametrize("num_devices", [1, 2, 7, 10])
 def test_sums_over_devices_have_the_same_bits(xp, rng, num_devices):
     values = rng.normal(size=(5, num_devices))
-    assert_same(sum_over_devices(xp.asarray(values)), sum_over_devices(values), 0)
+    assert_same(sum_over_last_axis(xp.asarray(values)), sum_over_last_axis(values), 0)
 
 
 def test_torch_takes_plain_numbers_along_and_remembers_them_for_gradients_too():
