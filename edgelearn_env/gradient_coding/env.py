@@ -89,7 +89,7 @@ class GradientCodingEnv(SingleEnv):
     gymnasium.make("edgelearn_env:EdgeLearn/GradientCoding-v0", coding={"stored_edge_stragglers": 1})
     ```
 
-    As those of `TwoStageEnv`; `kernel` is `"numpy"` or `"auto"`, which are the same here.
+    As those of `TwoStageEnv`.
 
     ## Version History
 
@@ -118,7 +118,7 @@ class GradientCodingVectorEnv(NativeVectorEnv):
         max_episode_steps: only None, since episodes end by themselves.
         render_mode: "rgb_array" or "ansi"; `render` returns a frame for each environment.
         autoreset_mode: an `AutoresetMode`, or its value as text.
-        kernel: "auto" or "numpy".
+        kernel: "auto", "compiled" or "numpy", as for `TwoStageEnv`.
         **changes: scenario parts with their changed fields.
     """
 

@@ -1,12 +1,11 @@
 """What `info` holds: the last round, item by item, in physical units."""
 
-import numpy as np
-
+from edgelearn_env.arrays.namespaces import Array
 from edgelearn_env.gradient_coding.records import Allocation, Outcome, State
 from edgelearn_env.stages import info as stages
 
 
-def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:
+def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, Array]:
     """The `info` of B episodes, (B,), (B, K) or (B, n) arrays; `GradientCodingEnv` has the table.
 
     Args:

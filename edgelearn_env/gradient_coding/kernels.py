@@ -1,4 +1,4 @@
-"""What a round is computed by: array operations, of numpy or torch."""
+"""What a round is computed by: array operations or a list of them, to the same numbers."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import numpy as np
 
 from edgelearn_env.gradient_coding.model import GradientCodingModel
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
-from edgelearn_env.stages.kernels import require_arrays
+from edgelearn_env.stages.kernels import compiled_model, wants_arrays
 
 
 def model_of(
     scenario: GradientCodingScenario, kernel: str = "auto", *, xp: Any = np, **placement: Any
 ) -> GradientCodingModel:
-    """What plays a scenario with codes; see `edgelearn_env.model.model_of`.
-
-    Raises:
-        InvalidInputError: no such kernel.
-        MissingExtraError: compiled loops are asked for, which this system does not have.
-    """
-    require_arrays(kernel)
-    return GradientCodingModel(scenario, xp, **placement)
+    """What plays a scenario with codes; see `edgelearn_env.model.model_of`."""
+    if wants_arrays(kernel, xp):
+        return GradientCodingModel(scenario, xp, **placement)
+    found = compiled_model(
+        "edgelearn_env.gradient_coding.compiled_kernel", scenario, kernel, otherwise=GradientCodingModel
+    )
+    made: GradientCodingModel = found(scenario)
+    return made

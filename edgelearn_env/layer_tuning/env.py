@@ -83,7 +83,7 @@ class LayerTuningEnv(SingleEnv):
     gymnasium.make("edgelearn_env:EdgeLearn/LayerTuning-v0", scenario="layers", memory={"limit_byte": 20e6})
     ```
 
-    As those of `TwoStageEnv`; `kernel` is `"numpy"` or `"auto"`, which are the same here.
+    As those of `TwoStageEnv`.
 
     ## Version History
 
@@ -112,7 +112,7 @@ class LayerTuningVectorEnv(NativeVectorEnv):
         max_episode_steps: only None, since episodes end by themselves.
         render_mode: "rgb_array" or "ansi"; `render` returns a frame for each environment.
         autoreset_mode: an `AutoresetMode`, or its value as text.
-        kernel: "auto" or "numpy".
+        kernel: "auto", "compiled" or "numpy", as for `TwoStageEnv`.
         **changes: scenario parts with their changed fields.
     """
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from edgelearn_env.arrays.namespaces import Array
 from edgelearn_env.model import Allocation, Outcome, State
 
 
-def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, np.ndarray]:
+def info(state: State, allocation: Allocation, outcome: Outcome) -> dict[str, Array]:
     """The `info` of B episodes of any system, (B,) or (B, K) arrays; `TwoStageEnv` has the table.
 
     Args:

@@ -1,0 +1,12 @@
+"""The model of layer tuning whose episodes are played from a list of its operations: the same numbers, sooner."""
+
+from edgelearn_env.layer_tuning.model import LayerTuningModel
+from edgelearn_env.traced_episodes import TracedEpisodes
+
+
+class CompiledModel(LayerTuningModel):
+    """`LayerTuningModel` with episodes that are traced, and played by compiled loops."""
+
+    def episodes(self, num_episodes: int) -> TracedEpisodes:
+        """B episodes to be played in lockstep."""
+        return TracedEpisodes(self, num_episodes)
