@@ -8,7 +8,7 @@ from joblib import delayed
 
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.parallel import shared_out
-from edgelearn_env.baselines.solvers import checked_solver
+from edgelearn_env.baselines.solvers import STRUCTURED, checked_solver
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenarios.scenario import Scenario, system_of
 from edgelearn_env.scenarios.systems import located
@@ -38,7 +38,7 @@ def clairvoyant_batch(
     tapes: Tape,
     *,
     gap: float = 1e-3,
-    solver: str = "clarabel",
+    solver: str = STRUCTURED,
     num_workers: int | None = None,
 ) -> Iterator[Optimum]:
     """The optimum of each tape in turn, as soon as it and those before it are proven.

@@ -25,9 +25,11 @@ from edgelearn_env.trajectory import rollout
 # neither the programs that both are looked for by count, nor what agents see of a round, nor other ways to play it.
 _PROVES_NOTHING = (
     "edgelearn_env.baselines.priced.master",
+    "edgelearn_env.baselines.solvers",
     "edgelearn_env.baselines.stages.clairvoyant.whole_batches",
     "edgelearn_env.baselines.stages.conic.*",
     "edgelearn_env.baselines.stages.static.*",
+    "edgelearn_env.baselines.stages.structured.*",
     "edgelearn_env.*.encoding",
     "edgelearn_env.*.info",
     "edgelearn_env.*.kernels",

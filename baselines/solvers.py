@@ -1,4 +1,4 @@
-"""Conic solvers that may solve an episode's program, and what each of them is asked for."""
+"""Solvers that may solve an episode's program, and what those that come through cvxpy are asked for."""
 
 import functools
 import importlib.util
@@ -22,12 +22,17 @@ def _moreau(**settings: Any) -> dict[str, Any]:
     return {"solver": "MOREAU", "device": "cpu", "ipm_settings": {"direct_solve_method": "qdldl", **settings}}
 
 
+# This package's own, `baselines.stages.structured`.
+STRUCTURED = "structured"
+
 # Arguments of cvxpy's `Problem.solve`, one set tried after the other. Moreau stops short of the last digits of one
 # program in a thousand; which one depends on the length of its steps.
 SOLVERS: dict[str, tuple[dict[str, Any], ...]] = {
     "clarabel": ({"solver": "CLARABEL", **_ACCURACY},),
     "moreau": (_moreau(**_ACCURACY), _moreau(**_ACCURACY | {"max_step_fraction": 0.95})),
 }
+
+SOLVER_NAMES = (STRUCTURED, *SOLVERS)
 
 # For decisions that are soon made anew: the linear system of each step is solved once, without refinement, and a
 # problem takes the place of the last one of its shape in the same solver, which must not scale it then. That takes two
@@ -54,8 +59,10 @@ def checked_solver(name: str) -> str:
         InvalidInputError: it is unknown.
         MissingExtraError: it is not installed, or not known to an older cvxpy.
     """
-    if name not in SOLVERS:
-        raise InvalidInputError(f"solver must be one of {', '.join(map(repr, SOLVERS))}, got {name!r}")
+    if name not in SOLVER_NAMES:
+        raise InvalidInputError(f"solver must be one of {', '.join(map(repr, SOLVER_NAMES))}, got {name!r}")
+    if name == STRUCTURED:
+        return name
     if importlib.util.find_spec(name) is None or SOLVERS[name][0]["solver"] not in _known_to_cvxpy():
         raise MissingExtraError(f"solver {name!r} is not installed: pip install 'edgelearn-env[{name}]'")
     return name

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from edgelearn_env.baselines.clairvoyance import clairvoyant
 from edgelearn_env.baselines.optimum import Optimum
-from edgelearn_env.baselines.solvers import SOLVERS
+from edgelearn_env.baselines.solvers import SOLVER_NAMES, STRUCTURED
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.evaluation.report import columns_of, objective_of, versions
@@ -34,7 +34,7 @@ def solve(
     gains: Annotated[Path | None, typer.Option(help="Channel gains as CSV: a line a round, a number a device.")] = None,
     harvest: Annotated[Path | None, typer.Option(help="Harvested powers in W, likewise.")] = None,
     gap: Annotated[float, typer.Option(help="Of plan and bound, relative: where the search ends.")] = 1e-3,
-    solver: Annotated[str, typer.Option(help=f"Of the conic programs: {' or '.join(SOLVERS)}.")] = "clarabel",
+    solver: Annotated[str, typer.Option(help=f"Of the programs: {', '.join(SOLVER_NAMES)}.")] = STRUCTURED,
     out: Annotated[Path, typer.Option(help="Folder for optimum.json and optimum.png.")] = Path("results"),
 ) -> None:
     """Solve one tape to proven optimality over all numbers of rounds."""

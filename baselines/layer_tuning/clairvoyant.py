@@ -8,7 +8,7 @@ import numpy as np
 from edgelearn_env.baselines.layer_tuning.model.layer_episode import LayerPlan
 from edgelearn_env.baselines.layer_tuning.priced_layers import PricedLayers
 from edgelearn_env.baselines.priced.search import Proven, proven
-from edgelearn_env.baselines.solvers import checked_solver
+from edgelearn_env.baselines.solvers import STRUCTURED, checked_solver
 from edgelearn_env.baselines.stages.clairvoyant.proven_optimum import allowed_pairs, certified, checked_single
 from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
 from edgelearn_env.baselines.stages.model.restriction import Stages
@@ -32,7 +32,7 @@ def clairvoyant(
     *,
     gap: float = 1e-3,
     stages: Stages = "both",
-    solver: str = "clarabel",
+    solver: str = STRUCTURED,
     below: float = np.inf,
 ) -> LayerOptimum:
     """Find the best plan for a known tape over all nets, numbers of rounds, levels and participants, and prove it.
@@ -47,7 +47,7 @@ def clairvoyant(
         tape: of shape (T, K).
         gap: relative improvement not worth looking for.
         stages: keep to one stage to see what the other is worth; the bound is then for such plans only.
-        solver: one of `SOLVERS`; it finds plans and multipliers, from which all bounds are our own.
+        solver: one of `SOLVER_NAMES`; it finds plans and multipliers, from which all bounds are our own.
         below: a value that is had anyway: once it is proven that none is below it, the search ends with what it found.
 
     Raises:

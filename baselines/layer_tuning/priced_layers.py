@@ -8,6 +8,7 @@ from edgelearn_env.baselines.layer_tuning.model.layer_episode import LayerEpisod
 from edgelearn_env.baselines.layer_tuning.model.net_levels import NetLevels
 from edgelearn_env.baselines.layer_tuning.model.roomy_design import typical_design
 from edgelearn_env.baselines.priced.records import AllowedSets, Planned, PricedRounds, Prices, RoundPlans
+from edgelearn_env.baselines.solvers import STRUCTURED
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.model.cheapest_rounds import CheapestRounds, RoundCosts, at_levels, device_parts
 from edgelearn_env.baselines.stages.model.hardware import Hardware
@@ -39,7 +40,7 @@ class PricedLayers(PricedEpisode):
         place: int,
         *,
         stages: Stages = "both",
-        solver: str = "clarabel",
+        solver: str = STRUCTURED,
     ) -> None:
         self.place, self._net = place, NetLevels(scenario=scenario, place=place)
         super().__init__(scenario, tape, UNRESTRICTED, stages=stages, solver=solver)

@@ -68,6 +68,7 @@ def combined(
         A_eq=chosen.tocsr(),
         b_eq=np.ones(chosen.shape[0]),
         method="highs-ds",
+        options={"simplex_dual_edge_weight_strategy": "devex"},
     )
     if found.status != 0:
         return None

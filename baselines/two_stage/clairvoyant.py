@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgelearn_env.baselines.solvers import checked_solver
+from edgelearn_env.baselines.solvers import STRUCTURED, checked_solver
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.clairvoyant.proven_optimum import checked_single, proven_optimum
 from edgelearn_env.baselines.stages.model.optimum import StagedOptimum
@@ -18,7 +18,7 @@ def clairvoyant(
     gap: float = 1e-3,
     stages: Stages = "both",
     restriction: Restriction = UNRESTRICTED,
-    solver: str = "clarabel",
+    solver: str = STRUCTURED,
     below: float = np.inf,
 ) -> StagedOptimum:
     """Find the best plan for a known tape over all numbers of rounds and all participants, and prove it.
@@ -33,7 +33,7 @@ def clairvoyant(
         gap: relative improvement not worth looking for.
         stages: keep to one stage to see what the other is worth; the bound is then for such plans only.
         restriction: what plans must keep to besides; likewise.
-        solver: one of `SOLVERS`; it finds plans and multipliers, from which all bounds are our own.
+        solver: one of `SOLVER_NAMES`; it finds plans and multipliers, from which all bounds are our own.
         below: a value that is had anyway: once it is proven that none is below it, the search ends with what it found.
 
     Raises:

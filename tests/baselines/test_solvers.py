@@ -30,7 +30,9 @@ def solve(request, tiny, tiny_tape, monkeypatch):
 
 
 def test_an_unknown_solver_is_refused_with_the_names_of_those_known(solve):
-    with pytest.raises(InvalidInputError, match=r"^solver must be one of 'clarabel', 'moreau', got 'simplex'$"):
+    with pytest.raises(
+        InvalidInputError, match=r"^solver must be one of 'structured', 'clarabel', 'moreau', got 'simplex'$"
+    ):
         solve("simplex")
 
 

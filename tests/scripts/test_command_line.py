@@ -101,7 +101,7 @@ def test_solve_says_which_budget_is_too_small_for_fine_tuning(tmp_path):
         (["leaderboard", "lost.json"], ["lost.json"]),
         (["leaderboard", "broken.toml"], ["broken.toml", "damaged"]),
         (["scenarios", "huge"], ["'huge'"]),
-        (["solve", "--scenario", "tiny", "--solver", "simplex"], ["'simplex'", "clarabel", "moreau"]),
+        (["solve", "--scenario", "tiny", "--solver", "simplex"], ["'simplex'", "structured", "clarabel", "moreau"]),
         (["train", "--scenario", "huge"], ["'huge'"]),
         (["figures", "--scenario", "huge"], ["'huge'"]),
         (["figures", "--set", "budgets.delay_s=0.001"], ["budgets.delay_s", "0.001", "too small by"]),

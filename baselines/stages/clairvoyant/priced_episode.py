@@ -14,7 +14,8 @@ from edgelearn_env.baselines.priced.records import (
     RoundPlans,
     Setting,
 )
-from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram, Multipliers
+from edgelearn_env.baselines.solvers import STRUCTURED
+from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram
 from edgelearn_env.baselines.stages.model.cheapest_rounds import (
     CheapestRounds,
     RoundCosts,
@@ -38,6 +39,7 @@ from edgelearn_env.baselines.stages.model.restriction import Restriction, Stages
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.model.unlike_data import UnlikeData
 from edgelearn_env.baselines.stages.model.within_reach import within_reach
+from edgelearn_env.baselines.stages.solution import Multipliers
 from edgelearn_env.baselines.stages.static.rounds import StaticConstants
 from edgelearn_env.baselines.stages.static.search import Best, best_rounds
 from edgelearn_env.stages.bounds import dissimilarity_share
@@ -62,7 +64,7 @@ class PricedEpisode:
         restriction: Restriction,
         *,
         stages: Stages = "both",
-        solver: str = "clarabel",
+        solver: str = STRUCTURED,
     ) -> None:
         self.scenario, self.tape, self.stages, self.solver = scenario, tape, stages, solver
         # Of the delay budget only the plans' part is cut: bounds are for all of it.

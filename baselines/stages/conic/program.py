@@ -5,18 +5,22 @@ of u seconds takes (N_0 W / g) u (2^(Q / (u W)) - 1) joules (exponential cone), 
 """
 
 import functools
+import logging
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 
-from edgelearn_env.baselines.solvers import QUICK_ATTEMPTS, SOLVERS, checked_solver
+from edgelearn_env.baselines.solvers import QUICK_ATTEMPTS, SOLVERS, STRUCTURED, checked_solver
 from edgelearn_env.baselines.stages.conic.program_data import Scales, program_data
 from edgelearn_env.baselines.stages.conic.recurring_problem import RecurringProblem
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
+from edgelearn_env.baselines.stages.solution import Multipliers, Solution
+from edgelearn_env.baselines.stages.structured.numbers import Numbers
+from edgelearn_env.baselines.stages.structured.solution import structured_solution
 
 # Decisions about devices up to which a program that is compiled for its shape is soon worth it.
 SMALL = 60
@@ -24,35 +28,7 @@ SMALL = 60
 # How much longer, relative, rounds last than a thrifty program says, if there is time.
 _EASE = 1e-4
 
-
-class Multipliers(NamedTuple):
-    """Prices, in units of the bound, of the constraints that couple devices and rounds; all at least 0.
-
-    Where pre-training has budgets of its own, `time` and `energy` are those of fine-tuning.
-
-    Attributes:
-        time: of a second of the delay budget.
-        energy: of a joule of the energy budget.
-        pay: of e <= battery for those who take part, per joule, (N, K).
-        carry: of battery[n] <= what round n - 1 left (n = 0: what pre-training left), per joule, (N, K).
-        pretrain_time: of a second of pre-training's own delay budget; 0 where both stages share one.
-        pretrain_energy: of a joule of its own energy budget, likewise.
-    """
-
-    time: float
-    energy: float
-    pay: np.ndarray
-    carry: np.ndarray
-    pretrain_time: float = 0.0
-    pretrain_energy: float = 0.0
-
-
-class Solution(NamedTuple):
-    """A solved program: primal point, multipliers, and the share of the budgets that it uses if that was minimised."""
-
-    times: RoundTimes
-    multipliers: Multipliers
-    share: float = 1.0
+_LOG = logging.getLogger(__name__)
 
 
 class EpisodeProgram:
@@ -99,16 +75,23 @@ class EpisodeProgram:
         self._data = program_data(episode, self._scales)
         if overdraft_price is not None:
             self._data["overdraft_price"] = np.asarray(overdraft_price)
-        sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
+        self._sizes = (episode.num_pretrain_rounds, episode.num_finetune_rounds, episode.scenario.num_devices)
+        self._thrifty, self._recurring = thrifty, recurring
+
+    @functools.cached_property
+    def _form(self) -> "_Form":
+        """The program in cvxpy's terms."""
         # What devices hold of the data is part of the shape: it seldom recurs.
-        if recurring and episode.holders is None:
+        if self._recurring and self.episode.holders is None:
             shapes = tuple((name, value.shape) for name, value in self._data.items())
-            self._form: _Form = _recurring_form(sizes, shapes, thrifty)
-        else:
-            self._form = _Form(sizes, self._data, thrifty=thrifty)
+            return _recurring_form(self._sizes, shapes, self._thrifty)
+        return _Form(self._sizes, self._data, thrifty=self._thrifty)
 
     def solve(self, solver: str = "clarabel", *, quick: bool = False) -> Solution | None:
-        """Solve with one of `SOLVERS`; None without a solution of full accuracy, as where budgets forbid the rounds.
+        """Solve by one of `SOLVER_NAMES`; None without a solution of full accuracy, as where budgets forbid the rounds.
+
+        What is not for the structured solver is left to Clarabel: programs of other kinds, small ones that recur, which
+        it solves sooner once they are compiled, and those for which no solution is found.
 
         Args:
             solver: its name.
@@ -118,14 +101,44 @@ class EpisodeProgram:
             InvalidInputError: the solver is unknown.
             MissingExtraError: it is not installed.
         """
-        attempts = QUICK_ATTEMPTS if quick else SOLVERS[checked_solver(solver)]
+        if not quick and checked_solver(solver) == STRUCTURED:
+            numbers = None if self._recurring else Numbers.of(self._data, self._sizes)
+            if numbers is not None:
+                found = structured_solution(numbers, thrifty=self._thrifty)
+                if found is not None:
+                    return self._in_physical_units(found)
+                _LOG.info("a program of %d + %d rounds and %d devices is left to Clarabel", *self._sizes)
+            solver = "clarabel"
+        attempts = QUICK_ATTEMPTS if quick else SOLVERS[solver]
         if not any(self._is_solved(arguments) for arguments in attempts):
             return None
-        share = 1.0 if self._form.share is None else float(_value(self._form.share))
-        # A thrifty plan is at the end of its batteries too; some of what it leaves makes up for the solver's rounding.
+        return self._in_physical_units(self._form.solution())
+
+    def _in_physical_units(self, found: Solution) -> Solution:
+        """A solution in the program's units, and with as much time as makes up for the solver's rounding."""
+        scales, (times, multipliers, share) = self._scales, found
+        # A thrifty plan is at the end of its batteries too; some of what it leaves does for that.
         ease = np.clip(1 / share, 1.0, 1 + _EASE)
-        times = self._times()
-        return Solution(times._replace(duration_s=times.duration_s * ease), self._multipliers(), share)
+        per_joule = scales.bound / scales.device_joule
+        return Solution(
+            RoundTimes(
+                server_batch=times.server_batch * scales.server_batch,
+                server_s=times.server_s * scales.server_second,
+                batch=times.batch * scales.batch,
+                compute_s=times.compute_s * scales.compute_second,
+                upload_s=times.upload_s * scales.second,
+                duration_s=times.duration_s * scales.second * ease,
+            ),
+            Multipliers(
+                time=multipliers.time * scales.bound / scales.second,
+                energy=multipliers.energy * scales.bound / scales.joule,
+                pay=multipliers.pay * per_joule,
+                carry=multipliers.carry * per_joule,
+                pretrain_time=multipliers.pretrain_time * scales.bound / scales.second,
+                pretrain_energy=multipliers.pretrain_energy * scales.bound / scales.joule,
+            ),
+            share,
+        )
 
     def _is_solved(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a solver called like this finds a solution of full accuracy."""
@@ -137,48 +150,6 @@ class EpisodeProgram:
             except cp.SolverError:
                 return False
         return self._form.problem.status == cp.OPTIMAL
-
-    def _times(self) -> RoundTimes:
-        scales, form = self._scales, self._form
-        return RoundTimes(
-            server_batch=_value(form.server_batch) * scales.server_batch,
-            server_s=_value(form.server_s) * scales.server_second,
-            batch=_value(form.batch) * scales.batch,
-            compute_s=_value(form.compute_s) * scales.compute_second,
-            upload_s=_value(form.upload_s) * scales.second,
-            duration_s=_value(form.duration_s) * scales.second,
-        )
-
-    def _multipliers(self) -> Multipliers:
-        """The solver's multipliers in physical units."""
-        scales, form = self._scales, self._form
-        per_joule = scales.bound / scales.device_joule
-        time = float(form.delay.dual_value) * scales.bound / scales.second
-        energy = float(form.energy.dual_value) * scales.bound / scales.joule
-        own = self._own_prices()
-        if not self.episode.num_finetune_rounds:
-            nothing = np.zeros(form.batch.shape)
-            return Multipliers(time, energy, nothing, nothing, **own)
-        carry = [np.reshape(form.start.dual_value, (1, -1))]
-        if self.episode.num_finetune_rounds > 1:
-            carry.append(form.store.dual_value)
-        return Multipliers(
-            time=time,
-            energy=energy,
-            pay=form.pay.dual_value * per_joule,
-            carry=np.concatenate(carry) * per_joule,
-            **own,
-        )
-
-    def _own_prices(self) -> dict[str, float]:
-        """Prices of pre-training's own budgets, if it has any; 0 where it is not played."""
-        if self.episode.restriction.pretrain_share is None:
-            return {}
-        scales, names = self._scales, ("pretrain_time", "pretrain_energy")
-        if not self._form.own_budgets:
-            return dict.fromkeys(names, 0.0)
-        seconds, joules = (float(budget.dual_value) * scales.bound for budget in self._form.own_budgets)
-        return dict(zip(names, (seconds / scales.second, joules / scales.joule), strict=True))
 
 
 class _Form:
@@ -207,6 +178,31 @@ class _Form:
     def solve(self, numbers: Mapping[str, np.ndarray], arguments: Mapping[str, Any]) -> None:
         """Solve it, by these arguments of cvxpy's; the numbers are its own."""
         self.problem.solve(**{"warm_start": False, **arguments})
+
+    def solution(self) -> Solution:
+        """What it was solved to, in its own units."""
+        return Solution(
+            RoundTimes(
+                server_batch=_value(self.server_batch),
+                server_s=_value(self.server_s),
+                batch=_value(self.batch),
+                compute_s=_value(self.compute_s),
+                upload_s=_value(self.upload_s),
+                duration_s=_value(self.duration_s),
+            ),
+            self._multipliers(),
+            1.0 if self.share is None else float(_value(self.share)),
+        )
+
+    def _multipliers(self) -> Multipliers:
+        """The solver's; none of what has no rounds."""
+        own = [float(budget.dual_value) for budget in self.own_budgets] or [0.0, 0.0]
+        pay, carry = np.zeros(self.batch.shape), np.zeros(self.batch.shape)
+        if len(carry):
+            pay, carry[0] = self.pay.dual_value, self.start.dual_value
+        if len(carry) > 1:
+            carry[1:] = self.store.dual_value
+        return Multipliers(float(self.delay.dual_value), float(self.energy.dual_value), pay, carry, *own)
 
     def _budget(self, name: str) -> cp.Expression | float:
         """What may be used of a budget."""
