@@ -19,7 +19,7 @@ FLOORS = (
     {"physics"},
     {"tapes"},
     {"model", "registration"},
-    {"trajectory", "array_episodes"},
+    {"trajectory", "array_episodes", "model_programs", "traced_episodes"},
     {"stages"},
     {*SYSTEMS},
     {"schedule"},

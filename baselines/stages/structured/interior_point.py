@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
 
-from edgelearn_env.baselines.stages.structured.numbers import Numbers
+from edgelearn_env.baselines.stages.structured.numbers import Computing, Numbers
 from edgelearn_env.baselines.stages.structured.point import Point, Slopes
 from edgelearn_env.baselines.stages.structured.rows import Rows
 
-# Relative to the value, the gap that is left; and what constraints and prices may be off, in the program's own units.
-_GAP, _RESIDUAL = 3e-8, 1e-7
+# The gap that is left, and what constraints and prices may be off, in units in which the bound is of order one.
+_GAP, _RESIDUAL = 1e-7, 1e-7
 _PRICE_RESIDUAL = 1e-6
 
 # Steps before it is given up: programs without a solution have to end too.
@@ -63,7 +63,7 @@ def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
             value, gap = point.value(numbers, thrifty=thrifty), float(slack @ price)
             if not np.isfinite(gap):
                 return None
-            if gap < _GAP * value and np.max(np.abs(missing)) < _RESIDUAL and gradient.largest() < _PRICE_RESIDUAL:
+            if gap < _GAP and np.max(np.abs(missing)) < _RESIDUAL and gradient.largest() < _PRICE_RESIDUAL:
                 return Solved(point, price, value)
             try:
                 system = _NewtonSystem(numbers, rows, point, slopes, slack, price, thrifty=thrifty)
@@ -74,7 +74,7 @@ def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
             ahead = float((slack + ends[0] * along) @ (price + ends[1] * upward))
             aim = gap / len(slack) * np.clip((ahead / gap) ** 3, _LEAST_AIM, _MOST_AIM)
             # Not below what the end asks for: couplings are curved, and have to keep up.
-            aim = max(aim, 0.1 * _GAP * value / len(slack))
+            aim = max(aim, 0.1 * _GAP / len(slack))
             step, along, upward = system.step(gradient, missing, aim - slack * price - along * upward)
             primal, dual = (min(1.0, _STEP_SHARE * _longest(*pair)) for pair in ((slack, along), (price, upward)))
             point, slack, price = point.moved(step, primal), slack + primal * along, price + dual * upward
@@ -122,13 +122,13 @@ class _NewtonSystem:
         free = lifted.copy()
         free[rows.border] = 0.0
         pull = rows.pulled(point, slopes, free) - gradient
-        own = self._own.solve((pull.batch * self._varies, pull.seconds, pull.upload))
+        own = self._own.solve((pull.batch, pull.seconds, pull.upload))
         outer = self._outer_part(own)
         outer[:, :-1] += pull.battery
         outer[:, -1] += pull.duration
-        outer[self._idle, -1] = 0.0
+        outer[self._numbers.is_idle, -1] = 0.0
         banded = cho_solve_banded(self._banded, outer.ravel(), check_finite=False)
-        server = self._server.solve((pull.server_batch * self._server_varies, pull.server_s))
+        server = self._server.solve((pull.server_batch, pull.server_s))
         reached = self._border_outer.T @ banded
         reached[1] += _dot(self._energy_pull, own).sum()
         reached += sum(columns.T @ part for columns, part in zip(self._server_columns, server, strict=True))
@@ -148,6 +148,8 @@ class _NewtonSystem:
         server_batch, server_s = (
             part + columns @ prices for part, columns in zip(server, self._server_by_border, strict=True)
         )
+        seconds = seconds + self._numbers.devices.follows * batch
+        server_s = server_s + self._numbers.server.follows * server_batch
         step = Point(batch, seconds, upload, duration, battery, server_batch, server_s, share)
         along = rows.along(point, slopes, step) + missing
         return step, along, (product - self._price * along) / self._slack
@@ -156,7 +158,6 @@ class _NewtonSystem:
         """Batches and times, three numbers for each device that takes part: how they follow the outer ones."""
         numbers, point, slopes = self._numbers, self._point, self._slopes
         own, place = numbers.devices, (numbers.round_index, numbers.device)
-        self._varies = own.most > own.least
         after, stored = _padded(stiffness["store"], self._shape)[place], numbers.stored[place]
         joule = numbers.pay * price["pay"] + numbers.use * price["energy"]
         joule = joule + numbers.spend * _padded(price["store"], self._shape)[place]
@@ -164,7 +165,7 @@ class _NewtonSystem:
         spent = numbers.spend * after
         both = pay * numbers.pay + spent * numbers.spend
         gradient = slopes.energy
-        busy = (numbers.stall * self._varies, numbers.busy, np.ones(len(finish)))
+        busy = (numbers.stall, numbers.busy, np.ones(len(finish)))
         curved = slopes.curvature(numbers, point, joule)
         limits = {name: stiffness[name] for name in ("fastest", "slowest", "upload")}
         diagonal = [
@@ -178,7 +179,7 @@ class _NewtonSystem:
         matrix = [[finish * busy[i] * busy[j] + both * gradient[i] * gradient[j] for j in range(3)] for i in range(3)]
         for index in range(3):
             matrix[index][index] = matrix[index][index] + diagonal[index]
-        self._own = _Three.of(matrix, mixed, self._varies)
+        self._own = _Three.of(matrix, mixed, own)
         by_duration = [-finish * b - spent * stored * e for b, e in zip(busy, gradient, strict=True)]
         by_battery = [-(pay + spent) * e for e in gradient]
         by_next = [spent * e for e in gradient]
@@ -195,14 +196,15 @@ class _NewtonSystem:
         self._outer = outer
 
     def _cut(self, parts: list[np.ndarray]) -> list[np.ndarray]:
-        """Without what batches do that are given."""
-        return [parts[0] * self._varies, *parts[1:]]
+        """Without what batches do that are given, and with what times do that follow batches in what these do."""
+        own = self._numbers.devices
+        batch, seconds, upload = parts
+        return [(batch + own.follows * seconds) * own.varies, seconds * (own.follows == 0), upload]
 
     def _eliminate_server(self, stiffness: dict[str, np.ndarray], price: dict[str, np.ndarray]) -> None:
         """The server's batches and times: how they follow the border's multipliers."""
         numbers, point, slopes = self._numbers, self._point, self._slopes
         server = numbers.server
-        self._server_varies = server.most > server.least
         joule = numbers.server_joule_use * price["energy"]
         batch, mixed, seconds = slopes.server_curvature(numbers, point, joule)
         low, high = stiffness["server_fastest"], stiffness["server_slowest"]
@@ -210,13 +212,14 @@ class _NewtonSystem:
         if "server_least" in stiffness:
             batch = batch + stiffness["server_least"] + stiffness["server_most"]
         mixed = mixed - server.fastest * low - server.slowest * high
-        self._server = _Two.of(batch, mixed, seconds + low + high, self._server_varies)
+        self._server = _Two.of(batch, mixed, seconds + low + high, server)
         count, num_border = len(low), self._rows.num_border
         columns = np.zeros((2, count, num_border))
         columns[1, :, 0] = -numbers.server_second_use
         columns[:, :, 1] = -numbers.server_joule_use * slopes.server_energy
         columns[1, :, 2:] = numbers.server_harvest.T
-        columns[0] *= self._server_varies[:, None]
+        columns[0] = (columns[0] + server.follows[:, None] * columns[1]) * server.varies[:, None]
+        columns[1] *= (server.follows == 0)[:, None]
         self._server_columns = columns
         self._server_by_border = self._server.solve(columns)
 
@@ -224,7 +227,6 @@ class _NewtonSystem:
         """The banded matrix of batteries and durations, by rounds: K batteries, then the duration."""
         numbers, (num_rounds, num_devices) = self._numbers, self._shape
         place = (numbers.round_index, numbers.device)
-        self._idle = numbers.idle_s >= 0
         store = _padded(stiffness["store"], self._shape)
         dense = {name: np.zeros(self._shape) for name in ("dd", "db", "da", "bb", "ba", "aa")}
         for (i, j), name in zip(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)), dense, strict=True):
@@ -240,8 +242,8 @@ class _NewtonSystem:
         width, devices = num_devices + 1, np.arange(num_devices)
         bands = np.zeros((width + 1, num_rounds, width))
         bands[0, :, :num_devices] = dense["bb"]
-        bands[0, :, num_devices] = np.where(self._idle, 1.0, np.sum(dense["dd"], axis=1))
-        moves = ~self._idle[:, None]
+        bands[0, :, num_devices] = np.where(self._numbers.is_idle, 1.0, np.sum(dense["dd"], axis=1))
+        moves = ~self._numbers.is_idle[:, None]
         bands[num_devices - devices, :, devices] = (dense["db"] * moves).T
         bands[width, :-1, :num_devices] = dense["ba"][:-1]
         bands[1:width, :-1, num_devices] += (dense["da"] * moves)[:-1].T
@@ -253,7 +255,7 @@ class _NewtonSystem:
         outer = np.zeros((num_rounds, num_devices + 1, rows.num_border))
         outer[:, :, 1] = self._outer_part(self._own_by_energy)
         outer[:, num_devices, 0] = -numbers.duration_use
-        outer[self._idle, num_devices] = 0.0
+        outer[self._numbers.is_idle, num_devices] = 0.0
         outer[0, np.arange(num_devices), 2 + np.arange(num_devices)] = -1.0
         self._border_outer = outer.reshape(-1, rows.num_border)
         self._border_banded = cho_solve_banded(self._banded, self._border_outer, check_finite=False)
@@ -294,13 +296,15 @@ class _Three(NamedTuple):
     diagonal: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def of(cls, matrix: list[list[np.ndarray]], mixed: np.ndarray, varies: np.ndarray) -> "_Three":
-        """Of these matrices, `mixed` added between first and second row; the first alone where nothing varies in it."""
-        first = np.where(varies, matrix[0][0], 1.0)
-        one, other = (matrix[0][1] + mixed) * varies, matrix[0][2] * varies
+    def of(cls, matrix: list[list[np.ndarray]], mixed: np.ndarray, own: Computing) -> "_Three":
+        """Of these matrices, `mixed` added between batch and time; each alone where there is no choice of it."""
+        varies, follows, free = own.varies, own.follows, own.follows == 0
+        mixed = matrix[0][1] + mixed
+        first = np.where(varies, matrix[0][0] + 2 * follows * mixed + follows**2 * matrix[1][1], 1.0)
+        one, other = mixed * varies * free, (matrix[0][2] + follows * matrix[1][2]) * varies
         low = one / first, other / first
-        second = matrix[1][1] - low[0] * one
-        rest = matrix[1][2] - low[0] * other
+        second = np.where(free, matrix[1][1], 1.0) - low[0] * one
+        rest = matrix[1][2] * free - low[0] * other
         last = rest / second
         return cls((*low, last), (first, second, matrix[2][2] - low[1] * other - last * rest))
 
@@ -323,9 +327,11 @@ class _Two(NamedTuple):
     determinant: np.ndarray
 
     @classmethod
-    def of(cls, batch: np.ndarray, mixed: np.ndarray, seconds: np.ndarray, varies: np.ndarray) -> "_Two":
-        """Of these entries; the first row alone where nothing varies in it."""
-        batch, mixed = np.where(varies, batch, 1.0), mixed * varies
+    def of(cls, batch: np.ndarray, mixed: np.ndarray, seconds: np.ndarray, own: Computing) -> "_Two":
+        """Of these entries; batch and time each alone where there is no choice of it."""
+        follows, free = own.follows, own.follows == 0
+        batch = np.where(own.varies, batch + 2 * follows * mixed + follows**2 * seconds, 1.0)
+        mixed, seconds = mixed * own.varies * free, np.where(free, seconds, 1.0)
         return cls(batch, mixed, seconds, batch * seconds - mixed**2)
 
     def solve(self, right: tuple[np.ndarray, ...] | np.ndarray) -> list[np.ndarray]:

@@ -25,6 +25,16 @@ class Computing(NamedTuple):
     least: np.ndarray
     most: np.ndarray
 
+    @property
+    def varies(self) -> np.ndarray:
+        """Whose batches leave a choice."""
+        return self.most > self.least
+
+    @property
+    def follows(self) -> np.ndarray:
+        """t / b of those whose clocks leave no choice, 0 of others."""
+        return np.where(self.slowest > self.fastest, 0.0, self.fastest)
+
     def energy(self, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """(a b)^3 / t^2."""
         return np.asarray(self.cone * batch**3 / seconds**2)
@@ -42,7 +52,7 @@ class Numbers(NamedTuple):
         pay, spend, use: what a joule of theirs counts in the battery before and after it, and in the budget, (C,).
         stored, stored_anyway: h and what the downlink's time stores, (N, K).
         capacity, start: of batteries, (N, K), and before the first round, (K,).
-        idle_s: how long rounds last in which nobody takes part; negative in others, (N,).
+        is_idle: in which rounds nobody takes part; idle_s: how long those last, less the downlink's time, (N,).
         duration_use: what a second of a round counts in the budget, (N,).
         server_second_use, server_joule_use: the same of the server's, (M,).
         server_harvest: what devices store meanwhile, (K, M).
@@ -67,6 +77,7 @@ class Numbers(NamedTuple):
     stored_anyway: np.ndarray
     capacity: np.ndarray
     start: np.ndarray
+    is_idle: np.ndarray
     idle_s: np.ndarray
     duration_use: np.ndarray
     server_second_use: np.ndarray
@@ -112,7 +123,8 @@ class Numbers(NamedTuple):
             stored_anyway=data["stored_in_downlink"],
             capacity=data["capacity"],
             start=data["start"],
-            idle_s=np.where(data["idle"] > 0, data["idle_s"], -1.0) if "idle" in data else -np.ones(num_finetune),
+            is_idle=data["idle"] > 0 if "idle" in data else np.zeros(num_finetune, dtype=bool),
+            idle_s=data.get("idle_s", np.zeros(num_finetune)),
             duration_use=data["duration_use"],
             server_second_use=data.get("server_second_use", np.zeros(0)),
             server_joule_use=data.get("server_joule_use", np.zeros(0)),

@@ -40,7 +40,7 @@ class Point(NamedTuple):
         finish = numbers.busy * seconds + numbers.stall * batch + upload - numbers.late
         duration = np.zeros(len(numbers.duration_use))
         np.maximum.at(duration, numbers.round_index, finish)
-        duration = np.where(numbers.idle_s >= 0, numbers.idle_s, 1.05 * duration + 0.05)
+        duration = np.where(numbers.is_idle, numbers.idle_s, 1.05 * duration + 0.05)
         return cls(batch, seconds, upload, duration, 0.5 * numbers.capacity, server_batch, server_s, 1.0)
 
     def moved(self, step: "Point", length: float) -> "Point":
@@ -63,15 +63,15 @@ class Point(NamedTuple):
         return float(np.sum(numbers.devices.noise / self.batch) + np.sum(numbers.server.noise / self.server_batch))
 
     def gradient(self, numbers: Numbers, *, thrifty: bool) -> "Point":
-        """That of `value`."""
+        """That of `value`, by what leaves a choice."""
         nothing = np.zeros(self.seconds.shape)
         return Point(
-            batch=-numbers.devices.noise / self.batch**2,
+            batch=numbers.devices.varies * -numbers.devices.noise / self.batch**2,
             seconds=nothing,
             upload=nothing,
             duration=np.zeros(self.duration.shape),
             battery=np.zeros(self.battery.shape),
-            server_batch=-numbers.server.noise / self.server_batch**2,
+            server_batch=numbers.server.varies * -numbers.server.noise / self.server_batch**2,
             server_s=np.zeros(self.server_s.shape),
             share=float(thrifty),
         )

@@ -67,18 +67,19 @@ class Rows(NamedTuple):
             "stored_anyway": n.stored_anyway[:-1].ravel(),
             "full": n.capacity.ravel(),
             "upload": -n.least_upload,
-            # Of batches that leave no choice both are loose.
-            "least": (n.devices.most <= n.devices.least) - n.devices.least,
-            "most": (n.devices.most <= n.devices.least) + n.devices.most,
-            "server_least": (n.server.most <= n.server.least) - n.server.least,
-            "server_most": (n.server.most <= n.server.least) + n.server.most,
+            # Of batches and clocks that leave no choice both are loose.
+            "least": ~n.devices.varies - n.devices.least,
+            "most": ~n.devices.varies + n.devices.most,
+            "server_least": ~n.server.varies - n.server.least,
+            "server_most": ~n.server.varies + n.server.most,
+            **dict.fromkeys(("fastest", "slowest"), n.devices.follows > 0),
+            **dict.fromkeys(("server_fastest", "server_slowest"), n.server.follows > 0),
         }
         values = self._linear(point, slopes.joule, slopes.server_joule)
         for name, place in (("late", "finish"), ("start", "start"), ("stored_anyway", "store")):
             values[place] = values[place] + limits[name]
-        for name in ("full", "upload", "least", "most", "server_least", "server_most"):
-            if name in values:
-                values[name] = values[name] + limits[name]
+        for name in limits.keys() & values.keys() - {"start"}:
+            values[name] = values[name] + limits[name]
         return self._joined(values)
 
     def along(self, point: Point, slopes: Slopes, step: Point) -> np.ndarray:
@@ -88,7 +89,7 @@ class Rows(NamedTuple):
         return self._joined(self._linear(step, energy, server))
 
     def pulled(self, point: Point, slopes: Slopes, weight: np.ndarray) -> Point:
-        """J^T w."""
+        """J^T w; what batches or times pull that leave no choice counts with what they follow, or not at all."""
         n, w = self.numbers, self.split(weight)
         shape, place = n.stored.shape, (n.round_index, n.device)
         store = np.zeros(shape)
@@ -109,18 +110,22 @@ class Rows(NamedTuple):
         battery[place] += w["pay"]
         battery[1:] -= store[:-1]
         battery[0] -= w["start"]
-        return Point(
-            batch=batch * (devices.most > devices.least),
-            seconds=by_seconds - n.busy * w["finish"] + w["fastest"] - w["slowest"],
-            upload=by_upload - w["finish"] + w["upload"],
-            duration=np.where(n.idle_s >= 0, 0.0, duration),
-            battery=battery,
-            server_batch=server_batch * (server.most > server.least),
-            server_s=server_s
+        seconds = by_seconds - n.busy * w["finish"] + w["fastest"] - w["slowest"]
+        server_s = (
+            server_s
             - n.server_second_use * w["delay"]
             + w["start"] @ n.server_harvest
             + w["server_fastest"]
-            - w["server_slowest"],
+            - w["server_slowest"]
+        )
+        return Point(
+            batch=(batch + devices.follows * seconds) * devices.varies,
+            seconds=seconds * (devices.follows == 0),
+            upload=by_upload - w["finish"] + w["upload"],
+            duration=np.where(n.is_idle, 0.0, duration),
+            battery=battery,
+            server_batch=(server_batch + server.follows * server_s) * server.varies,
+            server_s=server_s * (server.follows == 0),
             share=float(n.delay * w["delay"][0] + n.energy * w["energy"][0]),
         )
 
