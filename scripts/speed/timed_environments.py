@@ -11,6 +11,7 @@ from edgelearn_env.errors import MissingExtraError
 from edgelearn_env.model import model_of
 from edgelearn_env.printing.tables import table_of
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.scenarios.systems import SYSTEMS
 from edgelearn_env.scripts.speed.memory_traffic import copied_bytes_per_s, least_step_bytes
 from edgelearn_env.scripts.speed.random_play import Play, play_sb3, play_single, play_tensors, play_vector
 from edgelearn_env.scripts.speed.timing import percent, seconds_of
@@ -25,7 +26,7 @@ def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float
         seconds: how long a turn takes at least: long enough to tell, short enough to repeat.
         repeats: turns of each form; all forms take turns, so that a busy moment hits all alike.
     """
-    on_host, on_gpu, others = _on_host(scenario), _on_gpu(scenario), _others()
+    on_host, on_gpu, others = _on_host(scenario), _on_gpu(scenario), _siblings(scenario) | _others()
     plays = {"single": play_single(gymnasium.make(scenario.environment, scenario=scenario))} | on_host | on_gpu | others
     rates: dict[str, list[float]] = {label: [] for label in plays}
     for play in plays.values():
@@ -96,6 +97,13 @@ def _on_gpu(scenario: Scenario) -> dict[str, Play]:
 
     sizes = (65_536, 262_144) if torch.cuda.is_available() else ()
     return {f"tensors, {size}, CUDA": play_tensors(scenario, size, "cuda") for size in sizes}
+
+
+def _siblings(scenario: Scenario) -> dict[str, Play]:
+    """Our environments of other systems, each on its default scenario."""
+    ids = [system.environment for system in SYSTEMS.values() if system.environment != scenario.environment]
+    single = {f"{name}, single": play_single(gymnasium.make(name)) for name in ids}
+    return single | {f"{name}, 4096": play_vector(gymnasium.make_vec(name, 4096, "vector_entry_point")) for name in ids}
 
 
 def _others() -> dict[str, Play]:
