@@ -17,7 +17,7 @@ class ArrayEpisodes:
         self._model = model
         first = model.initial_state(1)
         self._beginning = (first, *model.no_round(first))
-        self._state, self._allocation, self._outcome = repeated(self._beginning, num_episodes)
+        self._state, self._allocation, self._outcome = _repeated(self._beginning, num_episodes)
         self._tapes = TapeReader(model, num_episodes)
 
     @property
@@ -79,6 +79,6 @@ class ArrayEpisodes:
         return mapped(np.copy, records)
 
 
-def repeated(record: Record, count: int) -> Record:
+def _repeated(record: Record, count: int) -> Record:
     """A record of (1, ...) arrays as one of (count, ...) arrays of their own, device by device in memory."""
     return mapped(lambda array: np.asfortranarray(np.repeat(array, count, axis=0)), record)

@@ -39,7 +39,8 @@ def asked_policies(texts: Sequence[str]) -> list[AskedPolicy]:
 
 def _asked_by(text: str) -> Iterator[AskedPolicy]:
     whole = _asked(text)
-    if all(Path(source).is_file() for source in whole.sources):
+    names_one = whole.name == text or "," not in whole.name
+    if names_one and all(Path(source).is_file() for source in whole.sources):
         yield whole
         return
     yield from (_asked(part.strip()) for part in text.split(",") if part.strip())

@@ -53,7 +53,6 @@ class CompiledEpisodes:
             devices_of(model.constants, codec, model.law),
         )
         self._buffers = Buffers.of(num_episodes, scenario.num_devices)
-        self._horizon = scenario.budgets.max_rounds
         # Gains and harvests of tapes of the caller's, once there is one.
         self._given = np.empty((2, 0, 0, 0))
         self._observed = np.zeros((num_episodes, codec.observation_size), dtype=np.float32)

@@ -111,6 +111,7 @@ def test_texts_follow_one_another(named):
         ("mine=lr=0.001.zip+there/1,2.zip", [("mine", ("lr=0.001.zip", "there/1,2.zip"))]),
         ("mine=a.zip+b.zip,other=c.zip", [("mine", ("a.zip", "b.zip")), ("other", ("c.zip",))]),
         ("not/a,b.zip", [("not/a", None), ("b.zip", None)]),
+        ("equal,mine=lr=0.001.zip", [("equal", None), ("mine", ("lr=0.001.zip",))]),
     ],
 )
 def test_a_path_may_hold_what_separates_policies(text, asked, tmp_path, monkeypatch):
