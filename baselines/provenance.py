@@ -19,7 +19,7 @@ def source_digest(*modules: str, without: tuple[str, ...] = ()) -> str:
 
     Args:
         modules: where to begin.
-        without: names of modules, `*` for any part of them, that do not count, nor what they alone import.
+        without: names of modules, `*` for any parts of them, that do not count, nor what they alone import.
     """
     sources: dict[str, bytes] = {}
     waiting = list(modules)

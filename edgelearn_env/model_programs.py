@@ -9,8 +9,8 @@ from edgelearn_env.arrays.records import arrays_of, mapped
 from edgelearn_env.arrays.traced import names
 from edgelearn_env.arrays.traced.array import TracedArray, given, select
 from edgelearn_env.arrays.traced.graph import Graph
-from edgelearn_env.arrays.traced.program import Program, program_of
-from edgelearn_env.model import Allocation, Model, Outcome, State, model_of
+from edgelearn_env.arrays.traced.program import program_of
+from edgelearn_env.model import Allocation, Model, Outcome, State
 from edgelearn_env.tapes.law import Conditions, LawState
 
 
@@ -52,16 +52,16 @@ class ModelPrograms(NamedTuple):
     Both leave the same rows: first what the next round begins with, then all else that is kept, then what is observed.
 
     Attributes:
-        beginning: begins with the random stream of each episode, and whether its tape is given.
-        round: begins with the rows that are kept from the round before, and the action.
+        beginning: begins with the random stream of each episode, and whether its tape is given; `Program.numbers`.
+        round: begins with the rows that are kept from the round before, and the action; likewise.
         num_kept: rows.
         marks: of the kept rows, how many a round begins with, and which are reward and end.
         records: where state, conditions, allocation and outcome are kept.
         info: where the items of `info` are.
     """
 
-    beginning: Program
-    round: Program
+    beginning: tuple[np.ndarray, ...]
+    round: tuple[np.ndarray, ...]
     num_kept: int
     marks: np.ndarray
     records: tuple[State, Conditions, Allocation, Outcome]
@@ -69,15 +69,15 @@ class ModelPrograms(NamedTuple):
 
     @classmethod
     def of(cls, model: Model) -> Self:
-        """Those of a model."""
-        traced = model_of(model.scenario, "numpy", xp=names)
+        """Those of a model, whose class is made of a scenario and an array library."""
+        traced = type(model)(model.scenario, names)  # type: ignore[call-arg]
         begun = _Traced.beginning(traced)
         played = _Traced.round(traced, begun)
         layout = _Layout.of(played, begun)
         state, _, _, outcome = layout.records
         return cls(
-            beginning=program_of(begun.graph, layout.rows_of(begun)),
-            round=program_of(played.graph, layout.rows_of(played)),
+            beginning=program_of(begun.graph, layout.rows_of(begun)).numbers,
+            round=program_of(played.graph, layout.rows_of(played)).numbers,
             num_kept=layout.num_kept,
             marks=np.array([layout.num_next, outcome.reward.rows.start, state.ended.rows.start]),
             records=layout.records,

@@ -6,8 +6,7 @@ import numpy as np
 
 from edgelearn_env.arrays.records import arrays_of, mapped
 from edgelearn_env.arrays.threads import in_parts
-from edgelearn_env.arrays.traced.compiled_blocks import begin, play
-from edgelearn_env.arrays.traced.compiled_interpreter import LOOPS
+from edgelearn_env.arrays.traced.compiled_interpreter import LOOPS, begin, play
 from edgelearn_env.model import Allocation, Model, Observed, Outcome
 from edgelearn_env.model_programs import ModelPrograms
 from edgelearn_env.tapes.counter_random import stream_keys
@@ -18,7 +17,7 @@ _MOST_LANES, _BLOCKS_OF_A_THREAD = 64, 4
 
 
 class TracedEpisodes:
-    """`edgelearn_env.model.Episodes` of any model, which is called once, with arrays that note what is done to them.
+    """`edgelearn_env.model.Episodes` of a model; its class is called once, with arrays that note what is done to them.
 
     Attributes:
         ended: whether each episode is over, (B,).
@@ -28,8 +27,9 @@ class TracedEpisodes:
     def __init__(self, model: Model, num_episodes: int) -> None:
         self._num_episodes = num_episodes
         self._programs = programs = ModelPrograms.of(model)
-        lanes = min(num_episodes, _MOST_LANES)
-        self._kept = np.zeros((-(-num_episodes // lanes), programs.num_kept, lanes), dtype=np.int64)
+        num_blocks = -(-num_episodes // _MOST_LANES)
+        lanes = -(-num_episodes // num_blocks)
+        self._kept = np.zeros((num_blocks, programs.num_kept, lanes), dtype=np.int64)
         # What tapes of the caller's say, once there is one.
         self._given = np.zeros((0, 0, 0))
         self._observed = np.zeros((num_episodes, model.codec.observation_size), dtype=np.float32)
@@ -53,7 +53,7 @@ class TracedEpisodes:
     def play(self, action: np.ndarray) -> None:
         """Do one round in every episode; actions are finite, (B, action_size)."""
         shared = (
-            *self._programs.round.numbers,
+            *self._programs.round,
             LOOPS,
             self._programs.marks,
             self._kept,
@@ -96,5 +96,4 @@ class TracedEpisodes:
     def _begin(self, rows: np.ndarray, keys: np.ndarray, *, is_given: bool) -> None:
         known = rows[rows < self._num_episodes]
         self.ended[known], self.reward[known] = False, 0.0
-        numbers = self._programs.beginning.numbers
-        begin(*numbers, LOOPS, self._kept, self._given, rows, keys, is_given, self._observed)
+        begin(*self._programs.beginning, LOOPS, self._kept, self._given, rows, keys, is_given, self._observed)

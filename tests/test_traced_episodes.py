@@ -47,6 +47,10 @@ def assert_same(left, right):
     """Equal to the last bit, types included."""
     assert (left.dtype, left.shape) == (right.dtype, right.shape)
     np.testing.assert_array_equal(left, right)
+    # The two zeros are equal, and not the same.
+    if left.dtype.kind == "f":
+        sound = ~np.isnan(left)
+        np.testing.assert_array_equal(np.signbit(left)[sound], np.signbit(right)[sound])
 
 
 def assert_same_episodes(ours, theirs, some):

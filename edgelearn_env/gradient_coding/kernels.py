@@ -6,17 +6,13 @@ import numpy as np
 
 from edgelearn_env.gradient_coding.model import GradientCodingModel
 from edgelearn_env.gradient_coding.scenario import GradientCodingScenario
-from edgelearn_env.stages.kernels import compiled_model, wants_arrays
+from edgelearn_env.stages.kernels import played_by
 
 
 def model_of(
     scenario: GradientCodingScenario, kernel: str = "auto", *, xp: Any = np, **placement: Any
 ) -> GradientCodingModel:
     """What plays a scenario with codes; see `edgelearn_env.model.model_of`."""
-    if wants_arrays(kernel, xp):
-        return GradientCodingModel(scenario, xp, **placement)
-    found = compiled_model(
-        "edgelearn_env.gradient_coding.compiled_kernel", scenario, kernel, otherwise=GradientCodingModel
-    )
-    made: GradientCodingModel = found(scenario)
-    return made
+    compiled = "edgelearn_env.gradient_coding.compiled_kernel"
+    model: GradientCodingModel = played_by(GradientCodingModel, compiled, scenario, kernel, xp, **placement)
+    return model

@@ -12,39 +12,36 @@ from edgelearn_env.stages.scenario import StagedScenario
 KERNELS = ("auto", "compiled", "numpy")
 
 
-def wants_arrays(kernel: str, xp: Any) -> bool:
-    """Whether rounds are to be computed by array operations, of numpy or of a library without compiled loops.
+def played_by(arrays: Any, compiled: str, scenario: StagedScenario, kernel: str, xp: Any, **placement: Any) -> Any:
+    """The model that plays a scenario; kernel "auto" is the compiled one wherever it can be had.
+
+    Args:
+        arrays: the system's model in array operations, a class.
+        compiled: the module whose class `CompiledModel` is the same with compiled loops.
+        scenario: what is played.
+        kernel: "auto", "compiled" or "numpy".
+        xp: library of the arrays; only numpy's have compiled loops.
+        placement: may hold the arrays' `device=`.
 
     Raises:
-        InvalidInputError: there is no such kernel.
+        InvalidInputError: no such kernel, or compiled loops are asked for and the bound is one of the user's own.
+        MissingExtraError: they are asked for and cannot be had.
     """
     if kernel not in KERNELS:
         raise InvalidInputError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
-    return kernel == "numpy" or xp is not np
-
-
-def compiled_model(module: str, scenario: StagedScenario, kernel: str, *, otherwise: Any) -> Any:
-    """The class `CompiledModel` of a module; where it cannot play and kernel "auto" is asked for, that of arrays.
-
-    Args:
-        module: the system's.
-        scenario: what is to be played.
-        kernel: "auto" or "compiled".
-        otherwise: the class of array operations.
-
-    Raises:
-        MissingExtraError: there is no numba.
-        InvalidInputError: the bound is one of the user's own.
-    """
+    if kernel == "numpy" or xp is not np:
+        return arrays(scenario, xp, **placement)
     try:
-        found = importlib.import_module(module).CompiledModel
+        found = importlib.import_module(compiled).CompiledModel
     except ImportError as error:
         if kernel == "auto":
-            return otherwise
+            return arrays(scenario)
+        if not isinstance(error, ModuleNotFoundError):
+            raise MissingExtraError(f"kernel 'compiled' cannot be had: {error}") from error
         raise MissingExtraError("kernel 'compiled' needs numba: pip install 'edgelearn-env[fast]'") from error
     if is_quotient(scenario.bound):
-        return found
+        return found(scenario)
     if kernel == "auto":
-        return otherwise
+        return arrays(scenario)
     objective = scenario.learning.objective
     raise InvalidInputError(f"kernel 'compiled' cannot compute the bound of objective {objective!r}: choose 'numpy'")

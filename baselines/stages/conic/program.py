@@ -115,7 +115,7 @@ class EpisodeProgram:
         return self._in_physical_units(self._form.solution())
 
     def _in_physical_units(self, found: Solution) -> Solution:
-        """A solution in the program's units, and with as much time as makes up for the solver's rounding."""
+        """A solution in seconds, joules and samples, with as much time as makes up for the solver's rounding."""
         scales, (times, multipliers, share) = self._scales, found
         # A thrifty plan is at the end of its batteries too; some of what it leaves does for that.
         ease = np.clip(1 / share, 1.0, 1 + _EASE)

@@ -34,11 +34,10 @@ _FIRST_SLACK, _FIRST_PRODUCT = 1e-2, 1e-3
 
 
 class Solved(NamedTuple):
-    """A solution: where, multipliers of all rows, and the value."""
+    """A solution: where, and the multipliers of all rows."""
 
     point: Point
     multipliers: np.ndarray
-    value: float
 
 
 def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
@@ -48,29 +47,30 @@ def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
         numbers: of the program.
         thrifty: multiply the budgets by a share, and minimise that; batches have to be given.
     """
-    rows, point = Rows.of(numbers), Point.first(numbers)
-    slack = rows.values(point, point.slopes(numbers))
-    slack[: rows.num_couplings] = np.maximum(slack[: rows.num_couplings], _FIRST_SLACK)
-    if np.any(slack <= 0):
-        return None
-    price = _FIRST_PRODUCT / slack
+    # What is not finite is found out at the next step.
     with np.errstate(all="ignore"):
+        rows, point = Rows.of(numbers), Point.first(numbers)
+        slack = rows.values(point, point.slopes(numbers))
+        slack[: rows.num_couplings] = np.maximum(slack[: rows.num_couplings], _FIRST_SLACK)
+        if not np.all(slack > 0):
+            return None
+        price = _FIRST_PRODUCT / slack
         for _ in range(_MOST_STEPS):
             slopes = point.slopes(numbers)
             missing = rows.values(point, slopes) - slack
             gradient = point.gradient(numbers, thrifty=thrifty) - rows.pulled(point, slopes, price)
             gradient = gradient if thrifty else gradient._replace(share=0.0)
-            value, gap = point.value(numbers, thrifty=thrifty), float(slack @ price)
+            gap = float(slack @ price)
             if not np.isfinite(gap):
                 return None
             if gap < _GAP and np.max(np.abs(missing)) < _RESIDUAL and gradient.largest() < _PRICE_RESIDUAL:
-                return Solved(point, price, value)
+                return Solved(point, price)
             try:
                 system = _NewtonSystem(numbers, rows, point, slopes, slack, price, thrifty=thrifty)
                 _, along, upward = system.step(gradient, missing, -slack * price)
             except LinAlgError:
                 return None
-            ends = _longest(slack, along), _longest(price, upward)
+            ends = min(1.0, _longest(slack, along)), min(1.0, _longest(price, upward))
             ahead = float((slack + ends[0] * along) @ (price + ends[1] * upward))
             aim = gap / len(slack) * np.clip((ahead / gap) ** 3, _LEAST_AIM, _MOST_AIM)
             # Not below what the end asks for: couplings are curved, and have to keep up.
@@ -82,8 +82,8 @@ def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
 
 
 def _longest(numbers: np.ndarray, step: np.ndarray) -> float:
-    """How far positive numbers may go until one vanishes, 1 at most."""
-    return float(min(1.0, 1.0 / max(np.max(-step / numbers), 1e-300)))
+    """How far positive numbers may go until one vanishes."""
+    return float(1.0 / max(np.max(-step / numbers), 1e-300))
 
 
 class _NewtonSystem:

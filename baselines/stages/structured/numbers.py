@@ -43,6 +43,8 @@ class Computing(NamedTuple):
 class Numbers(NamedTuple):
     """A program in which C devices take part, over all of N rounds; the server has M rounds before.
 
+    All is in the units of `conic.program_data.Scales`, in which variables are of order one.
+
     Attributes:
         is_fixed: whether all batches are given.
         round_index, device: of each that takes part, (C,).

@@ -7,8 +7,8 @@ import numpy as np
 
 from edgelearn_env.baselines.stages.structured.numbers import Computing, Numbers
 
-# Where times begin between the fastest and the slowest, and uploads beyond the least, in the program's units.
-_FIRST_SECONDS, _FIRST_UPLOAD, _BETWEEN = 0.3, 0.5, 0.05
+# Where times begin, in the program's units: computing, if that is so far within its limits, and uploads, at least.
+_FIRST_SECONDS, _FIRST_SERVER_SECONDS, _FIRST_UPLOAD, _BETWEEN = 0.3, 0.5, 0.5, 0.05
 
 
 class Point(NamedTuple):
@@ -35,7 +35,9 @@ class Point(NamedTuple):
     def first(cls, numbers: Numbers) -> Self:
         """Within the limits of each variable, not of what couples them."""
         batch, seconds = _first_computing(numbers.devices, _FIRST_SECONDS / numbers.busy)
-        server_batch, server_s = _first_computing(numbers.server, np.full(numbers.server.cone.shape, _FIRST_UPLOAD))
+        server_batch, server_s = _first_computing(
+            numbers.server, np.full(numbers.server.cone.shape, _FIRST_SERVER_SECONDS)
+        )
         upload = np.maximum(2 * numbers.least_upload, _FIRST_UPLOAD)
         finish = numbers.busy * seconds + numbers.stall * batch + upload - numbers.late
         duration = np.zeros(len(numbers.duration_use))
@@ -54,16 +56,10 @@ class Point(NamedTuple):
 
     def largest(self) -> float:
         """The largest of all, without signs."""
-        return max(float(np.max(np.abs(part), initial=0.0)) for part in self)
-
-    def value(self, numbers: Numbers, *, thrifty: bool) -> float:
-        """What is minimised: sum d / b, or the share."""
-        if thrifty:
-            return self.share
-        return float(np.sum(numbers.devices.noise / self.batch) + np.sum(numbers.server.noise / self.server_batch))
+        return float(np.max([np.max(np.abs(part), initial=0.0) for part in self]))
 
     def gradient(self, numbers: Numbers, *, thrifty: bool) -> "Point":
-        """That of `value`, by what leaves a choice."""
+        """That of sum d / b, or of the share, by what leaves a choice."""
         nothing = np.zeros(self.seconds.shape)
         return Point(
             batch=numbers.devices.varies * -numbers.devices.noise / self.batch**2,
@@ -79,17 +75,18 @@ class Point(NamedTuple):
     def slopes(self, numbers: Numbers) -> "Slopes":
         """Energies here, and their derivatives."""
         compute, nats = numbers.devices.energy(self.batch, self.seconds), numbers.nats / self.upload
-        power = np.exp(nats)
+        # e^x - 1 to all digits: of faint uploads x is small.
+        power = np.expm1(nats)
         server = numbers.server.energy(self.server_batch, self.server_s)
         return Slopes(
-            joule=compute + numbers.noise_w * self.upload * (power - 1),
+            joule=compute + numbers.noise_w * self.upload * power,
             compute=compute,
             nats=nats,
             power=power,
             energy=[
                 3 * compute / self.batch,
                 -2 * compute / self.seconds,
-                numbers.noise_w * (power - 1 - nats * power),
+                numbers.noise_w * (power - nats - nats * power),
             ],
             server_joule=server,
             server_energy=np.stack([3 * server / self.server_batch, -2 * server / self.server_s]),
@@ -100,7 +97,7 @@ class Slopes(NamedTuple):
     """Energies at a point, and how they change.
 
     Attributes:
-        joule: e, (C,); compute: its part for computing; nats: q / u; power: e^(q / u).
+        joule: e, (C,); compute: its part for computing; nats: q / u; power: e^(q / u) - 1.
         energy: derivatives of e by b, t and u.
         server_joule: (M,); server_energy: its derivatives by b and t, (2, M).
     """
@@ -117,7 +114,7 @@ class Slopes(NamedTuple):
         """Second derivatives of noise and of energies at that price: b b, b t, t t, u u."""
         noise = 2 * numbers.devices.noise / point.batch**3
         cost = 6 * joule * self.compute
-        upload = joule * numbers.noise_w * self.nats**2 * self.power / point.upload
+        upload = joule * numbers.noise_w * self.nats**2 * (self.power + 1) / point.upload
         return [
             noise + cost / point.batch**2,
             -cost / (point.batch * point.seconds),

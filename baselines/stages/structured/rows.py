@@ -14,6 +14,11 @@ class Rows(NamedTuple):
     finish: D + late - c t - y b - u;  pay: battery - e;  store: battery + h D - e - next battery;
     start: initial + harvest - first battery;  delay, energy: what is left of the budgets;
     fastest, slowest, upload, least, most: of t, u and b;  empty, full: of batteries;  the same of the server.
+
+    Attributes:
+        numbers: of the program.
+        places: of each name in a vector of all rows.
+        num_couplings: how many couple variables, the first ones: these may be violated on the way.
     """
 
     numbers: Numbers

@@ -8,6 +8,9 @@ from edgelearn_env.baselines.stages.structured.interior_point import solved
 from edgelearn_env.baselines.stages.structured.numbers import Numbers
 from edgelearn_env.baselines.stages.structured.rows import Rows
 
+# An upload in the program's units that asks for next to no power.
+_LONG = 1e3
+
 
 def structured_solution(numbers: Numbers, *, thrifty: bool = False) -> Solution | None:
     """The solution in the program's units; None where there is none, or none was found.
@@ -22,7 +25,7 @@ def structured_solution(numbers: Numbers, *, thrifty: bool = False) -> Solution 
     place, shape = (numbers.round_index, numbers.device), numbers.stored.shape
 
     def of_all(values: np.ndarray, of_silent: float) -> np.ndarray:
-        """By round and device; of silent devices what does no harm."""
+        """By round and device; of silent devices something that is possible."""
         made = np.full(shape, of_silent)
         made[place] = values
         return made
@@ -33,7 +36,7 @@ def structured_solution(numbers: Numbers, *, thrifty: bool = False) -> Solution 
             server_s=point.server_s,
             batch=of_all(point.batch, 1.0),
             compute_s=of_all(point.seconds, 1.0),
-            upload_s=of_all(point.upload, 1.0),
+            upload_s=of_all(point.upload, _LONG),
             duration_s=point.duration,
         ),
         Multipliers(

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from edgelearn_env.arrays.traced import operations as op
+from edgelearn_env.arrays.traced import compiled_interpreter as op
 from edgelearn_env.arrays.traced.graph import Graph
 
 _FLOAT, _INT, _FLAG = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_)
@@ -118,10 +118,10 @@ class TracedArray:
             if dtype == _FLAG:
                 return apply(np.not_equal, self, 0.0)
             rows = self.graph.apply(op.TO_INT, rows)
-        elif kind != "f" and dtype.kind == "f":
-            rows = self.graph.apply(op.TO_FLOAT, rows)
-        elif self.dtype == _FLOAT and dtype.itemsize == 4:
-            rows = self.graph.apply(op.SINGLE, rows)
+        elif dtype.kind == "f":
+            rows = rows if kind == "f" else self.graph.apply(op.TO_FLOAT, rows)
+            if dtype.itemsize == 4 and self.dtype.itemsize == 8:
+                rows = self.graph.apply(op.SINGLE, rows)
         elif kind == "i" and dtype == _FLAG:
             return apply(np.not_equal, self, 0)
         return type(self)(rows, dtype, self.graph)
@@ -254,8 +254,8 @@ def taken(table: TracedArray, key: TracedArray) -> TracedArray:
 def given(array: TracedArray, is_given: TracedArray, index: TracedArray, column: int) -> TracedArray:
     """An array, or what a tape of the caller's says in its place: its entries at a round, from a column on."""
     graph = array.graph
-    if graph is None:
-        raise NotImplementedError("what is drawn is no constant")
+    if graph is None or array.dtype != _FLOAT:
+        raise NotImplementedError(f"tapes hold float64 that differ from episode to episode, got {array.dtype}")
     columns = column + np.arange(array.rows.size).reshape(array.shape)
     where = select(is_given, index, -1)
     return TracedArray(graph.apply(op.GIVEN, array.rows, where.rows_in(graph), columns), array.dtype, graph)
@@ -263,10 +263,10 @@ def given(array: TracedArray, is_given: TracedArray, index: TracedArray, column:
 
 def in_common_type(*operands: Any) -> list[TracedArray]:
     """Operands as arrays of one type; plain numbers take that of the arrays, or float64 if they are no integers."""
-    arrays = [operand for operand in operands if isinstance(operand, TracedArray | np.ndarray)]
-    dtype = np.result_type(*(array.dtype for array in arrays)) if arrays else _FLOAT
+    arrays = [operand for operand in operands if isinstance(operand, TracedArray | np.ndarray | np.generic)]
+    dtype = np.result_type(*(array.dtype for array in arrays)) if arrays else _FLAG
     for number in operands:
-        if isinstance(number, bool | int | float) and _rank(number) > _rank(dtype):
+        if type(number) in (bool, int, float) and _rank(number) > _rank(dtype):
             dtype = (_FLAG, _INT, _FLOAT)[_rank(number)]
     return [traced(operand, dtype).astype(dtype) for operand in operands]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgelearn_env.arrays.traced.operations import CONSTANT, INPUT
+from edgelearn_env.arrays.traced.compiled_interpreter import CONSTANT, INPUT
 
 
 class Graph:

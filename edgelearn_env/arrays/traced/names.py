@@ -144,17 +144,19 @@ def any(array: TracedArray, axis: Axis = None) -> TracedArray:
 
 
 def sum(array: TracedArray, axis: Axis = None) -> TracedArray:
-    """The sum of whole numbers, or of floating-point ones from the first to the last, along an axis."""
+    """The sum of whole numbers along an axis; of others it depends on their order, which is numpy's own."""
+    if array.dtype.kind != "i":
+        raise NotImplementedError(f"only whole numbers are summed, got {array.dtype}: see sum_over_last_axis")
     return _folded(lambda first, second: first + second, array, axis)
 
 
 def argmin(array: TracedArray, axis: int) -> TracedArray:
-    """Where the smallest is along an axis, the first of several."""
+    """Where the smallest is along an axis, the first of several; what is not a number counts as smaller."""
     each = np.moveaxis(array.rows, axis, 0)
     least, place = array.arranged(each[0]), zeros(each.shape[1:], int64)
     for index in range(1, len(each)):
         value = array.arranged(each[index])
-        less = value < least
+        less = (value < least) | (isnan(value) & ~isnan(least))
         least, place = select(less, value, least), select(less, index, place)
     return place
 

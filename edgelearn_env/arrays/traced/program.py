@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgelearn_env.arrays.traced import operations as op
+from edgelearn_env.arrays.traced import compiled_interpreter as op
 from edgelearn_env.arrays.traced.graph import Graph
 
-# Operations whose operands are not two rows; the last operand of those here that are no rows is a number.
+# How many operands of an operation are rows, where it is not two. What follows them is a number.
 _NUM_ROWS = {op.SELECT: 3, op.TAKE: 1, op.GIVEN: 2} | dict.fromkeys(
     (
-        op.COPY,
         op.NEGATIVE,
         op.ABSOLUTE,
         op.SQRT,
