@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from random_codings import random_coded_tape, random_coding
 from random_layers import random_layers
 from random_scenarios import random_scenario, random_tape, seeds
+from same_episodes import assert_played_the_same, assert_same, uneven_actions
 from systems_under_contract import SYSTEM_NAMES, random_actions, small_scenario
 
 from edgelearn_env import traced_episodes
@@ -43,33 +44,6 @@ RANDOM = {
 TRACED = ("gradient-coding", "layer-tuning")
 
 
-def assert_same(left, right):
-    """Equal to the last bit, types included."""
-    assert (left.dtype, left.shape) == (right.dtype, right.shape)
-    np.testing.assert_array_equal(left, right)
-    # The two zeros are equal, and not the same.
-    if left.dtype.kind == "f":
-        sound = ~np.isnan(left)
-        np.testing.assert_array_equal(np.signbit(left)[sound], np.signbit(right)[sound])
-
-
-def assert_same_episodes(ours, theirs, some):
-    """Of all that either shows, of all episodes and of some."""
-    mapped(assert_same, ours.records(), theirs.records())
-    for rows in (None, some):
-        assert_same(ours.observation(rows), theirs.observation(rows))
-        assert data_equivalence(ours.info(rows), theirs.info(rows), exact=True)
-    assert_same(ours.ended, theirs.ended)
-    assert_same(ours.reward, theirs.reward)
-
-
-def some_actions(rng, shape: tuple) -> np.ndarray:
-    """Of a kind with episodes of many lengths, some of it beyond the limits, some at them."""
-    actions = np.clip(rng.uniform(-1.3, 1.3, shape), -1.1, 1.1).astype(np.float32)
-    actions[..., 0] -= 0.5
-    return actions
-
-
 # One, a number that fills no vector register, and one that fills blocks and a part of one.
 @pytest.mark.parametrize("batch_size", [1, 7, 130])
 @pytest.mark.parametrize("system", SYSTEM_NAMES)
@@ -82,27 +56,7 @@ def test_whole_episodes_of_random_systems_are_the_same_round_by_round(system, ba
     model = model_of(scenario, "numpy")
     ours, theirs = TracedEpisodes(model, batch_size), ArrayEpisodes(model, batch_size)
     tapes = Tape.stack([draw_tape(rng, scenario) for _ in range(batch_size)])
-
-    def begin(rows):
-        if rng.random() < 0.5:
-            for episodes in (ours, theirs):
-                episodes.begin_given(rows, tapes)
-        else:
-            named = rng.integers(2**63, size=len(rows)), rng.integers(2**40, size=len(rows))
-            for episodes in (ours, theirs):
-                episodes.begin(rows, *named)
-
-    begin(np.arange(batch_size))
-    # One round more than there are, for an episode that has ended.
-    for _ in range(scenario.budgets.max_rounds + 1):
-        some = np.flatnonzero(rng.random(batch_size) < 0.3)
-        assert_same_episodes(ours, theirs, some)
-        action = some_actions(rng, (batch_size, model.codec.action_size))
-        ours.play(action)
-        theirs.play(action)
-        if some.size and rng.random() < 0.1:
-            begin(some)
-    assert_same_episodes(ours, theirs, np.arange(batch_size))
+    assert_played_the_same(rng, ours, theirs, model, tapes)
 
 
 @pytest.mark.parametrize("system", SYSTEM_NAMES)
@@ -147,7 +101,7 @@ def test_single_environments_agree_on_everything(system):
         assert data_equivalence(ours.reset(seed=seed), theirs.reset(seed=seed), exact=True)
         terminated = False
         while not terminated:
-            action = some_actions(rng, ours.action_space.shape)
+            action = uneven_actions(rng, ours.action_space.shape)
             here, there = ours.step(action), theirs.step(action)
             assert data_equivalence(here, there, exact=True)
             terminated = here[2]
@@ -157,7 +111,7 @@ def test_single_environments_agree_on_everything(system):
 def test_episodes_do_not_depend_on_the_number_of_threads(monkeypatch, num_threads):
     model = model_of(small_scenario("layer-tuning"), "numpy")
     rng, rows, parts = np.random.default_rng(2), np.arange(1500), []
-    actions = some_actions(rng, (10, 1500, model.codec.action_size))
+    actions = uneven_actions(rng, (10, 1500, model.codec.action_size))
     monkeypatch.setattr(threads.numba.config, "NUMBA_NUM_THREADS", num_threads)
     threads._pool.cache_clear()
     play = traced_episodes.play

@@ -15,6 +15,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from random_scenarios import OBJECTIVES, random_scenario, random_tape, seeds
+from same_episodes import assert_played_the_same, assert_same, uneven_actions
 
 from edgelearn_env.array_episodes import ArrayEpisodes
 from edgelearn_env.arrays import threads
@@ -38,31 +39,8 @@ BATCH_SIZES = (1, 7, 130)
 B = 6
 
 
-def assert_same(left, right):
-    """Equal to the last bit, types included."""
-    assert (left.dtype, left.shape) == (right.dtype, right.shape)
-    np.testing.assert_array_equal(left, right)
-
-
-def random_actions(rng, shape: tuple) -> np.ndarray:
-    """Of a kind with episodes of many lengths, some of it beyond the limits, some at them."""
-    actions = np.clip(rng.uniform(-1.3, 1.3, shape), -1.1, 1.1).astype(np.float32)
-    actions[..., 0] -= 0.5
-    return actions
-
-
 def both(scenario, batch_size) -> tuple[CompiledEpisodes, ArrayEpisodes]:
     return CompiledModel(scenario).episodes(batch_size), ArrayModel(scenario).episodes(batch_size)
-
-
-def assert_same_episodes(ours, theirs, some):
-    """Of all that either shows, of all episodes and of some."""
-    mapped(assert_same, ours.records(), theirs.records())
-    for rows in (None, some):
-        assert_same(ours.observation(rows), theirs.observation(rows))
-        assert data_equivalence(ours.info(rows), theirs.info(rows), exact=True)
-    assert_same(ours.ended, theirs.ended)
-    assert_same(ours.reward, theirs.reward)
 
 
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)
@@ -75,27 +53,7 @@ def test_whole_episodes_of_random_systems_are_the_same_round_by_round(batch_size
     tapes = Tape.stack([random_tape(rng, scenario) for _ in range(batch_size)])
     # A channel or a source that fails now and then.
     tapes = mapped(lambda array: array * (rng.random(array.shape) < 0.97), tapes)
-
-    def begin(rows):
-        if rng.random() < 0.5:
-            for episodes in (ours, theirs):
-                episodes.begin_given(rows, tapes)
-        else:
-            names = rng.integers(2**63, size=len(rows)), rng.integers(2**40, size=len(rows))
-            for episodes in (ours, theirs):
-                episodes.begin(rows, *names)
-
-    begin(np.arange(batch_size))
-    # One round more than there are, for an episode that has ended.
-    for _ in range(scenario.budgets.max_rounds + 1):
-        some = np.flatnonzero(rng.random(batch_size) < 0.3)
-        assert_same_episodes(ours, theirs, some)
-        action = random_actions(rng, (batch_size, ArrayModel(scenario).codec.action_size))
-        ours.play(action)
-        theirs.play(action)
-        if some.size and rng.random() < 0.1:
-            begin(some)
-    assert_same_episodes(ours, theirs, np.arange(batch_size))
+    assert_played_the_same(rng, ours, theirs, ArrayModel(scenario), tapes)
 
 
 @pytest.mark.parametrize("shadowing_std_db", [0.0, 4.0])
@@ -122,7 +80,7 @@ def test_vector_environments_agree_on_everything_over_autoresets(rng, preset, ob
     for options in (None, {"tape": tapes}):
         assert data_equivalence(*(envs.reset(seed=5, options=options) for envs in (ours, theirs)), exact=True)
         for _ in range(40):
-            actions = random_actions(rng, ours.action_space.shape)
+            actions = uneven_actions(rng, ours.action_space.shape)
             here, there = ours.step(actions), theirs.step(actions)
             assert data_equivalence(here, there, exact=True)
             if mode is AutoresetMode.DISABLED and here[2].any():
@@ -146,7 +104,7 @@ def test_single_environments_agree_on_everything_whatever_ends_the_episode(reque
         assert data_equivalence(ours.reset(seed=seed), theirs.reset(seed=seed), exact=True)
         terminated = False
         while not terminated:
-            action = random_actions(rng, ours.action_space.shape)
+            action = uneven_actions(rng, ours.action_space.shape)
             here, there = ours.step(action), theirs.step(action)
             assert data_equivalence(here, there, exact=True)
             terminated = here[2]
@@ -170,7 +128,7 @@ def test_single_environments_agree_on_everything_whoever_is_silent(rng, changes,
         assert data_equivalence(ours.reset(seed=seed), theirs.reset(seed=seed), exact=True)
         terminated = False
         while not terminated:
-            action = random_actions(rng, ours.action_space.shape)
+            action = uneven_actions(rng, ours.action_space.shape)
             here, there = ours.step(action), theirs.step(action)
             assert data_equivalence(here, there, exact=True)
             terminated, info = here[2], here[4]
@@ -205,7 +163,7 @@ def test_environments_do_not_depend_on_how_many_there_are(rng, num_envs):
     observations, _ = envs.reset(seed=0)
     assert_same(observations[-1], single.reset(seed=num_envs - 1)[0])
     for _ in range(60):
-        actions = random_actions(rng, envs.action_space.shape)
+        actions = uneven_actions(rng, envs.action_space.shape)
         observations, rewards, ends, _, _ = envs.step(actions)
         observation, reward, end, _, _ = single.step(actions[-1])
         assert (rewards[-1], ends[-1]) == (reward, end)
@@ -213,7 +171,7 @@ def test_environments_do_not_depend_on_how_many_there_are(rng, num_envs):
 
 
 def test_actions_of_any_layout_and_type_are_taken(rng, tiny):
-    action = random_actions(rng, (5, 12))
+    action = uneven_actions(rng, (5, 12))
     read_only = action.copy()
     read_only.flags.writeable = False
 
@@ -243,7 +201,7 @@ def test_episodes_do_not_depend_on_the_number_of_threads(rng, tiny, monkeypatch,
             episodes.play(action)
         return episodes.records()
 
-    actions, parts = random_actions(rng, (20, 1500, 12)), []
+    actions, parts = uneven_actions(rng, (20, 1500, 12)), []
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", num_threads)
     threads._pool.cache_clear()
     monkeypatch.setattr(
@@ -297,7 +255,7 @@ def test_environments_in_threads_of_their_own_play_as_one_after_the_other():
     def played(seed):
         env, rng = TwoStageVectorEnv(50, "tiny", kernel="compiled"), np.random.default_rng(seed)
         env.reset(seed=seed)
-        return [env.step(random_actions(rng, env.action_space.shape))[:2] for _ in range(100)]
+        return [env.step(uneven_actions(rng, env.action_space.shape))[:2] for _ in range(100)]
 
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(played, range(4)))
@@ -307,7 +265,7 @@ def test_environments_in_threads_of_their_own_play_as_one_after_the_other():
 def test_a_pickled_environment_goes_on_in_another_process(rng):
     env = TwoStageEnv("tiny", kernel="compiled")
     env.reset(seed=3)
-    action = random_actions(rng, env.action_space.shape)
+    action = uneven_actions(rng, env.action_space.shape)
     # Pre-training goes on for a while.
     action[0] = -1.0
     env.step(action)

@@ -17,7 +17,7 @@ from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
 
 from edgelearn_env.baselines.stages.structured.numbers import Computing, Numbers
 from edgelearn_env.baselines.stages.structured.point import Point, Slopes
-from edgelearn_env.baselines.stages.structured.rows import Rows
+from edgelearn_env.baselines.stages.structured.rows import Rows, of_all_rounds
 
 # The gap that is left, and what constraints and prices may be off, in units in which the bound is of order one.
 _GAP, _RESIDUAL = 1e-7, 1e-7
@@ -158,9 +158,9 @@ class _NewtonSystem:
         """Batches and times, three numbers for each device that takes part: how they follow the outer ones."""
         numbers, point, slopes = self._numbers, self._point, self._slopes
         own, place = numbers.devices, (numbers.round_index, numbers.device)
-        after, stored = _padded(stiffness["store"], self._shape)[place], numbers.stored[place]
+        after, stored = of_all_rounds(stiffness["store"], self._shape)[place], numbers.stored[place]
         joule = numbers.pay * price["pay"] + numbers.use * price["energy"]
-        joule = joule + numbers.spend * _padded(price["store"], self._shape)[place]
+        joule = joule + numbers.spend * of_all_rounds(price["store"], self._shape)[place]
         finish, pay = stiffness["finish"], numbers.pay * stiffness["pay"]
         spent = numbers.spend * after
         both = pay * numbers.pay + spent * numbers.spend
@@ -227,7 +227,7 @@ class _NewtonSystem:
         """The banded matrix of batteries and durations, by rounds: K batteries, then the duration."""
         numbers, (num_rounds, num_devices) = self._numbers, self._shape
         place = (numbers.round_index, numbers.device)
-        store = _padded(stiffness["store"], self._shape)
+        store = of_all_rounds(stiffness["store"], self._shape)
         dense = {name: np.zeros(self._shape) for name in ("dd", "db", "da", "bb", "ba", "aa")}
         for (i, j), name in zip(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)), dense, strict=True):
             dense[name][place] = self._outer[i][j]
@@ -346,10 +346,3 @@ def _dot(one: list[np.ndarray], other: list[np.ndarray]) -> np.ndarray:
     """Sums of products, entry by entry."""
     total: np.ndarray = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
     return total
-
-
-def _padded(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Of all rounds but the last, (N - 1) K of them, as (N, K) with zeros for that."""
-    made = np.zeros(shape)
-    made[:-1] = values.reshape(shape[0] - 1, shape[1])
-    return made

@@ -66,10 +66,10 @@ class Rows(NamedTuple):
     def values(self, point: Point, slopes: Slopes) -> np.ndarray:
         """g(x)."""
         n = self.numbers
-        limits = {
-            "late": n.late,
+        constant = {
+            "finish": n.late,
             "start": n.start,
-            "stored_anyway": n.stored_anyway[:-1].ravel(),
+            "store": n.stored_anyway[:-1].ravel(),
             "full": n.capacity.ravel(),
             "upload": -n.least_upload,
             # Of batches and clocks that leave no choice both are loose.
@@ -81,10 +81,8 @@ class Rows(NamedTuple):
             **dict.fromkeys(("server_fastest", "server_slowest"), n.server.follows > 0),
         }
         values = self._linear(point, slopes.joule, slopes.server_joule)
-        for name, place in (("late", "finish"), ("start", "start"), ("stored_anyway", "store")):
-            values[place] = values[place] + limits[name]
-        for name in limits.keys() & values.keys() - {"start"}:
-            values[name] = values[name] + limits[name]
+        for name, number in constant.items():
+            values[name] = values[name] + number
         return self._joined(values)
 
     def along(self, point: Point, slopes: Slopes, step: Point) -> np.ndarray:
@@ -97,8 +95,7 @@ class Rows(NamedTuple):
         """J^T w; what batches or times pull that leave no choice counts with what they follow, or not at all."""
         n, w = self.numbers, self.split(weight)
         shape, place = n.stored.shape, (n.round_index, n.device)
-        store = np.zeros(shape)
-        store[:-1] = w["store"].reshape(shape[0] - 1, shape[1])
+        store = of_all_rounds(w["store"], shape)
         joule = n.pay * w["pay"] + n.spend * store[place] + n.use * w["energy"]
         by_batch, by_seconds, by_upload = (-joule * slope for slope in slopes.energy)
         devices, server = n.devices, n.server
@@ -166,3 +163,10 @@ class Rows(NamedTuple):
     def _joined(self, values: dict[str, np.ndarray]) -> np.ndarray:
         """One after another."""
         return np.concatenate([values[name] for name in self.places])
+
+
+def of_all_rounds(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Values of all rounds but the last, (N - 1) K of them, as (N, K) with zeros for that."""
+    made = np.zeros(shape)
+    made[:-1] = values.reshape(shape[0] - 1, shape[1])
+    return made

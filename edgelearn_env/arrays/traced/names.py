@@ -1,5 +1,6 @@
 """Traced arrays by the array API standard's names, as far as models of this package use them."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,59 +44,12 @@ def where(condition: Any, first: Any, second: Any) -> TracedArray:
     return select(condition, first, second)
 
 
-def minimum(first: Any, second: Any) -> TracedArray:
-    """The smaller of two."""
-    return apply(np.minimum, first, second)
-
-
-def maximum(first: Any, second: Any) -> TracedArray:
-    """The larger of two."""
-    return apply(np.maximum, first, second)
-
-
-def abs(array: TracedArray) -> TracedArray:
-    """Without its sign."""
-    return apply(np.abs, array)
-
-
-def sqrt(array: TracedArray) -> TracedArray:
-    """The square root."""
-    return apply(np.sqrt, array)
-
-
-def floor(array: TracedArray) -> TracedArray:
-    """The largest whole number that is not above."""
-    return apply(np.floor, array)
-
-
-def ceil(array: TracedArray) -> TracedArray:
-    """The smallest whole number that is not below."""
-    return apply(np.ceil, array)
-
-
-def round(array: TracedArray) -> TracedArray:
-    """The nearest whole number, the even one of two."""
-    return apply(np.round, array)
-
-
-def log(array: TracedArray) -> TracedArray:
-    """The natural logarithm."""
-    return apply(np.log, array)
-
-
-def tan(array: TracedArray) -> TracedArray:
-    """The tangent."""
-    return apply(np.tan, array)
-
-
-def exp(array: TracedArray) -> TracedArray:
-    """The exponential."""
-    return apply(np.exp, array)
-
-
-def log1p(array: TracedArray) -> TracedArray:
-    """The natural logarithm of what is 1 more."""
-    return apply(np.log1p, array)
+# What is done entry by entry.
+minimum, maximum = (functools.partial(apply, function) for function in (np.minimum, np.maximum))
+abs, sqrt, floor, ceil, round = (
+    functools.partial(apply, function) for function in (np.abs, np.sqrt, np.floor, np.ceil, np.round)
+)
+log, log1p, exp, tan = (functools.partial(apply, function) for function in (np.log, np.log1p, np.exp, np.tan))
 
 
 def isnan(array: TracedArray) -> TracedArray:
