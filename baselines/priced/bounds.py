@@ -8,10 +8,10 @@ from edgelearn_env.baselines.priced.records import PricedRounds, PricedSystem, P
 def bounds_of_all_pairs(system: PricedSystem, prices: Prices, phi: float, rounds: PricedRounds) -> np.ndarray:
     """Lower bounds on A - phi W over all plans with fine-tuning rounds M to e - 1, for all M and e, (T + 1, T + 1).
 
-    bound(M, e) = pre(M) - lambda T - nu E - sum_k carry_k[M] battery_k[0] + sum_{t=M}^{e-1} least_t: the Lagrangian at
-    these prices, least over everything that a plan decides. In the last round somebody takes part: a plan that ends
-    with nobody is no better than one that ends before. Charge left after the last round is worth its carry price
-    to the sum over rounds, and nothing to a plan, so that the same sum serves every end.
+    bound(M, e) = pre(M) - lambda T - nu E + sum_{t=M}^{e-1} least_t: the Lagrangian at these prices, least over
+    everything that a plan decides; what batteries hold at round M is part of pre(M). In the last round somebody takes
+    part: a plan that ends with nobody is no better than one that ends before. Charge left after the last round is worth
+    its carry price to the sum over rounds, and nothing to a plan, so that the same sum serves every end.
 
     Args:
         system: the rounds.
@@ -27,7 +27,6 @@ def bounds_of_all_pairs(system: PricedSystem, prices: Prices, phi: float, rounds
     if setting.has_own_budgets:
         seconds, joules = setting.pretrain_budgets
         start = start - prices.pretrain_time * seconds - prices.pretrain_energy * joules
-    start = start - prices.carry @ setting.battery_initial_j
     before = np.concatenate([[0.0], np.cumsum(rounds.least)])
     sums = np.concatenate([[0.0], before[:-1] + rounds.least_active])
     table = start[:, None] + sums[None, :] - before[:, None]

@@ -70,14 +70,35 @@ class Prices(NamedTuple):
         return second
 
     def lifted(self, setting: Setting, worth: float) -> "Prices":
-        """The same with prices of time and energy at which each budget is worth at least that much."""
+        """The same with prices of time and energy at which each budget is worth at least that much.
+
+        A price that is no finite number, as a solver may return, is none: bounds hold at any, but a NaN proves nothing.
+        """
         seconds, joules = setting.pretrain_budgets
-        return self._replace(
-            time=max(self.time, worth / setting.delay_s),
-            energy=max(self.energy, worth / setting.energy_j),
-            pretrain_time=max(self.pretrain_time, worth / seconds),
-            pretrain_energy=max(self.pretrain_energy, worth / joules),
+        time, energy, pretrain_time, pretrain_energy, carry, pay = (
+            np.where(np.isfinite(price), price, 0.0) for price in self
         )
+        return Prices(
+            time=max(float(time), worth / setting.delay_s),
+            energy=max(float(energy), worth / setting.energy_j),
+            pretrain_time=max(float(pretrain_time), worth / seconds),
+            pretrain_energy=max(float(pretrain_energy), worth / joules),
+            carry=carry,
+            pay=pay,
+        )
+
+    def beyond(self, first: int, last: int) -> "Prices":
+        """Those of rounds `first` to `last` - 1 for others too, where a battery's charge is worth what it is in these.
+
+        Before them what it is at their beginning, after them what it is in their mean.
+        """
+        if last - first < 2:
+            return self
+        carry = self.carry.copy()
+        # In a battery that is full when the rounds begin, more charge has no price, but what it holds has.
+        carry[: first + 1] = np.maximum(carry[first], carry[first + 1])
+        carry[last:] = np.mean(carry[first:last], axis=0)
+        return self._replace(carry=carry)
 
     def scaled(self, scale: float) -> "Prices":
         """All of them times a number."""
@@ -246,7 +267,10 @@ class PricedSystem(Protocol):
         """Each round as it is when nobody takes part; none at all where somebody has to."""
 
     def pretraining(self, prices: Prices, phi: float) -> np.ndarray:
-        """Least A - phi W at those prices of M pre-training rounds, the fixed part of both included, (T + 1,)."""
+        """Least A - phi W at those prices of M pre-training rounds and of the charge that follows them, (T + 1,).
+
+        The fixed part of A and W included.
+        """
 
     def pretraining_alone(self, phi: float) -> np.ndarray:
         """What is to be added to that where no fine-tuning follows, (T + 1,)."""

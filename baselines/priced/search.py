@@ -29,6 +29,9 @@ _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 40, 4, 3
 # Steps after which a pair is left too: of so many not one has proven a tenth of what was to be proven.
 _PATIENCE, _PROGRESS = 8, 0.1
 
+# Pairs that are raised before what their prices come to beyond their own rounds is tried: most tapes need no more.
+_FEW_PAIRS = 12
+
 # Pairs that are left before the search is given up.
 _MOST_LEFT = 24
 
@@ -132,7 +135,7 @@ class _Search:
         self._keep(idle)
         self._pretraining: dict[int, list[PretrainPlan]] = {}
         self._solved: dict[tuple[int, int, bytes], Prices | None] = {}
-        self.num_solved = 0
+        self.num_solved = self._num_raised = 0
 
     @property
     def phi(self) -> float:
@@ -171,8 +174,11 @@ class _Search:
         point = max(self._points, key=lambda known: known.bounds[first, last])
         node = _Node(first, last, self._sets, point, point.roles > 0, np.zeros(point.roles.shape))
         node = self._raised(node, _MOST_STEPS)
+        self._num_raised += 1
         if not self._is_proven(node):
             self._left.append(node)
+        elif self._num_raised > _FEW_PAIRS:
+            self._priced(node.point.prices.beyond(first, last), self._sets)
 
     def branch(self) -> None:
         """Split what was left by who takes part, until phi is proven for all or it gets long."""

@@ -49,6 +49,9 @@ from edgelearn_env.tapes.tape import Tape
 # In units in which budgets, batteries and the bound are of order one: the dearest proves most, if it can be solved for.
 _OVERDRAFT_PRICES = (1e4, 1e3)
 
+# Prices of charge harvested before fine-tuning that are tried.
+_START_PRICES = 3
+
 
 class PricedEpisode:
     """A scenario on a tape, priced round by round; an `edgelearn_env.baselines.priced.records.PricedSystem`.
@@ -101,9 +104,11 @@ class PricedEpisode:
 
     @property
     def sets(self) -> AllowedSets:
-        """As `PricedSystem.sets`."""
+        """As `PricedSystem.sets`: nobody may whose battery could not hold what an upload takes, however slow."""
         every = AllowedSets.all_of(*self.setting.harvest_w.shape)
-        return every._replace(must=every.may) if self._restriction.everyone else every
+        if self._restriction.everyone:
+            return every._replace(must=every.may)
+        return every._replace(may=self._uplink.noise_w * self._uplink.nats_s <= self.setting.battery_capacity_j)
 
     @property
     def has_levels(self) -> bool:
@@ -161,18 +166,30 @@ class PricedEpisode:
         )
 
     def pretraining(self, prices: Prices, phi: float) -> np.ndarray:
-        """As `PricedSystem.pretraining`."""
-        num_rounds = self.setting.num_rounds
+        """As `PricedSystem.pretraining`.
+
+        A joule harvested before round M has a price s <= carry of its own, as a full battery takes no more. With c the
+        charge at round M, carry c = s c + (carry - s) c <= s (initial + harvest) + (carry - s) capacity for any such s:
+        the best of those tried counts, which are carry, and 0 where batteries fill up.
+        """
+        setting, num_rounds = self.setting, self.setting.num_rounds
         rounds = np.arange(num_rounds)
-        second = prices.pretrain_time - prices.carry @ self.setting.harvest_w.T
         # Round m of M: a price of noise that depends on M - 1 - m, one of time that depends on both.
         played = rounds < np.arange(num_rounds + 1)[:, None]
         noise = self._form.pretrain_weight * self._form.pretrain_decay ** np.maximum(
             np.arange(num_rounds + 1)[:, None] - 1 - rounds, 0
         )
-        cost = cheapest_compute(noise, second, np.float64(prices.pretrain_energy), self._server).cost
-        total: np.ndarray = self._form.constant - phi * self._form.weight + np.sum(cost * played, axis=1)
-        return total
+        total, worth = np.full(num_rounds + 1, -np.inf), prices.carry
+        for _ in range(_START_PRICES):
+            second = prices.pretrain_time - worth @ setting.harvest_w.T
+            least = cheapest_compute(noise, second, np.float64(prices.pretrain_energy), self._server)
+            held = worth @ setting.battery_initial_j + (prices.carry - worth) @ setting.battery_capacity_j
+            total = np.maximum(total, np.sum(least.cost * played, axis=1) - held)
+            charge_j = setting.battery_initial_j + (least.seconds * played) @ setting.harvest_w
+            latest, worth = worth, np.where(charge_j < setting.battery_capacity_j, prices.carry, 0.0)
+            if np.array_equal(latest, worth):
+                break
+        return total + self._form.constant - phi * self._form.weight
 
     def pretraining_alone(self, phi: float) -> np.ndarray:
         """As `PricedSystem.pretraining_alone`: the denominator's floor."""

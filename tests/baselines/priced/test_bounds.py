@@ -12,6 +12,7 @@ from edgelearn_env.baselines.priced.records import PricedSystem, Prices, RoundPl
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
 from edgelearn_env.baselines.stages.model.restriction import UNRESTRICTED, Restriction
 from edgelearn_env.scenarios.scenario import Scenario
+from edgelearn_env.tapes.tape import sample_tape
 from edgelearn_env.trajectory import rollout
 
 ROUNDING = 1e-9
@@ -56,6 +57,40 @@ def test_no_episode_is_below_the_bounds_at_any_prices(seed):
         assert np.all(value[took_part] >= (least - ROUNDING * np.abs(numerator))[took_part])
         alone = bounds[num_pretrain.astype(int), num_pretrain.astype(int)]
         assert np.all(value[~took_part] >= (alone - ROUNDING * np.abs(numerator))[~took_part])
+
+
+def test_prices_that_are_no_number_count_as_none(tiny):
+    system = PricedEpisode(tiny, sample_tape(tiny, seed=0), UNRESTRICTED)
+    guess = system.first_guess()
+    pay, nothing = guess.prices.pay.copy(), guess.prices.pay.copy()
+    pay[3, 1], pay[4, 0], nothing[3:5, :2] = np.nan, np.inf, 0.0
+    broken, mended = guess.prices._replace(time=float("nan"), pay=pay), guess.prices._replace(time=0.0, pay=nothing)
+    for one, other in zip(broken.lifted(system.setting, 1e-9), mended.lifted(system.setting, 1e-9), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_a_full_battery_cannot_take_has_no_price(tiny):
+    # Batteries that begin full hold the same however long pre-training takes: harvest before it ends proves nothing.
+    full = tiny.replace(energy={"battery_initial_j": tiny.energy.battery_capacity_j})
+    tape = sample_tape(full, seed=0)
+    system = PricedEpisode(full, tape, UNRESTRICTED)
+    guess = system.first_guess()
+    prices = guess.prices._replace(carry=guess.prices.carry + 50 * guess.prices.energy)
+    dark = PricedEpisode(full, tape._replace(harvest_w=0 * tape.harvest_w), UNRESTRICTED)
+    np.testing.assert_allclose(system.pretraining(prices, guess.phi), dark.pretraining(prices, guess.phi), rtol=1e-12)
+    half = PricedEpisode(tiny, tape, UNRESTRICTED).pretraining(prices, guess.phi)
+    assert np.all(half[5:] > system.pretraining(prices, guess.phi)[5:])
+
+
+def test_prices_beyond_their_rounds_keep_those_within(tiny):
+    rng = np.random.default_rng(0)
+    system = PricedEpisode(tiny, sample_tape(tiny, seed=0), UNRESTRICTED)
+    prices = random_prices(rng, system, 1.0)
+    beyond = prices.beyond(5, 12)
+    np.testing.assert_array_equal(beyond.carry[6:12], prices.carry[6:12])
+    np.testing.assert_array_equal(beyond.pay, prices.pay)
+    np.testing.assert_array_equal(beyond.carry[:6], np.tile(np.maximum(*prices.carry[5:7]), (6, 1)))
+    np.testing.assert_allclose(beyond.carry[12:], np.tile(beyond.carry[5:12].mean(axis=0), (len(beyond.carry) - 12, 1)))
 
 
 @pytest.mark.parametrize("everyone", [True, False])
