@@ -47,6 +47,10 @@ def figures(
     `--study run-time` draws what gradient codes are worth in a cluster of its own, whatever the scenario.
     """
     if study == "run-time":
+        if (scenario_name, changes or None, objective) != ("default", None, None):
+            raise InvalidInputError(
+                "--study run-time has a cluster of its own: leave out --scenario, --set, --objective"
+            )
         write_run_time_study(out, workers)
         return
     scenario, output = TwoStageScenario.load(chosen_scenario(scenario_name, changes, objective)), Output()

@@ -95,7 +95,7 @@ def _builders(
         if name in ladder:
             yield name, functools.partial(_untrained, name, ladder[name])
         else:
-            yield name, _agent(name, sources, names, transfer)
+            yield name, _agent(name, sources, (*names, *_checkpoints_of(scenario)), transfer)
 
 
 def _untrained(name: str, make: Callable[[Scenario], Policy], scenario: Scenario) -> NamedPolicy:
@@ -108,10 +108,9 @@ def _agent(
 ) -> Callable[[Scenario], NamedPolicy]:
     """A learned policy: all runs of a recipe that ship with the package, or those in checkpoint files."""
     for source in sources:
-        known = (*names, *shipped_checkpoints())
-        if source not in known and not shipped_runs(source) and not source.endswith(".zip"):
+        if not (source in names or shipped_runs(source) or source in shipped_checkpoints() or source.endswith(".zip")):
             raise InvalidInputError(
-                f"unknown policy {source!r}: choose from {', '.join(known)}, or name a checkpoint file (.zip)"
+                f"unknown policy {source!r}: choose from {', '.join(names)}, or name a checkpoint file (.zip)"
             )
 
     def build(scenario: Scenario) -> NamedPolicy:
@@ -126,6 +125,12 @@ def _agent(
         return NamedPolicy(name=name, kind="learned", runs=runs, trained=trained)
 
     return build
+
+
+def _checkpoints_of(scenario: Scenario) -> list[str]:
+    """Names of the checkpoints that ship with the package for presets of the scenario's system."""
+    presets = [name for name in Scenario.presets() if isinstance(Scenario.preset(name), type(scenario))]
+    return [name for name in shipped_checkpoints() if name.split("-", 1)[1].rpartition("-")[0] in presets]
 
 
 def _files(source: str, scenario: Scenario) -> Sequence[str]:

@@ -6,7 +6,15 @@ from edgelearn_env import Scenario, sample_tape
 from edgelearn_env.baselines import optimum_cache, provenance
 from edgelearn_env.baselines.optimum_cache import optimum_digest
 
-TINY = Scenario.preset("tiny")
+# A preset of each system.
+EACH = ("tiny", "coded", "layers")
+
+
+def digest_of(preset: str) -> str:
+    """The digest of an optimum of a preset."""
+    scenario = Scenario.preset(preset)
+    provenance.source_digest.cache_clear()
+    return optimum_digest(scenario, sample_tape(scenario, 0))
 
 
 @pytest.fixture
@@ -14,7 +22,7 @@ def digest_with(monkeypatch, tmp_path):
     """The digest of an optimum if the source of one module had a line more."""
     real = provenance._source_of
 
-    def digest(changed: str) -> str:
+    def digest(changed: str, preset: str = "tiny") -> str:
         def source_of(module: str):
             if module != changed:
                 return real(module)
@@ -23,8 +31,7 @@ def digest_with(monkeypatch, tmp_path):
             return copy
 
         monkeypatch.setattr(provenance, "_source_of", source_of)
-        provenance.source_digest.cache_clear()
-        found = optimum_digest(TINY, sample_tape(TINY, 0))
+        found = digest_of(preset)
         provenance.source_digest.cache_clear()
         return found
 
@@ -32,10 +39,9 @@ def digest_with(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def untouched() -> str:
-    """The digest of sources as they are."""
-    provenance.source_digest.cache_clear()
-    return optimum_digest(TINY, sample_tape(TINY, 0))
+def untouched() -> dict[str, str]:
+    """The digests of sources as they are."""
+    return {preset: digest_of(preset) for preset in EACH}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,7 @@ def untouched() -> str:
     ],
 )
 def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, untouched, module):
-    assert digest_with(module) != untouched
+    assert digest_with(module) != untouched["tiny"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,35 @@ def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, untouche
     ],
 )
 def test_what_has_no_part_in_it_leaves_the_digest(digest_with, untouched, module):
-    assert digest_with(module) == untouched
+    assert digest_with(module) == untouched["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("module", "preset"),
+    [
+        ("edgelearn_env.baselines.gradient_coding.priced_codes", "coded"),
+        ("edgelearn_env.baselines.gradient_coding.model.cheapest_codes", "coded"),
+        ("edgelearn_env.gradient_coding.dynamics", "coded"),
+        ("edgelearn_env.baselines.layer_tuning.priced_layers", "layers"),
+        ("edgelearn_env.baselines.stages.model.unlike_data", "layers"),
+        ("edgelearn_env.layer_tuning.scenario", "layers"),
+    ],
+)
+def test_what_proves_of_another_system_changes_its_digest(digest_with, untouched, module, preset):
+    assert digest_with(module, preset) != untouched[preset]
+
+
+@pytest.mark.parametrize(
+    ("module", "preset"),
+    [
+        ("edgelearn_env.gradient_coding.kernels", "coded"),
+        ("edgelearn_env.layer_tuning.kernels", "layers"),
+        ("edgelearn_env.baselines.layer_tuning.priced_layers", "tiny"),
+        ("edgelearn_env.baselines.gradient_coding.priced_codes", "layers"),
+    ],
+)
+def test_what_another_system_has_of_its_own_leaves_the_digest(digest_with, untouched, module, preset):
+    assert digest_with(module, preset) == untouched[preset]
 
 
 def test_the_digest_is_that_of_a_scenario_whatever_its_name(tiny: Scenario):

@@ -156,6 +156,13 @@ def test_what_cannot_be_played_is_refused_in_one_sentence(named, names, sentence
     assert "\n" not in str(caught.value)
 
 
+def test_only_checkpoints_of_the_scenario_s_own_system_are_proposed(named):
+    with pytest.raises(InvalidInputError) as caught:
+        named("best")
+    assert "apg-default-0" in str(caught.value)
+    assert "imitation-layers-0" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["ppo", "ppo-default"])
 def test_a_recipe_is_played_by_all_of_its_runs_that_come_with_the_package(name):
     with Progress(console=Console(quiet=True)) as progress:

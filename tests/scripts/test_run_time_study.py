@@ -34,3 +34,11 @@ def test_the_table_is_printed_and_points_and_picture_are_written(tmp_path, monke
 def test_a_study_that_there_is_not_is_refused(tmp_path):
     result = CliRunner().invoke(app, ["figures", "--study", "energy", "--out", str(tmp_path)])
     assert result.exit_code == 2
+
+
+def test_a_scenario_for_a_study_that_has_its_own_is_refused(tmp_path):
+    for words in (["--scenario", "tiny"], ["--set", "budgets.delay_s=3"], ["--objective", "finetune"]):
+        result = CliRunner().invoke(app, ["figures", "--study", "run-time", *words, "--out", str(tmp_path)])
+        assert result.exit_code != 0
+        assert "has a cluster of its own" in str(result.exception)
+    assert not list(tmp_path.iterdir())

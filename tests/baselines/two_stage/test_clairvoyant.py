@@ -351,6 +351,44 @@ def test_seconds_and_joules_may_be_counted_in_other_units():
         assert other.value == pytest.approx(clairvoyant(scenario, tape).value, rel=SAME)
 
 
+# Of every budget, what a preset has times these, over twelve decades; below, budgets are refused as too small.
+DECADES = {
+    "tiny": {
+        "delay_s": (2e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4, 1e7, 1e10),
+        "energy_j": (5e-3, 3e-2, 0.1, 1.0, 10.0, 100.0, 1e4, 1e7, 1e10),
+        "battery_capacity_j": (1e-6, 3e-2, 0.1, 1.0, 10.0, 1e3, 1e6),
+    },
+    "default": {
+        "delay_s": (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4, 1e7, 1e9),
+        "energy_j": (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4, 1e7, 1e9),
+        "battery_capacity_j": (0.3, 1.0, 10.0, 100.0, 1e4, 1e8, 1e12),
+    },
+}
+
+
+def with_budget(scenario: Scenario, name: str, factor: float) -> Scenario:
+    """The scenario with so many times a budget, or with batteries so many times as large, no fuller than they are."""
+    if name != "battery_capacity_j":
+        return scenario.replace(budgets={name: factor * getattr(scenario.budgets, name)})
+    capacity_j = factor * np.asarray(scenario.energy.battery_capacity_j)
+    initial_j = np.minimum(scenario.energy.battery_initial_j, capacity_j)
+    return scenario.replace(energy={"battery_capacity_j": capacity_j, "battery_initial_j": initial_j})
+
+
+@pytest.mark.parametrize("preset", ["tiny", pytest.param("default", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", DECADES["tiny"])
+def test_over_decades_of_a_budget_more_of_it_is_never_worse(preset, name):
+    scenario = Scenario.preset(preset)
+    tape = sample_tape(scenario, seed=2)
+    values = []
+    for factor in DECADES[preset][name]:
+        optimum = clairvoyant(with_budget(scenario, name, factor), tape)
+        assert optimum.certificate.gap <= GAP + 1e-6
+        values.append(optimum.value)
+    assert np.all(np.diff(values) <= GAP * np.array(values[1:]))
+    assert values[-1] < 0.9 * values[0]
+
+
 # Degenerate systems.
 
 
