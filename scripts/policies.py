@@ -95,7 +95,8 @@ def _builders(
         if name in ladder:
             yield name, functools.partial(_untrained, name, ladder[name])
         else:
-            yield name, _agent(name, sources, (*names, *_checkpoints_of(scenario)), transfer)
+            _require_known(sources, names, scenario)
+            yield name, _agent(name, sources, transfer)
 
 
 def _untrained(name: str, make: Callable[[Scenario], Policy], scenario: Scenario) -> NamedPolicy:
@@ -103,15 +104,8 @@ def _untrained(name: str, make: Callable[[Scenario], Policy], scenario: Scenario
     return NamedPolicy(name=name, kind="online", runs=[make(scenario)])
 
 
-def _agent(
-    name: str, sources: Sequence[str], names: Sequence[str], transfer: bool
-) -> Callable[[Scenario], NamedPolicy]:
+def _agent(name: str, sources: Sequence[str], transfer: bool) -> Callable[[Scenario], NamedPolicy]:
     """A learned policy: all runs of a recipe that ship with the package, or those in checkpoint files."""
-    for source in sources:
-        if not (source in names or shipped_runs(source) or source in shipped_checkpoints() or source.endswith(".zip")):
-            raise InvalidInputError(
-                f"unknown policy {source!r}: choose from {', '.join(names)}, or name a checkpoint file (.zip)"
-            )
 
     def build(scenario: Scenario) -> NamedPolicy:
         files = [file for source in sources for file in _files(source, scenario)]
@@ -127,10 +121,15 @@ def _agent(
     return build
 
 
-def _checkpoints_of(scenario: Scenario) -> list[str]:
-    """Names of the checkpoints that ship with the package for presets of the scenario's system."""
-    presets = [name for name in Scenario.presets() if isinstance(Scenario.preset(name), type(scenario))]
-    return [name for name in shipped_checkpoints() if name.split("-", 1)[1].rpartition("-")[0] in presets]
+def _require_known(sources: Sequence[str], names: Sequence[str], scenario: Scenario) -> None:
+    """Refuse what is no policy, with those of the scenario's own system to choose from."""
+    for source in sources:
+        if source in (*names, *shipped_checkpoints()) or shipped_runs(source) or source.endswith(".zip"):
+            continue
+        presets = [name for name in Scenario.presets() if isinstance(Scenario.preset(name), type(scenario))]
+        agents = [name for name in shipped_checkpoints() if name.split("-", 1)[1].rpartition("-")[0] in presets]
+        known = ", ".join((*names, *agents))
+        raise InvalidInputError(f"unknown policy {source!r}: choose from {known}, or name a checkpoint file (.zip)")
 
 
 def _files(source: str, scenario: Scenario) -> Sequence[str]:
