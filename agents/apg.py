@@ -52,7 +52,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # isort: 
 from edgelearn_env.arrays import torch_names  # isort: skip
 from edgelearn_env.agents.actor.module import ActorModule  # isort: skip
 from edgelearn_env.agents.runs.torch_threads import torch_threads  # isort: skip
-from edgelearn_env.tapes.tensor_reader import TensorTapes  # isort: skip
+from edgelearn_env.tapes.tensor_reader import TensorTapes, advanced  # isort: skip
 
 # Far enough that a round which passes a budget is still played.
 _BEYOND = 2.0
@@ -200,32 +200,33 @@ class GradientEpisodes:
         budgets = scenario.budgets
         further = {"delay_s": _BEYOND * budgets.delay_s, "energy_j": _BEYOND * budgets.energy_j}
         self._budgets, self._num_tapes = budgets, num_tapes
-        model = model_of(scenario, xp=torch_names)
-        self._codec = model.codec
+        self._model = model_of(scenario, xp=torch_names)
+        self._codec = self._model.codec
         self._constants = constants_of(scenario.replace(budgets=further), torch_names)
-        self._tapes = TensorTapes(model, num_tapes, "cpu")
+        self._tapes = TensorTapes(self._model, num_tapes, "cpu")
         self._tapes.name_sequences(tape_seeds(seed, num_tapes))
         self._width_j = _WIDTH * self._constants.battery_capacity_j
 
     def play_through(self, actor: ActorModule) -> Played:
         """Play the next tape of each sequence to its end."""
         self._tapes.begin()
+        reading = self._tapes.reading
         state = initial_state(self._constants, self._num_tapes)
         first = log_bound = self._log_bound(state)
         running = torch.ones(self._num_tapes, dtype=torch.bool)
-        action = actor(self._codec.encode(state, self._tapes.conditions))
+        action = actor(self._codec.encode(state, reading.conditions))
         switch = action[:, 0] > 0
         num_steps = 0
         while running.any():
             decided = straight_through(self._codec, action)._replace(switch=switch)
-            after = self._after(Observed(state, self._tapes.conditions), decided)
-            self._tapes.advance(after.round_index, after.ended, begin_next=False)
-            following = actor(self._codec.encode(after, self._tapes.conditions))
+            after = self._after(Observed(state, reading.conditions), decided)
+            reading = advanced(self._model, reading, after.round_index, after.ended, begin_next=False)
+            following = actor(self._codec.encode(after, reading.conditions))
             switch = after.finetuning | (following[:, 0] > 0)
             crossing = running & switch & ~after.finetuning & ~after.ended
             if crossing.any():
                 after = _part_of_round(state, after, share_before_switch(action, following, crossing))
-                following = actor(self._codec.encode(after, self._tapes.conditions))
+                following = actor(self._codec.encode(after, reading.conditions))
             passed, value = self._end(state, after)
             log_bound = torch.where(running, value, log_bound)
             num_steps += int(running.sum())

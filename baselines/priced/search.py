@@ -11,7 +11,7 @@ from edgelearn_env.baselines.priced.master import combined
 from edgelearn_env.baselines.priced.records import AllowedSets, Planned, PretrainPlan, PricedSystem, Prices, RoundPlans
 
 # Of a round's fair share of the gap, how much its bound may be loose.
-_LOOSE = 0.05
+_LOOSE = 0.1
 
 # The first prices are tried in these proportions, so that pairs with few rounds have some of their own.
 _SCALES = (0.0, 0.3, 0.6, 0.8, 0.9, 1.1, 1.25)
@@ -57,9 +57,10 @@ class Proven(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Prices, the bounds of all pairs that they prove, and the roles in the cheapest plans of rounds, (T, K)."""
+    """Prices, what they prove of all pairs at a phi, and the roles in the cheapest plans of rounds, (T, K)."""
 
     prices: Prices
+    phi: float
     bounds: np.ndarray
     roles: np.ndarray
 
@@ -172,6 +173,9 @@ class _Search:
     def raise_bound(self, first: int, last: int) -> None:
         """Find prices that prove the pair (M, e), or a better plan; or leave it."""
         point = max(self._points, key=lambda known: known.bounds[first, last])
+        if point.phi > self.phi:
+            # At the phi of today it proves more, and maybe enough.
+            point = self._priced(point.prices, self._sets)
         node = _Node(first, last, self._sets, point, point.roles > 0, np.zeros(point.roles.shape))
         node = self._raised(node, _MOST_STEPS)
         self._num_raised += 1
@@ -231,6 +235,8 @@ class _Search:
                 lacking, latest = -node.bound, step
             for roles in candidates:
                 node = node.at(self._planned(roles, node.first, node.last, node.sets))
+                if self._is_proven(node):
+                    return node
             node, heaviest = self._recombined(node)
             candidates = [node.point.roles, heaviest]
         return node
@@ -317,7 +323,7 @@ class _Search:
         # The cheapest plan of a round comes first: written last.
         roles[rounds.plans.round_index[::-1]] = rounds.plans.roles[::-1]
         roles[rounds.least < rounds.least_active] = 0
-        point = _Point(prices, bounds, roles)
+        point = _Point(prices, phi, bounds, roles)
         if sets is self._sets and phi >= self.phi:
             self._bounds = np.maximum(self._bounds, bounds)
             self._points = [*self._points[1 - _POINTS_KEPT :], point]

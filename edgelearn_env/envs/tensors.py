@@ -1,7 +1,8 @@
 """Many episodes at once as torch tensors, of any system: on a CPU or a GPU, and differentiable in what is decided."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from edgelearn_env.errors import MissingExtraError
 
@@ -13,6 +14,7 @@ except ImportError as error:
 from gymnasium.error import ResetNeeded
 
 from edgelearn_env.arrays import torch_names
+from edgelearn_env.arrays.fused import Fused
 from edgelearn_env.arrays.kept_memory import keep_freed_memory
 from edgelearn_env.arrays.records import mapped
 from edgelearn_env.envs import arguments
@@ -20,7 +22,7 @@ from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.model import Allocation, Codec, Model, Observed, Outcome, State, model_of
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.tapes.tensor_reader import TensorTapes
+from edgelearn_env.tapes.tensor_reader import Reading, TensorTapes, advanced
 
 
 class PlayedRound(NamedTuple):
@@ -35,6 +37,12 @@ class PlayedRound(NamedTuple):
     state: State
     allocation: Allocation
     outcome: Outcome
+
+
+Result: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]
+
+# Of where all episodes and their tapes stand, and what is decided: where they stand next, and what a step returns.
+Play: TypeAlias = Callable[[State, Reading, Any], tuple[State, Reading, Result]]
 
 
 class TensorEnv:
@@ -54,18 +62,30 @@ class TensorEnv:
         scenario: of any system.
         device: where the tensors are; anything `torch.device` takes. It must know float64.
         autoreset: whether the next episode begins where one ends. If not, that one stays as it is, with reward 0.
+        compiled: whether `torch.compile` fuses the operations of a step, when the first one is done: see `Fused`. Steps
+            that an action needs a gradient of stay as they are.
     """
 
     def __init__(
-        self, num_envs: int, scenario: Scenario, *, device: torch.device | str = "cpu", autoreset: bool = True
+        self,
+        num_envs: int,
+        scenario: Scenario,
+        *,
+        device: torch.device | str = "cpu",
+        autoreset: bool = True,
+        compiled: bool = False,
     ) -> None:
         keep_freed_memory()
         self.num_envs = arguments.checked_num_envs(num_envs)
         self.device, self.autoreset, self.scenario = torch.device(device), autoreset, scenario
         self._model: Model = model_of(scenario, xp=torch_names, device=self.device)
         self._tapes = TensorTapes(self._model, self.num_envs, self.device)
-        self._beginning = self._model.initial_state(1)
         self._state: State | None = None
+        rules = (self._model, self._model.initial_state(1), autoreset)
+        self._play: Play = functools.partial(_played, *rules)
+        self._decode_and_play: Play = functools.partial(_decoded_and_played, *rules)
+        if compiled:
+            self._play, self._decode_and_play = Fused(self._play), Fused(self._decode_and_play)
 
     @property
     def codec(self) -> Codec:
@@ -75,7 +95,7 @@ class TensorEnv:
     @property
     def observed(self) -> Observed:
         """What is known before the next round, in physical units."""
-        return mapped(torch.clone, Observed(self._running(), self._tapes.conditions.seen))
+        return mapped(torch.clone, Observed(self._running(), self._tapes.reading.conditions.seen))
 
     @property
     def tape_seed(self) -> torch.Tensor:
@@ -109,9 +129,9 @@ class TensorEnv:
         self._tapes.name_sequences(seeds)
         self._tapes.begin(tape)
         self._state = self._model.initial_state(self.num_envs)
-        return self._observation(), self.observed
+        return self._model.encode(self._state, self._tapes.reading.conditions), self.observed
 
-    def step(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]:
+    def step(self, action: torch.Tensor) -> Result:
         """Do one learning round in every environment.
 
         Args:
@@ -128,35 +148,51 @@ class TensorEnv:
         shape = (self.num_envs, self.codec.action_size)
         if action.shape != shape:
             raise InvalidInputError(f"action must have shape {shape}, got {tuple(action.shape)}")
-        # Device by device in memory, as everything else is.
-        action = action.T.contiguous().T
         if torch.is_grad_enabled() and action.requires_grad:
-            return self.play_round(straight_through(self.codec, action))
-        return self.play_round(self._model.decode(action))
+            return self.play_round(straight_through(self.codec, _by_device(action)))
+        return self._do(self._decode_and_play, action)
 
-    def play_round(
-        self, allocation: Allocation
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, PlayedRound]:
+    def play_round(self, allocation: Allocation) -> Result:
         """Do one learning round that is decided in physical units, float64, within the scenario's limits."""
-        state, outcome = self._model.step(self._running(), self._tapes.conditions, allocation)
-        played = PlayedRound(mapped(torch.clone, state), allocation, outcome)
-        self._state = _chosen(state.ended, self._beginning, state) if self.autoreset else state
-        self._tapes.advance(self._state.round_index, state.ended, begin_next=self.autoreset)
-        truncated = torch.zeros_like(state.ended)
-        return self._observation(), outcome.reward.clone(), state.ended.clone(), truncated, played
+        return self._do(self._play, allocation)
+
+    def _do(self, play: Play, decided: Any) -> Result:
+        self._state, self._tapes.reading, result = play(self._running(), self._tapes.reading, decided)
+        return result
 
     def detach(self) -> None:
         """Forget how the present came about: no gradient flows to actions before it."""
         self._state = mapped(torch.detach, self._running())
 
-    def _observation(self) -> torch.Tensor:
-        observation: torch.Tensor = self._model.encode(self._running(), self._tapes.conditions)
-        return observation
-
     def _running(self) -> State:
         if self._state is None:
             raise ResetNeeded("there is no episode yet: call reset() first")
         return self._state
+
+
+def _played(
+    model: Model, beginning: State, autoreset: bool, state: State, reading: Reading, allocation: Allocation
+) -> tuple[State, Reading, Result]:
+    """One round; what it hands out shares no memory with where all stand then."""
+    after, outcome = model.step(state, reading.conditions, allocation)
+    now = _chosen(after.ended, beginning, after) if autoreset else after
+    reading = advanced(model, reading, now.round_index, after.ended, begin_next=autoreset)
+    played = PlayedRound(mapped(torch.clone, after), allocation, outcome)
+    ended, truncated = after.ended.clone(), torch.zeros_like(after.ended)
+    observation = model.encode(now, reading.conditions)
+    return now, reading, (observation, outcome.reward.clone(), ended, truncated, played)
+
+
+def _decoded_and_played(
+    model: Model, beginning: State, autoreset: bool, state: State, reading: Reading, action: torch.Tensor
+) -> tuple[State, Reading, Result]:
+    """The same of an action."""
+    return _played(model, beginning, autoreset, state, reading, model.decode(_by_device(action)))
+
+
+def _by_device(action: torch.Tensor) -> torch.Tensor:
+    """Device by device in memory, as everything else is."""
+    return action.T.contiguous().T
 
 
 def straight_through(codec: Codec, action: torch.Tensor) -> Allocation:

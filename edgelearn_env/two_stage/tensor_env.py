@@ -41,6 +41,7 @@ class TwoStageTorch(TensorEnv):
         objective: replaces `learning.objective`.
         device: where the tensors are; anything `torch.device` takes. It must know float64.
         autoreset: whether the next episode begins where one ends. If not, that one stays as it is, with reward 0.
+        compiled: whether `torch.compile` fuses the operations of a step, when the first one is done: see `TensorEnv`.
         **changes: scenario parts with their changed fields.
     """
 
@@ -52,7 +53,8 @@ class TwoStageTorch(TensorEnv):
         *,
         device: torch.device | str = "cpu",
         autoreset: bool = True,
+        compiled: bool = False,
         **changes: Any,
     ) -> None:
         made = configured_scenario(TwoStageScenario, scenario, objective, changes)
-        super().__init__(num_envs, made, device=device, autoreset=autoreset)
+        super().__init__(num_envs, made, device=device, autoreset=autoreset, compiled=compiled)

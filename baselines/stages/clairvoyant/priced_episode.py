@@ -17,6 +17,7 @@ from edgelearn_env.baselines.priced.records import (
 from edgelearn_env.baselines.solvers import STRUCTURED
 from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram
 from edgelearn_env.baselines.stages.model.cheapest_rounds import (
+    COARSE,
     CheapestRounds,
     RoundCosts,
     cheapest_rounds,
@@ -119,7 +120,7 @@ class PricedEpisode:
         """As `PricedSystem.rounds`."""
         radio, second, (silent, _) = self._scenario.radio, prices.second(self.setting), self.battery_terms(prices)
         costs = self.round_costs(prices, phi, sets)
-        cheapest = cheapest_rounds(costs, tolerance, self._spread * tolerance)
+        cheapest = cheapest_rounds(costs, tolerance, self._spread * tolerance, COARSE)
         always = np.sum(silent, axis=1) + prices.energy * radio.downlink_j
         active = cheapest.least + second * radio.downlink_s + always
         idle = np.where(np.any(sets.must, axis=1), np.inf, second * radio.idle_s + always)
@@ -189,7 +190,8 @@ class PricedEpisode:
             latest, worth = worth, np.where(charge_j < setting.battery_capacity_j, prices.carry, 0.0)
             if np.array_equal(latest, worth):
                 break
-        return total + self._form.constant - phi * self._form.weight
+        bounds: np.ndarray = total + self._form.constant - phi * self._form.weight
+        return bounds
 
     def pretraining_alone(self, phi: float) -> np.ndarray:
         """As `PricedSystem.pretraining_alone`: the denominator's floor."""

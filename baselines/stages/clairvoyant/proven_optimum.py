@@ -14,7 +14,6 @@ from edgelearn_env.baselines.stages.model.restriction import pairs_of
 from edgelearn_env.errors import InvalidInputError, SolverError
 from edgelearn_env.scenarios.scenario import Scenario
 from edgelearn_env.tapes.tape import Tape
-from edgelearn_env.trajectory import rollout
 
 Kind = TypeVar("Kind", bound=StagedOptimum)
 
@@ -69,9 +68,8 @@ def certified(system: PricedEpisode, kind: type[Kind], found: Proven, *, gap: fl
     Raises:
         SolverError: as `proven_optimum`.
     """
-    scenario, tape, solver = system.scenario, system.tape, system.solver
     replayed = replayed_plan(*found.best.plan)
-    num_rounds = scenario.budgets.max_rounds + 1
+    num_rounds = system.scenario.budgets.max_rounds + 1
     certificate = Certificate(
         value=system.objective_of(replayed.value),
         bound=system.objective_of(found.bound) * (1 - _ROUNDING),
@@ -80,13 +78,9 @@ def certified(system: PricedEpisode, kind: type[Kind], found: Proven, *, gap: fl
         num_solved=found.num_solved,
         label="exact" if replayed.plan.has_whole_batches else "relaxation",
     )
-    whole = whole_plan(replayed, solver)
+    whole, achieved = whole_plan(replayed, system.solver)
     optimum = kind(
-        plan=replayed.plan,
-        whole_plan=whole,
-        value=certificate.value,
-        achieved=float(rollout(scenario, tape, whole).objective[0]),
-        certificate=certificate,
+        plan=replayed.plan, whole_plan=whole, value=certificate.value, achieved=achieved, certificate=certificate
     )
     _require_success(optimum, replayed, min(certificate.value, below), gap)
     return optimum

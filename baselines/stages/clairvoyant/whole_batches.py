@@ -12,45 +12,54 @@ from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.trajectory import rollout
 
-# Batches are scaled by one number before they are rounded; it is halved in on between these ends.
-_LEAST_SCALE, _MOST_SCALE, _NUM_HALVINGS = 0.9, 1.03, 7
+# Batches are scaled by one number between these ends before they are rounded. It is near enough where so much of the
+# budgets is used, or no other is left; of what is used it aims at a little less than all.
+_LEAST_SCALE, _MOST_SCALE, _USED, _AIM, _NEAR = 0.9, 1.03, 0.9995, 0.9998, 1.001
+_MOST_PROGRAMS = 8
 
 
-def whole_plan(replayed: Replayed, solver: str) -> Plan:
-    """The plan in whole batches that reaches the least Phi of those tried.
+def whole_plan(replayed: Replayed, solver: str) -> tuple[Plan, float]:
+    """The plan in whole batches that reaches the least Phi of those tried, and what that is.
 
     Rounding down frees time and energy that no batch uses. So batches are rounded to the nearer whole number, in the
-    sense of what 1/b costs (up from the geometric mean of both neighbours on), after all were scaled by one number: the
-    largest for which a conic program with the batches given finds times and powers within all budgets and batteries.
+    sense of what 1/b costs (up from the geometric mean of both neighbours on), after all were scaled by one number:
+    about the largest for which a conic program with the batches given finds times and powers within all budgets and
+    batteries.
 
     Returns:
         Never worse than the plan with batches rounded down.
     """
     episode, times = replayed.episode, replayed.times
-    best = plan_from_times(episode, times, shrink=replayed.shrink, whole_batches=True)
-    least = _reached(episode, best)
+    lowered = plan_from_times(episode, times, shrink=replayed.shrink, whole_batches=True)
+    least = _reached(episode, lowered)
     if not episode.num_pretrain_rounds + episode.num_finetune_rounds:
-        return best
-    low, high = _LEAST_SCALE, _MOST_SCALE
-    for _ in range(_NUM_HALVINGS):
-        scale = np.sqrt(low * high)
-        played = _rounded(episode, times, scale, solver)
-        if played is None:
+        return lowered, least
+    plans = _scaled_plans(episode, times, solver)
+    for plan in sorted(plans, key=lambda made: episode.learning_bound(made.server_batch, made.batch)):
+        if (reached := _reached(episode, plan)) < least:
+            return plan, reached
+    return lowered, least
+
+
+def _scaled_plans(episode: PlannedEpisode, times: RoundTimes, solver: str) -> list[Plan]:
+    """Plans with all batches scaled and rounded; what they use of the budgets tells where to try next."""
+    low, high, scale, plans = _LEAST_SCALE, _MOST_SCALE, 1.0, []
+    for _ in range(_MOST_PROGRAMS):
+        given = dataclasses.replace(episode, given_batches=nearest_batches(episode, times, scale))
+        solution = EpisodeProgram(given, thrifty=True, recurring=given.participates.size <= SMALL).solve(solver)
+        share = np.inf if solution is None else solution.share
+        if solution is None or share > 1:
             high = scale
-            continue
-        low, reached = scale, _reached(episode, played)
-        if reached < least:
-            best, least = played, reached
-    return best
-
-
-def _rounded(episode: PlannedEpisode, times: RoundTimes, scale: float, solver: str) -> Plan | None:
-    """A plan with all batches scaled and rounded, if there is one within all budgets and batteries."""
-    given = dataclasses.replace(episode, given_batches=nearest_batches(episode, times, scale))
-    solution = EpisodeProgram(given, thrifty=True, recurring=given.participates.size <= SMALL).solve(solver)
-    if solution is None or solution.share > 1:
-        return None
-    return plan_from_times(given, solution.times, whole_batches=True)
+        else:
+            low = scale
+            plans.append(plan_from_times(given, solution.times, whole_batches=True))
+        if _USED <= share <= 1 or high < low * _NEAR:
+            break
+        # Budgets are used about in proportion to batches; not those of batteries, nor where few batches are rounded.
+        scale = scale * _AIM / share
+        if not low < scale < high:
+            scale = float(np.sqrt(low * high))
+    return plans
 
 
 def _reached(episode: PlannedEpisode, plan: Plan) -> float:

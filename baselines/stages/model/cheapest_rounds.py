@@ -38,16 +38,29 @@ from edgelearn_env.baselines.stages.model.closed_forms import (
     in_rounds,
 )
 
-# Durations are first told apart by this factor.
-_COARSE = 1.5
-
 _MOST_HALVINGS = 16
 
 # Logarithms of times that are as good as the same.
 _FLAT = 1e-6
 
 # Finish prices that are tabled: from this share of a second's price up to all of it.
-_LEAST_SHARE, _NUM_PRICES = 1e-4, 24
+_LEAST_SHARE = 1e-4
+
+
+class Grid(NamedTuple):
+    """How finely a round is looked at before intervals are halved.
+
+    Attributes:
+        factor: between durations.
+        num_prices: finish prices that are tabled.
+    """
+
+    factor: float
+    num_prices: int
+
+
+# For proofs, which halve wherever it matters; and for those who want to be told many ways.
+COARSE, FINE = Grid(3.0, 12), Grid(1.5, 24)
 
 
 class RoundCosts(NamedTuple):
@@ -120,19 +133,21 @@ class _Intervals(NamedTuple):
     joined: np.ndarray
 
 
-def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float) -> CheapestRounds:
+def cheapest_rounds(costs: RoundCosts, tolerance: float, spread: float, grid: Grid = FINE) -> CheapestRounds:
     """Bounds and plans of all rounds.
 
     Args:
         costs: prices and hardware.
         tolerance: by how much a bound may be below the least cost found; tight enough intervals allowing.
-        spread: ways that cost so much more than the best of a round are told too, one for each set of participants.
+        spread: ways that cost so much more than the best of a round are told too, one for each set of participants, of
+            those that were looked at.
+        grid: where looking begins.
     """
-    times = _FinishTimes(costs)
+    times = _FinishTimes(costs, grid.num_prices)
     shortest_s = np.min(costs.devices.cycles_per_sample / costs.devices.freq_max_hz + costs.uplink.least_s, axis=1)
     longest_s = np.broadcast_to(costs.longest_s, shortest_s.shape)
     shortest_s = np.minimum(shortest_s * (1 - 1e-9), longest_s)
-    count = np.maximum(np.ceil(np.log(longest_s / shortest_s) / np.log(_COARSE)), 1).astype(int)
+    count = np.maximum(np.ceil(np.log(longest_s / shortest_s) / np.log(grid.factor)), 1).astype(int)
     rounds = np.repeat(np.arange(len(count)), count)
     step = np.arange(len(rounds)) - np.repeat(np.cumsum(count) - count, count)
     ratio = (longest_s / shortest_s) ** (1 / count)
@@ -297,22 +312,22 @@ def _sums_by_count(costs: RoundCosts, rounds: np.ndarray, joined: np.ndarray) ->
 class _FinishTimes:
     """When each device of each round would be done, by the price of its finish; tabled, to be looked up backwards."""
 
-    def __init__(self, costs: RoundCosts) -> None:
+    def __init__(self, costs: RoundCosts, num_prices: int) -> None:
         self._costs = costs
         top = np.maximum(costs.second, np.finfo(np.float64).tiny)
-        share = np.geomspace(_LEAST_SHARE, 1.0, _NUM_PRICES)
+        share = np.geomspace(_LEAST_SHARE, 1.0, num_prices)
         num_rounds, num_devices = costs.joule.shape
-        rounds = np.tile(np.arange(num_rounds), _NUM_PRICES)
+        rounds = np.tile(np.arange(num_rounds), num_prices)
         finish = np.repeat((share[:, None] * top).reshape(-1, 1), num_devices, axis=1)
         seconds = device_costs(costs, rounds, finish).seconds
-        shape = (_NUM_PRICES, num_rounds, num_devices)
+        shape = (num_prices, num_rounds, num_devices)
         # By falling price, so that times rise.
         self._log_s, self._log_price = (np.log(array).reshape(shape)[::-1].copy() for array in (seconds, finish))
 
     def prices(self, rounds: np.ndarray, duration_s: np.ndarray) -> np.ndarray:
         """Prices at which the devices are done in about that time, none above that of a second, (n, K)."""
         log_s, devices = np.log(duration_s)[:, None], np.arange(self._log_s.shape[2])
-        below = np.clip(np.sum(self._log_s[:, rounds] <= log_s, axis=0) - 1, 0, _NUM_PRICES - 2)
+        below = np.clip(np.sum(self._log_s[:, rounds] <= log_s, axis=0) - 1, 0, len(self._log_s) - 2)
         at, after = ((row, rounds[:, None], devices) for row in (below, below + 1))
         low, high, first, second = self._log_s[at], self._log_s[after], self._log_price[at], self._log_price[after]
         # Where a clock, a power or a batch is at its limit, times do not tell prices apart.

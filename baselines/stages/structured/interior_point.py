@@ -30,7 +30,7 @@ _MOST_STEPS = 60
 _STEP_SHARE, _LEAST_AIM, _MOST_AIM = 0.99, 1e-4, 0.9
 
 # Where slacks of couplings begin if there are none yet, and products of slacks and multipliers.
-_FIRST_SLACK, _FIRST_PRODUCT = 1e-2, 1e-3
+_FIRST_SLACK, _FIRST_PRODUCT = 0.3, 1e-3
 
 
 class Solved(NamedTuple):

@@ -1,5 +1,6 @@
 """The numbers of an episode's program, device by device that takes part: what the structured solver works on."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
@@ -10,12 +11,15 @@ import numpy as np
 _OTHER_KINDS = {"held", "sample_joule", "fixed_upload_s", "server_delay", "overdraft_price"}
 
 
-class Computing(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Computing:
     """Batches b computed in t: energy (a b)^3 / t^2, `fastest` b <= t <= `slowest` b, noise d / b.
 
     Attributes:
         cone: a^3; fastest, slowest: as above; noise: d, 0 where the batch is given.
         least, most: of a batch; both the batch where it is given.
+        varies: whose batches leave a choice.
+        follows: t / b of those whose clocks leave no choice, 0 of others.
     """
 
     cone: np.ndarray
@@ -24,16 +28,12 @@ class Computing(NamedTuple):
     noise: np.ndarray
     least: np.ndarray
     most: np.ndarray
+    varies: np.ndarray = dataclasses.field(init=False)
+    follows: np.ndarray = dataclasses.field(init=False)
 
-    @property
-    def varies(self) -> np.ndarray:
-        """Whose batches leave a choice."""
-        return self.most > self.least
-
-    @property
-    def follows(self) -> np.ndarray:
-        """t / b of those whose clocks leave no choice, 0 of others."""
-        return np.where(self.slowest > self.fastest, 0.0, self.fastest)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "varies", self.most > self.least)
+        object.__setattr__(self, "follows", np.where(self.slowest > self.fastest, 0.0, self.fastest))
 
     def energy(self, batch: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """(a b)^3 / t^2."""
@@ -139,7 +139,7 @@ class Numbers(NamedTuple):
 def _computing(data: Mapping[str, np.ndarray], nothing: np.ndarray) -> Computing:
     """Of one stage; empty where it is not played."""
     if not len(nothing):
-        return Computing(*(nothing for _ in Computing._fields))
+        return Computing(nothing, nothing, nothing, nothing, nothing, nothing)
     fixed = data.get("fixed_batch")
     return Computing(
         cone=data["cone"] ** 3 + nothing,
