@@ -29,6 +29,10 @@ _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 40, 4, 3
 # Steps after which a pair is left too: of so many not one has proven a tenth of what was to be proven.
 _PATIENCE, _PROGRESS = 8, 0.1
 
+# Pairs whose numbers of rounds differ by no more than this share from the best plan's are raised first: a better plan
+# is among them, if there is one, and with its phi all others are proven sooner.
+_NEAR = 0.15
+
 # Pairs that are raised before what their prices come to beyond their own rounds is tried: most tapes need no more.
 _FEW_PAIRS = 12
 
@@ -111,10 +115,11 @@ def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: floa
 class _Search:
     """Lower bounds of all pairs (M, e) at one phi, raised pair by pair until none is below 0.
 
-    phi is the best value known over 1 + gap. The pair with the least bound gets plans and prices of its own: a program
-    for the sets that are cheapest at the best prices so far, whose multipliers are prices too; then those of a linear
-    program over all plans known for its rounds, half way from the best so far. Bounds stay valid when a better plan
-    lowers phi, since A - phi W only rises.
+    phi is the best value known over 1 + gap. The pair with the least bound, near the best plan first, gets plans and
+    prices of its own: a program for the sets that are cheapest at the best prices so far, whose multipliers are prices
+    too; if these do not prove it, those of a linear program over all plans known for its rounds, half way from the best
+    so far. Bounds stay valid when a better plan lowers phi, since A - phi W only rises; prices from before prove more
+    then, and are tried again.
 
     A pair for which no prices prove phi is left at first, since that devices take part wholly or not at all leaves a
     gap. In the end it is split by branch and bound: a device takes part in a round, or it does not. What that leaves
@@ -124,7 +129,7 @@ class _Search:
 
     def __init__(self, system: PricedSystem, gap: float, allowed: np.ndarray, below: float) -> None:
         self._system, self._gap, self._below = system, gap, below
-        self.best = system.nothing()
+        self.best, self._best_pair = system.nothing(), (0, 0)
         self._bounds = np.where(allowed, -np.inf, np.inf)
         self._left: list[_Node] = []
         self._given_up = np.zeros_like(self._bounds, dtype=bool)
@@ -156,12 +161,27 @@ class _Search:
             self._priced((found or point).prices.scaled(scale), self._sets)
 
     def next_pair(self) -> tuple[int, int] | None:
-        """The pair with the least bound, if that is below 0, of those that were not left; none once many were."""
-        if len(self._left) >= _MOST_LEFT:
+        """The pair with the least bound, if that is below 0, of those near the best plan's, then of the others.
+
+        None of those that were left, and none at all once many were.
+        """
+        is_open = self._is_open()
+        if len(self._left) >= _MOST_LEFT or not is_open.any():
             return None
-        bounds = np.where(self._is_open(), self._bounds, np.inf)
+        near = is_open & self._is_near_best()
+        bounds = np.where(near if near.any() else is_open, self._bounds, np.inf)
         first, last = divmod(int(np.argmin(bounds)), bounds.shape[1])
-        return (first, last) if bounds[first, last] < 0 else None
+        return first, last
+
+    def _is_near_best(self) -> np.ndarray:
+        """The pairs with about as many rounds of both stages as the best plan, (T + 1, T + 1)."""
+        first, last = self._best_pair
+        num_pretrain, end = np.ogrid[: len(self._bounds), : len(self._bounds)]
+        near: np.ndarray = np.maximum(
+            np.abs(num_pretrain - first) - max(1.0, _NEAR * first),
+            np.abs(end - num_pretrain - (last - first)) - max(1.0, _NEAR * (last - first)),
+        )
+        return near <= 0
 
     def _is_open(self) -> np.ndarray:
         """The pairs for which nothing is proven yet and that were not left, (T + 1, T + 1)."""
@@ -284,7 +304,7 @@ class _Search:
         self._keep(found.rounds)
         self._pretraining.setdefault(first, []).append(found.pretraining)
         if found.value < self.best.value:
-            self.best = found
+            self.best, self._best_pair = found, (first, first + len(roles))
         return found.prices
 
     def _recombined(self, node: _Node) -> tuple[_Node, np.ndarray]:
