@@ -177,11 +177,11 @@ class _Search:
         """The pairs with about as many rounds of both stages as the best plan, (T + 1, T + 1)."""
         first, last = self._best_pair
         num_pretrain, end = np.ogrid[: len(self._bounds), : len(self._bounds)]
-        near: np.ndarray = np.maximum(
+        excess: np.ndarray = np.maximum(
             np.abs(num_pretrain - first) - max(1.0, _NEAR * first),
             np.abs(end - num_pretrain - (last - first)) - max(1.0, _NEAR * (last - first)),
         )
-        return near <= 0
+        return excess <= 0
 
     def _is_open(self) -> np.ndarray:
         """The pairs for which nothing is proven yet and that were not left, (T + 1, T + 1)."""
