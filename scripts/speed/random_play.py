@@ -45,13 +45,13 @@ def play_sb3(scenario: Scenario, num_envs: int) -> Play:
     return functools.partial(_stepped, envs.step, _actions(batch_space(envs.action_space, num_envs)), num_envs)
 
 
-def play_tensors(scenario: Scenario, num_envs: int, device: str) -> Play:
+def play_tensors(scenario: Scenario, num_envs: int, device: str, *, compiled: bool = False) -> Play:
     """Of ours as tensors on a device, actions included; torch has to be installed. Ends once the device is done."""
     import torch
 
     from edgelearn_env.envs.tensors import TensorEnv
 
-    envs = TensorEnv(num_envs, scenario, device=device)
+    envs = TensorEnv(num_envs, scenario, device=device, compiled=compiled)
     envs.reset(seed=0)
     generator = torch.Generator(device).manual_seed(0)
     shape = (NUM_ACTIONS, num_envs, envs.codec.action_size)

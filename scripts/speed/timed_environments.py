@@ -2,6 +2,7 @@
 
 import importlib.util
 import statistics
+from typing import NamedTuple
 
 import gymnasium
 from rich.progress import Progress
@@ -26,24 +27,31 @@ def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float
         seconds: how long a turn takes at least: long enough to tell, short enough to repeat.
         repeats: turns of each form; all forms take turns, so that a busy moment hits all alike.
     """
-    on_host, on_gpu, others = _on_host(scenario), _on_gpu(scenario), _siblings(scenario) | _others()
-    plays = {"single": play_single(gymnasium.make(scenario.environment, scenario=scenario))} | on_host | on_gpu | others
+    on_host, others = _on_host(scenario), _siblings(scenario) | _others()
+    on_gpu = _on_gpu(scenario, "")
+    for name, sibling in _sibling_scenarios(scenario).items():
+        on_gpu |= _on_gpu(sibling, f"{name}, ")
+    plays = {"single": play_single(gymnasium.make(scenario.environment, scenario=scenario))} | on_host
+    plays |= {label: form.play for label, form in on_gpu.items()} | others
     rates: dict[str, list[float]] = {label: [] for label in plays}
-    for play in plays.values():
+    # What is compiled is compiled now.
+    for play in progress.track(plays.values(), description="first steps"):
         play()
     for _ in progress.track(range(repeats), description="stepping"):
         for label, play in plays.items():
             rates[label].append(_rate(play, seconds))
     copied = {device: copied_bytes_per_s(device) for device, forms in (("cpu", on_host), ("cuda", on_gpu)) if forms}
-    device_of = dict.fromkeys(on_host, "cpu") | dict.fromkeys(on_gpu, "cuda")
-    moved = least_step_bytes(scenario)
+    # What copying would allow, in steps a second.
+    most = dict.fromkeys(on_host, copied["cpu"] / least_step_bytes(scenario))
+    most |= {label: copied["cuda"] / form.step_bytes for label, form in on_gpu.items()}
     reference = statistics.median(next(iter(rates.values())))
     table = table_of("environment, random play", "steps/s", "range", "to the first", "of copying")
     copies = ", ".join(f"{rate / 1e9:.3g} GB/s on {device}" for device, rate in copied.items())
-    table.caption = f"of copying: {moved} bytes a step, the very least, over what a large copy moves: {copies}"
+    moved = f"{least_step_bytes(scenario)} bytes ({scenario.system})"
+    table.caption = f"of copying: what a step moves at the very least, {moved}, over what a large copy moves: {copies}"
     for label, each in rates.items():
         median = statistics.median(each)
-        share = percent(median * moved / copied[device_of[label]]) if label in device_of else ""
+        share = percent(median / most[label]) if label in most else ""
         spread = f"{min(each):,.0f} to {max(each):,.0f}"
         table.add_row(label, f"{median:,.0f}", spread, f"{median / reference:.3g}", share)
     return table
@@ -89,19 +97,38 @@ def _kernels(scenario: Scenario) -> tuple[str, ...]:
     return ("compiled", "numpy")
 
 
-def _on_gpu(scenario: Scenario) -> dict[str, Play]:
-    """Many of our environments at once, on a GPU if there is one."""
+class _OnGpu(NamedTuple):
+    """A form on a GPU, and how many bytes a step of it moves at least."""
+
+    play: Play
+    step_bytes: int
+
+
+def _on_gpu(scenario: Scenario, prefix: str) -> dict[str, _OnGpu]:
+    """Many environments of a scenario at once, on a GPU if there is one; labels begin with a prefix."""
     if importlib.util.find_spec("torch") is None:
         return {}
     import torch
 
     sizes = (65_536, 262_144) if torch.cuda.is_available() else ()
-    return {f"tensors, {size}, CUDA": play_tensors(scenario, size, "cuda") for size in sizes}
+    forms = [(size, compiled) for size in sizes for compiled in (False, True)]
+    return {
+        f"{prefix}tensors, {size}, CUDA{', compiled' if compiled else ''}": _OnGpu(
+            play_tensors(scenario, size, "cuda", compiled=compiled), least_step_bytes(scenario)
+        )
+        for size, compiled in forms
+    }
+
+
+def _sibling_scenarios(scenario: Scenario) -> dict[str, Scenario]:
+    """Of other systems, the one that their environment plays by default, by its id."""
+    ids = [system.environment for system in SYSTEMS.values() if system.environment != scenario.environment]
+    return {name: gymnasium.make(name).get_wrapper_attr("scenario") for name in ids}
 
 
 def _siblings(scenario: Scenario) -> dict[str, Play]:
     """Our environments of other systems, each on its default scenario."""
-    ids = [system.environment for system in SYSTEMS.values() if system.environment != scenario.environment]
+    ids = _sibling_scenarios(scenario)
     single = {f"{name}, single": play_single(gymnasium.make(name)) for name in ids}
     return single | {f"{name}, 4096": play_vector(gymnasium.make_vec(name, 4096, "vector_entry_point")) for name in ids}
 

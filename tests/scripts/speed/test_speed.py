@@ -85,10 +85,17 @@ def test_a_gpu_is_played_on_only_where_there_is_one(monkeypatch, tiny, available
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     made = []
-    monkeypatch.setattr(timed_environments, "play_tensors", lambda *arguments: made.append(arguments[1:]) or int)
-    labels = list(timed_environments._on_gpu(tiny))
-    assert labels == (["tensors, 65536, CUDA", "tensors, 262144, CUDA"] if available else [])
-    assert made == ([(65_536, "cuda"), (262_144, "cuda")] if available else [])
+
+    def noted(_, *arguments, compiled):
+        made.append((*arguments, compiled))
+        return int
+
+    monkeypatch.setattr(timed_environments, "play_tensors", noted)
+    labels = list(timed_environments._on_gpu(tiny, "here, "))
+    sizes = (65_536, 262_144) if available else ()
+    ends = ("", ", compiled")
+    assert labels == [f"here, tensors, {size}, CUDA{end}" for size in sizes for end in ends]
+    assert made == [(size, "cuda", compiled) for size in sizes for compiled in (False, True)]
 
 
 def test_a_play_steps_every_environment_once_an_action_and_goes_on_after_an_end(tiny):
