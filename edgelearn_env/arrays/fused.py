@@ -77,6 +77,6 @@ def _formed(form: Any, arrays: Sequence[torch.Tensor]) -> Any:
 _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     # Else products of counters and 64-bit numbers become index arithmetic of 32 bits, which Triton refuses.
     "constant_and_index_propagation": False,
-    # Wider ones of AVX-512 ended the process at some batch sizes (torch 2.13, GCC 12).
-    "cpp.simdlen": 256,
+    # Without vector types: GCC 12 makes code of theirs that ends the process where a batch does not fill one.
+    "cpp.simdlen": 1,
 }
