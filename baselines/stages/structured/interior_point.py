@@ -13,7 +13,8 @@ pre-training stores, and the server's rounds, which meet only those, form a smal
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
+from scipy.linalg import LinAlgError
+from scipy.linalg.lapack import dpbtrf, dpbtrs
 
 from edgelearn_env.baselines.stages.structured.numbers import Computing, Numbers
 from edgelearn_env.baselines.stages.structured.point import Point, Slopes
@@ -127,7 +128,7 @@ class _NewtonSystem:
         outer[:, :-1] += pull.battery
         outer[:, -1] += pull.duration
         outer[self._numbers.is_idle, -1] = 0.0
-        banded = cho_solve_banded(self._banded, outer.ravel(), check_finite=False)
+        banded, _ = dpbtrs(self._banded, outer.ravel(), lower=1)
         server = self._server.solve((pull.server_batch, pull.server_s))
         reached = self._border_outer.T @ banded
         reached[1] += _dot(self._energy_pull, own).sum()
@@ -247,7 +248,10 @@ class _NewtonSystem:
         bands[num_devices - devices, :, devices] = (dense["db"] * moves).T
         bands[width, :-1, :num_devices] = dense["ba"][:-1]
         bands[1:width, :-1, num_devices] += (dense["da"] * moves)[:-1].T
-        self._banded = (cholesky_banded(bands.reshape(width + 1, -1), lower=True, check_finite=False), True)
+        # LAPACK's own routines: what scipy's functions check takes as long as they do.
+        self._banded, info = dpbtrf(bands.reshape(width + 1, -1), lower=1)
+        if info:
+            raise LinAlgError("the matrix of batteries and durations is not positive definite")
 
     def _eliminate_border(self) -> None:
         """Of delay, energy and what each battery starts with: what is left when all else follows their multipliers."""
@@ -258,7 +262,7 @@ class _NewtonSystem:
         outer[self._numbers.is_idle, num_devices] = 0.0
         outer[0, np.arange(num_devices), 2 + np.arange(num_devices)] = -1.0
         self._border_outer = outer.reshape(-1, rows.num_border)
-        self._border_banded = cho_solve_banded(self._banded, self._border_outer, check_finite=False)
+        self._border_banded, _ = dpbtrs(self._banded, self._border_outer, lower=1)
         matrix = self._border_outer.T @ self._border_banded
         matrix[1, 1] += _dot(self._energy_pull, self._own_by_energy).sum()
         for columns, follow in zip(self._server_columns, self._server_by_border, strict=True):
