@@ -180,23 +180,25 @@ def test_readers_meet_the_rounds_of_each_tape_whether_drawn_or_given(rng, batch_
 def test_tensors_read_the_same_tapes(rng):
     torch = pytest.importorskip("torch")
     from edgelearn_env.arrays import torch_names
-    from edgelearn_env.tapes.tensor_reader import TensorTapes
+    from edgelearn_env.tapes.tensor_reader import TensorTapes, advanced
 
     scenario = random_coding(rng, shape=(2, 3))
-    T, tapes = scenario.budgets.max_rounds, TensorTapes(model_of(scenario, xp=torch_names, device="cpu"), 3, "cpu")
+    T, model = scenario.budgets.max_rounds, model_of(scenario, xp=torch_names, device="cpu")
+    tapes = TensorTapes(model, 3, "cpu")
     tapes.name_sequences(np.array([4, 5, 6]))
     never = torch.zeros(3, dtype=torch.bool)
     given_tapes = Tape.stack([random_coded_tape(rng, scenario) for _ in range(3)])
     for tape in (None, given_tapes, given_tapes.rows(1)):
         tapes.begin(tape)
+        reading = tapes.reading
         drawn_tapes = Tape.stack([sample_tape(scenario, seed) for seed in (4, 5, 6)])
         expected = drawn_tapes if tape is None else tape
         for t in range(T):
-            for read, array in zip(arrays_of(tapes.conditions), arrays_of(expected), strict=True):
+            for read, array in zip(arrays_of(reading.conditions), arrays_of(expected), strict=True):
                 rounds = array[:, t] if array.ndim == 3 else np.tile(array[t], (3, 1))
                 np.testing.assert_allclose(read.numpy(), rounds, rtol=1e-12)
             if t < T - 1:
-                tapes.advance(torch.full((3,), t + 1), never, begin_next=False)
+                reading = advanced(model, reading, torch.full((3,), t + 1), never, begin_next=False)
 
 
 # Tapes that hold it.
