@@ -2,6 +2,7 @@
 
 import importlib.util
 import statistics
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import gymnasium
@@ -27,9 +28,10 @@ def timed_environments(scenario: Scenario, progress: Progress, *, seconds: float
         seconds: how long a turn takes at least: long enough to tell, short enough to repeat.
         repeats: turns of each form; all forms take turns, so that a busy moment hits all alike.
     """
-    on_host, others = _on_host(scenario), _siblings(scenario) | _others()
+    siblings = _siblings(scenario)
+    on_host, others = _on_host(scenario), _of_siblings(siblings) | _others()
     on_gpu = _on_gpu(scenario, "")
-    for name, sibling in _sibling_scenarios(scenario).items():
+    for name, sibling in siblings.items():
         on_gpu |= _on_gpu(sibling, f"{name}, ")
     plays = {"single": play_single(gymnasium.make(scenario.environment, scenario=scenario))} | on_host
     plays |= {label: form.play for label, form in on_gpu.items()} | others
@@ -120,15 +122,14 @@ def _on_gpu(scenario: Scenario, prefix: str) -> dict[str, _OnGpu]:
     }
 
 
-def _sibling_scenarios(scenario: Scenario) -> dict[str, Scenario]:
+def _siblings(scenario: Scenario) -> dict[str, Scenario]:
     """Of other systems, the one that their environment plays by default, by its id."""
     ids = [system.environment for system in SYSTEMS.values() if system.environment != scenario.environment]
     return {name: gymnasium.make(name).get_wrapper_attr("scenario") for name in ids}
 
 
-def _siblings(scenario: Scenario) -> dict[str, Play]:
+def _of_siblings(ids: Iterable[str]) -> dict[str, Play]:
     """Our environments of other systems, each on its default scenario."""
-    ids = _sibling_scenarios(scenario)
     single = {f"{name}, single": play_single(gymnasium.make(name)) for name in ids}
     return single | {f"{name}, 4096": play_vector(gymnasium.make_vec(name, 4096, "vector_entry_point")) for name in ids}
 
