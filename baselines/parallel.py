@@ -19,8 +19,10 @@ def shared_out(jobs: Iterable[Any], num_jobs: int, num_workers: int | None = Non
         num_jobs: how many those are.
         num_workers: as for `worker_count`.
     """
+    if (count := worker_count(num_jobs, num_workers)) == 1:
+        return (function(*arguments, **named) for function, arguments, named in jobs)
     backend, _ = get_active_backend()
-    in_turn, count = getattr(backend, "supports_return_generator", False), worker_count(num_jobs, num_workers)
+    in_turn = getattr(backend, "supports_return_generator", False)
     parallel = joblib.Parallel(n_jobs=count, return_as="generator" if in_turn else "list")
     return iter(parallel(jobs)) if in_turn else _some_at_a_time(parallel, iter(jobs), _JOBS_A_PROCESS * count)
 
@@ -43,6 +45,8 @@ def worker_count(num_jobs: int, num_workers: int | None = None) -> int:
             its backend has (a cluster of Ray or Dask); where that is not set either, one for each core that this
             process may use, which its affinity or container may make fewer than the machine has.
     """
+    if num_jobs <= 1:
+        return 1  # Asking joblib takes as long as a tenth of a small job.
     _, configured = get_active_backend()
     available: int = joblib.effective_n_jobs(num_workers or configured or -1)
     return max(min(available, num_jobs), 1)

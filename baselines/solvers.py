@@ -36,11 +36,13 @@ SOLVER_NAMES = (STRUCTURED, *SOLVERS)
 
 # For decisions that are soon made anew: the linear system of each step is solved once, without refinement, and a
 # problem takes the place of the last one of its shape in the same solver, which must not scale it then. That takes two
-# thirds of the time and finds as many digits, but for some programs, which are solved again with all care.
+# thirds of the time, but for some programs, which are solved again with all care. The gap may be ten times as large.
 QUICK_ATTEMPTS: tuple[dict[str, Any], ...] = (
     {
         "solver": "CLARABEL",
         **_ACCURACY,
+        "tol_gap_abs": 1e-5,
+        "tol_gap_rel": 1e-5,
         "max_step_fraction": 0.95,
         "iterative_refinement_enable": False,
         "equilibrate_enable": False,

@@ -40,3 +40,7 @@ class SolverError(EdgeLearnError, RuntimeError):
 
 class MissingExtraError(EdgeLearnError, ImportError):
     """An optional dependency is missing: install the extra that the message names."""
+
+
+class CompilerError(EdgeLearnError, RuntimeError):
+    """Torch could not compile a function on this machine."""

@@ -18,7 +18,7 @@ from edgelearn_env.baselines.two_stage.ablations.search import ablated_optimum
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.evaluation.leaderboard import chance, interval, percent
 from edgelearn_env.evaluation.report import Played, Report, columns_of, objective_of
-from edgelearn_env.files import name_in_a_path, writable_folder, written_atomically
+from edgelearn_env.files import writable_folder, written_atomically
 from edgelearn_env.model import model_of
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.printing.tables import NO_BREAK, table_of
@@ -230,7 +230,7 @@ def _written(report: Report, plan: Trajectory, played: dict[str, list[list[Traje
     figures = {"comparison.png": comparison_figure(report), "clairvoyant.png": drawn(plan, 0, "clairvoyant")}
     if played:
         best = min(played, key=lambda name: report.gap(report.named(name)).estimate)
-        figures[f"best-{name_in_a_path(Path(best).stem)}.png"] = drawn(played[best][0][0], 0, best)
+        figures["best.png"] = drawn(played[best][0][0], 0, best)
     for name, figure in figures.items():
         with written_atomically(out / name) as temporary:
             figure.savefig(temporary, dpi=110)

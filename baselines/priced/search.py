@@ -26,12 +26,17 @@ _LEAST_WORTH = 1e-9
 # pair leaves open. And halvings of what is proven for it in the end.
 _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 40, 4, 3
 
-# Steps after which a pair is left too: of so many not one has proven a tenth of what was to be proven.
+# Steps after which a pair is left too: of so many not one has proven a tenth of what was to be proven. As much is asked
+# of a program for one more to follow from its prices.
 _PATIENCE, _PROGRESS = 8, 0.1
 
 # Pairs whose numbers of rounds differ by no more than this share from the best plan's are raised first: a better plan
 # is among them, if there is one, and with its phi all others are proven sooner.
-_NEAR = 0.15
+_NEAR = 0.25
+
+# The best plan's own pair is raised before those where its bound is this share as far below 0 as theirs: then it is the
+# prices that are wrong, for all of them.
+_AS_FAR = 0.5
 
 # Pairs that are raised before what their prices come to beyond their own rounds is tried: most tapes need no more.
 _FEW_PAIRS = 12
@@ -117,9 +122,9 @@ class _Search:
 
     phi is the best value known over 1 + gap. The pair with the least bound, near the best plan first, gets plans and
     prices of its own: a program for the sets that are cheapest at the best prices so far, whose multipliers are prices
-    too; if these do not prove it, those of a linear program over all plans known for its rounds, half way from the best
-    so far. Bounds stay valid when a better plan lowers phi, since A - phi W only rises; prices from before prove more
-    then, and are tried again.
+    too, and so on from these as long as it gains. Where that ends without a proof, a linear program over all plans
+    known for the pair's rounds gives other prices, which are tried half way from the best so far. Bounds stay valid
+    when a better plan lowers phi, since A - phi W only rises; prices from before prove more then, and are tried again.
 
     A pair for which no prices prove phi is left at first, since that devices take part wholly or not at all leaves a
     gap. In the end it is split by branch and bound: a device takes part in a round, or it does not. What that leaves
@@ -170,6 +175,8 @@ class _Search:
             return None
         near = is_open & self._is_near_best()
         bounds = np.where(near if near.any() else is_open, self._bounds, np.inf)
+        if is_open[self._best_pair] and self._bounds[self._best_pair] < _AS_FAR * np.min(bounds):
+            return self._best_pair
         first, last = divmod(int(np.argmin(bounds)), bounds.shape[1])
         return first, last
 
@@ -254,11 +261,28 @@ class _Search:
             if -node.bound < (1 - _PROGRESS) * lacking:
                 lacking, latest = -node.bound, step
             for roles in candidates:
-                node = node.at(self._planned(roles, node.first, node.last, node.sets))
+                node = self._followed(node, roles)
                 if self._is_proven(node):
                     return node
             node, heaviest = self._recombined(node)
             candidates = [node.point.roles, heaviest]
+        return node
+
+    def _followed(self, node: _Node, roles: np.ndarray) -> _Node:
+        """The node at the prices of programs, as long as these gain: for some roles, then for the cheapest ones.
+
+        Prices of a program that prove less than the best so far often err to the other side: devices are silent at them
+        that take part at those. Then some in between are tried, nearer to those that lack less.
+        """
+        lacking = np.inf
+        while 0 < -node.bound < (1 - _PROGRESS) * lacking:
+            lacking = -node.bound
+            point = self._planned(roles, node.first, node.last, node.sets)
+            if point is not None and -point.bounds[node.first, node.last] > lacking:
+                share = lacking / (lacking - point.bounds[node.first, node.last])
+                point = self._priced(node.point.prices.mixed(point.prices, share), node.sets)
+            node = node.at(point)
+            roles = node.point.roles
         return node
 
     def _proven_phi(self, prices: list[Prices], sets: AllowedSets, pairs: np.ndarray, most: float) -> float:

@@ -5,6 +5,10 @@ from typing import Any
 
 import numba
 
+if vars(numba.config)["DISABLE_JIT"]:
+    # Python can read these loops but not run them: they call numpy's by their addresses.
+    raise ImportError("NUMBA_DISABLE_JIT is set")
+
 
 def compiled(loop: Callable[..., Any]) -> Any:
     """A function compiled at its first call, and kept on disk for later processes where there is a place for it.

@@ -7,11 +7,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from edgelearn_env.arrays.records import arrays_of, mapped
-from edgelearn_env.errors import EdgeLearnError
-
-
-class CompilerError(EdgeLearnError, RuntimeError):
-    """Torch could not compile a function on this machine."""
+from edgelearn_env.errors import CompilerError
 
 
 class Fused:

@@ -8,7 +8,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from edgelearn_env.arrays.fused import CompilerError, Fused
+from edgelearn_env.arrays.fused import Fused
+from edgelearn_env.errors import CompilerError
 
 
 class Pair(NamedTuple):

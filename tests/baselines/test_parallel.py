@@ -52,6 +52,11 @@ def test_a_process_that_may_use_one_core_starts_one_worker_whatever_the_machine_
     assert result.stdout.split() == ["1", "1"]
 
 
+def test_a_single_job_is_done_here_and_now(cluster):
+    with joblib.parallel_config(backend="cluster", n_jobs=5):
+        assert list(shared_out([joblib.delayed(os.getpid)()], 1)) == [os.getpid()]
+
+
 def test_what_the_user_says_is_done_and_there_is_never_more_than_one_a_job():
     assert worker_count(MANY, 5) == 5
     assert worker_count(3, 5) == 3

@@ -1,5 +1,6 @@
 """Compiled loops give what array operations give, to the last bit, and nobody notices but by the clock."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -291,6 +292,17 @@ def test_without_numba_arrays_do_and_the_compiled_kernel_says_what_to_install(mo
         MissingExtraError, match=r"^kernel 'compiled' needs numba: pip install 'edgelearn-env\[fast\]'$"
     ):
         TwoStageEnv(tiny, kernel="compiled")
+
+
+def test_where_nothing_may_be_compiled_arrays_do():
+    code = (
+        "from edgelearn_env.model import model_of; from edgelearn_env import Scenario\n"
+        "print(type(model_of(Scenario.preset('tiny'))).__name__); model_of(Scenario.preset('tiny'), 'compiled')"
+    )
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert result.stdout.split() == ["ArrayModel"]
+    assert result.stderr.endswith("kernel 'compiled' cannot be had: NUMBA_DISABLE_JIT is set\n")
 
 
 def test_a_kernel_is_chosen_by_name(tiny):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
+from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import MAX_RESIDUAL, Replayed
 from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram
 from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
@@ -30,15 +30,18 @@ def whole_plan(replayed: Replayed, solver: str) -> tuple[Plan, float]:
         Never worse than the plan with batches rounded down.
     """
     episode, times = replayed.episode, replayed.times
-    lowered = plan_from_times(episode, times, shrink=replayed.shrink, whole_batches=True)
-    least = _reached(episode, lowered)
-    if not episode.num_pretrain_rounds + episode.num_finetune_rounds:
-        return lowered, least
-    plans = _scaled_plans(episode, times, solver)
-    for plan in sorted(plans, key=lambda made: episode.learning_bound(made.server_batch, made.batch)):
-        if (reached := _reached(episode, plan)) < least:
-            return plan, reached
-    return lowered, least
+    plans = [plan_from_times(episode, times, shrink=replayed.shrink, whole_batches=True)]
+    if episode.num_pretrain_rounds + episode.num_finetune_rounds:
+        plans += _scaled_plans(episode, times, solver)
+    promised = [episode.learning_bound(plan.server_batch, plan.batch) for plan in plans]
+    best, least = plans[0], np.inf
+    for index in np.argsort(promised):
+        played = rollout(episode.scenario, episode.tape, plans[index])
+        if (achieved := float(played.objective[0])) < least:
+            best, least = plans[index], achieved
+        if episode.reached(played) <= promised[index] * (1 + MAX_RESIDUAL):
+            break  # None of those that promise less keeps it to the end.
+    return best, least
 
 
 def _scaled_plans(episode: PlannedEpisode, times: RoundTimes, solver: str) -> list[Plan]:
@@ -60,7 +63,3 @@ def _scaled_plans(episode: PlannedEpisode, times: RoundTimes, solver: str) -> li
         if not low < scale < high:
             scale = float(np.sqrt(low * high))
     return plans
-
-
-def _reached(episode: PlannedEpisode, plan: Plan) -> float:
-    return float(rollout(episode.scenario, episode.tape, plan).objective[0])

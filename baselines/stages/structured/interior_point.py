@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import LinAlgError
 from scipy.linalg.lapack import dpbtrf, dpbtrs
 
+from edgelearn_env.baselines.one_thread import one_thread
 from edgelearn_env.baselines.stages.structured.numbers import Computing, Numbers
 from edgelearn_env.baselines.stages.structured.point import Point, Slopes
 from edgelearn_env.baselines.stages.structured.rows import Rows, of_all_rounds
@@ -49,7 +50,7 @@ def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
         thrifty: multiply the budgets by a share, and minimise that; batches have to be given.
     """
     # What is not finite is found out at the next step.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), one_thread():
         rows, point = Rows.of(numbers), Point.first(numbers)
         slack = rows.values(point, point.slopes(numbers))
         slack[: rows.num_couplings] = np.maximum(slack[: rows.num_couplings], _FIRST_SLACK)
