@@ -25,6 +25,7 @@ from edgelearn_env.trajectory import rollout
 # neither the solvers of programs that both come from count, whose prices are checked where they are taken over, nor
 # what agents see of a round, nor other ways to play it.
 _PROVES_NOTHING = (
+    "edgelearn_env.baselines.one_thread",
     "edgelearn_env.baselines.solvers",
     "edgelearn_env.baselines.stages.clairvoyant.whole_batches",
     "edgelearn_env.baselines.stages.conic.*",

@@ -5,7 +5,7 @@ Importing this package registers the environments with Gymnasium; solvers, torch
 
 from typing import TYPE_CHECKING
 
-from edgelearn_env.errors import EdgeLearnError, InvalidInputError, MissingExtraError, SolverError
+from edgelearn_env.errors import CompilerError, EdgeLearnError, InvalidInputError, MissingExtraError, SolverError
 from edgelearn_env.faces import lazy_face
 from edgelearn_env.model import Model, Observed, model_of
 from edgelearn_env.physics.budgets import END_REASONS
@@ -26,6 +26,7 @@ __all__ = [
     "BOUNDS",
     "END_REASONS",
     "Allocation",
+    "CompilerError",
     "EdgeLearnError",
     "FinetuneBound",
     "InvalidInputError",

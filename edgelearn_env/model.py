@@ -180,7 +180,7 @@ def model_of(scenario: Scenario, kernel: str = "auto", *, xp: Any = np, **placem
 
     Raises:
         InvalidInputError: no scenario, or no such kernel.
-        MissingExtraError: the compiled one is asked for without numba.
+        MissingExtraError: the compiled one is asked for and cannot be had, as without numba.
     """
     made: Model = located(system_of(scenario).model)(scenario, kernel, xp=xp, **placement)
     return made

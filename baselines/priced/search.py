@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgelearn_env.baselines.one_thread import one_thread
 from edgelearn_env.baselines.priced.bounds import bounds_of_all_pairs
 from edgelearn_env.baselines.priced.master import combined
 from edgelearn_env.baselines.priced.records import AllowedSets, Planned, PretrainPlan, PricedSystem, Prices, RoundPlans
@@ -22,8 +23,8 @@ _PLANS_KEPT, _PRETRAINING_KEPT, _POINTS_KEPT = 10, 6, 16
 # Budgets are worth at least this share of phi: the closed forms divide by prices.
 _LEAST_WORTH = 1e-9
 
-# Steps at one pair, each with a program and a combination, before it is left for later; fewer in one part of what a
-# pair leaves open. And halvings of what is proven for it in the end.
+# Steps at one pair, each with programs, as many as gain, and a combination, before it is left for later; fewer in one
+# part of what a pair leaves open. And halvings of what is proven for it in the end.
 _MOST_STEPS, _FEW_STEPS, _NUM_HALVINGS = 40, 4, 3
 
 # Steps after which a pair is left too: of so many not one has proven a tenth of what was to be proven. As much is asked
@@ -34,8 +35,8 @@ _PATIENCE, _PROGRESS = 8, 0.1
 # is among them, if there is one, and with its phi all others are proven sooner.
 _NEAR = 0.25
 
-# The best plan's own pair is raised before those where its bound is this share as far below 0 as theirs: then it is the
-# prices that are wrong, for all of them.
+# The best plan's own pair is raised before them if its bound is at least this share as far below 0 as the least of
+# theirs: then today's prices are wrong for all pairs, and those of the best plan are the first to have.
 _AS_FAR = 0.5
 
 # Pairs that are raised before what their prices come to beyond their own rounds is tried: most tapes need no more.
@@ -109,22 +110,24 @@ def proven(system: PricedSystem, gap: float, allowed: np.ndarray, *, below: floa
         allowed: pairs (M, e) that may be played, (T + 1, T + 1).
         below: a value that is had anyway: once it is proven that nothing is below it, the search ends.
     """
-    search = _Search(system, gap, allowed, below)
-    search.begin()
-    while (pair := search.next_pair()) is not None:
-        search.raise_bound(*pair)
-    search.branch()
-    return Proven(search.best, search.bound(), search.num_solved)
+    with one_thread:
+        search = _Search(system, gap, allowed, below)
+        search.begin()
+        while (pair := search.next_pair()) is not None:
+            search.raise_bound(*pair)
+        search.branch()
+        return Proven(search.best, search.bound(), search.num_solved)
 
 
 class _Search:
     """Lower bounds of all pairs (M, e) at one phi, raised pair by pair until none is below 0.
 
-    phi is the best value known over 1 + gap. The pair with the least bound, near the best plan first, gets plans and
-    prices of its own: a program for the sets that are cheapest at the best prices so far, whose multipliers are prices
-    too, and so on from these as long as it gains. Where that ends without a proof, a linear program over all plans
-    known for the pair's rounds gives other prices, which are tried half way from the best so far. Bounds stay valid
-    when a better plan lowers phi, since A - phi W only rises; prices from before prove more then, and are tried again.
+    phi is the best value known over 1 + gap. The pair with the least bound, near the best plan first (`next_pair`),
+    gets plans and prices of its own: a program for the sets that are cheapest at the best prices so far, whose
+    multipliers are prices too, and so on from these as long as it gains. Where that ends without a proof, a linear
+    program over all plans known for the pair's rounds gives other prices, which are tried half way from the best so
+    far. Bounds stay valid when a better plan lowers phi, since A - phi W only rises; prices from before prove more
+    then, and are tried again.
 
     A pair for which no prices prove phi is left at first, since that devices take part wholly or not at all leaves a
     gap. In the end it is split by branch and bound: a device takes part in a round, or it does not. What that leaves
@@ -168,7 +171,8 @@ class _Search:
     def next_pair(self) -> tuple[int, int] | None:
         """The pair with the least bound, if that is below 0, of those near the best plan's, then of the others.
 
-        None of those that were left, and none at all once many were.
+        The best plan's own comes first where its bound is nearly as bad. None of those that were left, and none at all
+        once many were.
         """
         is_open = self._is_open()
         if len(self._left) >= _MOST_LEFT or not is_open.any():
@@ -276,11 +280,14 @@ class _Search:
         """
         lacking = np.inf
         while 0 < -node.bound < (1 - _PROGRESS) * lacking:
-            lacking = -node.bound
             point = self._planned(roles, node.first, node.last, node.sets)
-            if point is not None and -point.bounds[node.first, node.last] > lacking:
-                share = lacking / (lacking - point.bounds[node.first, node.last])
-                point = self._priced(node.point.prices.mixed(point.prices, share), node.sets)
+            lacking = -node.bound
+            if point is not None and point.bounds[node.first, node.last] < node.bound:
+                if node.point.phi > self.phi:
+                    # The program's plan is the best one: what both prove is compared at its phi.
+                    node = node.at(self._priced(node.point.prices, node.sets))
+                lacks, others = max(-node.bound, 0.0), -point.bounds[node.first, node.last]
+                point = self._priced(node.point.prices.mixed(point.prices, lacks / (lacks + others)), node.sets)
             node = node.at(point)
             roles = node.point.roles
         return node

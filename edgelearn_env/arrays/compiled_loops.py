@@ -7,7 +7,7 @@ import numba
 
 if vars(numba.config)["DISABLE_JIT"]:
     # Python can read these loops but not run them: they call numpy's by their addresses.
-    raise ImportError("NUMBA_DISABLE_JIT is set")
+    raise ImportError("unset NUMBA_DISABLE_JIT")
 
 
 def compiled(loop: Callable[..., Any]) -> Any:

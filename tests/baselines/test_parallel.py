@@ -52,9 +52,11 @@ def test_a_process_that_may_use_one_core_starts_one_worker_whatever_the_machine_
     assert result.stdout.split() == ["1", "1"]
 
 
-def test_a_single_job_is_done_here_and_now(cluster):
+@pytest.mark.parametrize(("num_jobs", "num_workers"), [(1, None), (1, 5), (3, 1)])
+def test_a_single_worker_is_this_process_whatever_the_backend(cluster, num_jobs, num_workers):
+    jobs = [joblib.delayed(os.getpid)() for _ in range(num_jobs)]
     with joblib.parallel_config(backend="cluster", n_jobs=5):
-        assert list(shared_out([joblib.delayed(os.getpid)()], 1)) == [os.getpid()]
+        assert list(shared_out(jobs, num_jobs, num_workers)) == [os.getpid()] * num_jobs
 
 
 def test_what_the_user_says_is_done_and_there_is_never_more_than_one_a_job():

@@ -75,6 +75,7 @@ def test_what_proves_or_is_proven_about_changes_the_digest(digest_with, untouche
         "edgelearn_env.scripts.benchmark",
         "edgelearn_env.baselines.random_play",
         "edgelearn_env.baselines.stages.conic.program",
+        "edgelearn_env.baselines.one_thread",
         "edgelearn_env.baselines.solvers",
         "edgelearn_env.baselines.stages.structured.interior_point",
         "edgelearn_env.two_stage.compiled_round",

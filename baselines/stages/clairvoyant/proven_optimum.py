@@ -4,7 +4,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from edgelearn_env.baselines.one_thread import one_thread
 from edgelearn_env.baselines.optimum import Certificate
 from edgelearn_env.baselines.priced.search import Proven, proven
 from edgelearn_env.baselines.stages.clairvoyant.priced_episode import PricedEpisode
@@ -43,9 +42,8 @@ def proven_optimum(system: PricedEpisode, kind: type[Kind], *, gap: float, below
     Raises:
         SolverError: the gap was not reached, or the best plan could not be replayed; it carries what was found.
     """
-    with one_thread():
-        found = proven(system, gap, allowed_pairs(system), below=below)
-        return certified(system, kind, found, gap=gap, below=below)
+    found = proven(system, gap, allowed_pairs(system), below=below)
+    return certified(system, kind, found, gap=gap, below=below)
 
 
 def allowed_pairs(system: PricedEpisode) -> np.ndarray:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import MAX_RESIDUAL, Replayed
+from edgelearn_env.baselines.stages.clairvoyant.replayed_plan import Replayed
 from edgelearn_env.baselines.stages.conic.program import SMALL, EpisodeProgram
 from edgelearn_env.baselines.stages.model.plan import Plan
 from edgelearn_env.baselines.stages.model.plan_from_times import nearest_batches, plan_from_times
@@ -34,14 +34,14 @@ def whole_plan(replayed: Replayed, solver: str) -> tuple[Plan, float]:
     if episode.num_pretrain_rounds + episode.num_finetune_rounds:
         plans += _scaled_plans(episode, times, solver)
     promised = [episode.learning_bound(plan.server_batch, plan.batch) for plan in plans]
-    best, least = plans[0], np.inf
+    best, achieved, least = plans[0], np.inf, np.inf
     for index in np.argsort(promised):
+        if promised[index] > least:
+            break  # So do all that are left, and none of them reaches less than it promises.
         played = rollout(episode.scenario, episode.tape, plans[index])
-        if (achieved := float(played.objective[0])) < least:
-            best, least = plans[index], achieved
-        if episode.reached(played) <= promised[index] * (1 + MAX_RESIDUAL):
-            break  # None of those that promise less keeps it to the end.
-    return best, least
+        if (reached := episode.reached(played)) < least:
+            best, achieved, least = plans[index], float(played.objective[0]), reached
+    return best, achieved
 
 
 def _scaled_plans(episode: PlannedEpisode, times: RoundTimes, solver: str) -> list[Plan]:

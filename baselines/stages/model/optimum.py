@@ -17,7 +17,7 @@ class StagedOptimum:
 
     Attributes:
         plan: with real-valued batches; replayed, it reaches `value`.
-        whole_plan: with batches rounded down; replayed, it reaches `achieved`.
+        whole_plan: with whole batches; replayed, it reaches `achieved`.
         value: least learning bound with real-valued batches, to within the certificate's gap.
         achieved: learning bound of `whole_plan`.
         certificate: proof of `bound`.

@@ -50,7 +50,7 @@ def solved(numbers: Numbers, *, thrifty: bool = False) -> Solved | None:
         thrifty: multiply the budgets by a share, and minimise that; batches have to be given.
     """
     # What is not finite is found out at the next step.
-    with np.errstate(all="ignore"), one_thread():
+    with np.errstate(all="ignore"), one_thread:
         rows, point = Rows.of(numbers), Point.first(numbers)
         slack = rows.values(point, point.slopes(numbers))
         slack[: rows.num_couplings] = np.maximum(slack[: rows.num_couplings], _FIRST_SLACK)
