@@ -1,7 +1,9 @@
 """The clairvoyant optimum of a tape of any system, and of many tapes on all cores."""
 
 import functools
+import math
 from collections.abc import Iterator
+from numbers import Integral, Real
 from typing import Any
 
 from joblib import delayed
@@ -21,7 +23,7 @@ def clairvoyant(scenario: Scenario, tape: Tape, *, gap: float = 1e-3, **search: 
     Args:
         scenario: of any system.
         tape: of shape (T, K).
-        gap: relative improvement not worth looking for.
+        gap: relative improvement not worth looking for, above 0.
         search: further arguments of that system's own solver.
 
     Raises:
@@ -29,7 +31,7 @@ def clairvoyant(scenario: Scenario, tape: Tape, *, gap: float = 1e-3, **search: 
         MissingExtraError: the solver is not installed.
         SolverError: the bound or the plan could not be had to that accuracy.
     """
-    found: Optimum = located(system_of(scenario).optimum)(scenario, tape, gap=gap, **search)
+    found: Optimum = located(system_of(scenario).optimum)(scenario, tape, gap=checked_gap(gap), **search)
     return found
 
 
@@ -52,17 +54,28 @@ def clairvoyant_batch(
         num_workers: processes that work on it, as for `worker_count`; all cores that this process may use if None.
 
     Raises:
-        InvalidInputError: the tapes do not fit the scenario, `solver` is unknown, or `num_workers` is below 1.
+        InvalidInputError: the tapes do not fit the scenario, or another argument is wrong.
         MissingExtraError: the solver is not installed.
     """
     tapes = tapes.checked(scenario)
     if tapes.channel_gain.ndim != 3:
         raise InvalidInputError(f"tapes must have shape (B, T, K), got {tapes.channel_gain.shape}")
-    if num_workers is not None and num_workers < 1:
-        raise InvalidInputError(f"num_workers must be at least 1, got {num_workers}")
-    solve = delayed(functools.partial(_best_found, gap=gap, solver=checked_solver(solver)))
+    if num_workers is not None and not (isinstance(num_workers, Integral) and num_workers >= 1):
+        raise InvalidInputError(f"num_workers must be a whole number, at least 1, got {num_workers!r}")
+    solve = delayed(functools.partial(_best_found, gap=checked_gap(gap), solver=checked_solver(solver)))
     jobs = (solve(scenario, tape) for tape in tapes.each())
     return shared_out(jobs, len(tapes.channel_gain), num_workers)
+
+
+def checked_gap(gap: float, name: str = "gap") -> float:
+    """The gap, once it is known to be one.
+
+    Raises:
+        InvalidInputError: it is no finite number above 0; the sentence calls it `name`.
+    """
+    if isinstance(gap, bool) or not (isinstance(gap, Real) and 0 < gap < math.inf):
+        raise InvalidInputError(f"{name} must be a finite number above 0, got {gap!r}")
+    return float(gap)
 
 
 def _best_found(scenario: Scenario, tape: Tape, **search: Any) -> Optimum:

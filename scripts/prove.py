@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from edgelearn_env.baselines.optimum_cache import cached_optima
+from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import writable_folder
 from edgelearn_env.printing.output import Output, progress_on
 from edgelearn_env.scripts.backends import Address, Backend, work_shared_by
@@ -31,6 +32,8 @@ def prove(
     """Prove the optimum of every test tape, for benchmarks to start from; goes on where it stopped."""
     scenario, seeds = chosen_scenario(scenario_name, changes, objective), test_seeds(episodes)
     tapes, output = [sample_tape(scenario, seed) for seed in seeds], Output()
+    if out.is_dir():
+        raise InvalidInputError(f"--out must name a file, got the folder {str(out)!r}")
     writable_folder(out.parent)
     with work_shared_by(backend, address), progress_on(output) as progress:
         found = cached_optima(scenario, seeds, optima, tapes=tapes, num_workers=workers)

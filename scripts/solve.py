@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edgelearn_env.baselines.clairvoyance import clairvoyant
+from edgelearn_env.baselines.clairvoyance import checked_gap, clairvoyant
 from edgelearn_env.baselines.optimum import Optimum
 from edgelearn_env.baselines.solvers import SOLVER_NAMES, STRUCTURED
 from edgelearn_env.baselines.two_stage.static.design import require_one_round
@@ -40,8 +40,7 @@ def solve(
     """Solve one tape to proven optimality over all numbers of rounds."""
     scenario = chosen_scenario(scenario_name, changes, objective)
     known = _tape(scenario, seed, tape, gains, harvest)
-    if not gap > 0:
-        raise InvalidInputError(f"--gap must be above 0, got {gap:g}")
+    checked_gap(gap, "--gap")
     output, folder = Output(), writable_folder(out)
     start_s = time.perf_counter()
     with output.status("solving"):

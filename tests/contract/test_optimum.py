@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from systems_under_contract import SYSTEM_NAMES, small_scenario
 
-from edgelearn_env import Scenario, rollout, sample_tape
-from edgelearn_env.baselines import Optimum, clairvoyant, ladder_of
+from edgelearn_env import InvalidInputError, Scenario, rollout, sample_tape
+from edgelearn_env.baselines import Optimum, clairvoyant, clairvoyant_batch, ladder_of
 from edgelearn_env.scenarios.systems import SYSTEMS
 from edgelearn_env.tapes.tape import Tape
 
@@ -22,6 +22,15 @@ def scenario(request) -> Scenario:
 @pytest.fixture(scope="module")
 def optima(scenario) -> list[Optimum]:
     return [clairvoyant(scenario, sample_tape(scenario, seed), gap=GAP) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("gap", [0.0, -1.0, np.nan, np.inf])
+def test_what_is_no_gap_is_refused_before_anything_is_solved(scenario, gap):
+    tape, sentence = sample_tape(scenario, 0), f"^gap must be a finite number above 0, got {gap!r}$"
+    with pytest.raises(InvalidInputError, match=sentence):
+        clairvoyant(scenario, tape, gap=gap)
+    with pytest.raises(InvalidInputError, match=sentence):
+        clairvoyant_batch(scenario, Tape.stack([tape]), gap=gap)
 
 
 def test_a_bound_is_below_its_plan_and_near_it(optima):

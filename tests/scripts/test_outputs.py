@@ -110,6 +110,13 @@ def test_results_are_there_even_if_nothing_can_be_printed(command, monkeypatch, 
     assert all((Path("full") / name).is_file() for name in WRITTEN[command])
 
 
+def test_a_folder_is_no_file_for_proofs_and_that_is_said_before_any_is_made(monkeypatch, capsys):
+    Path("a-folder").mkdir()
+    monkeypatch.setattr("edgelearn_env.scripts.prove.cached_optima", None)
+    assert edgelearn(monkeypatch, io.StringIO(), "prove", "-s", "mine.toml", "--out", "a-folder") == 2
+    assert capsys.readouterr().err == "edgelearn: --out must name a file, got the folder 'a-folder'\n"
+
+
 def test_pictures_replace_none_of_other_commands_whatever_a_policy_is_called(monkeypatch):
     monkeypatch.setattr(policies, "ladder_of", lambda scenario: {"optimum": LADDER["myopic"]})
     out = Path(with_known_optima("named-optimum"))
