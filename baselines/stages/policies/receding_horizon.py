@@ -43,7 +43,8 @@ class RecedingHorizon:
     with one neighbour, which takes its place if it is better. The switch is made when no pre-training round is left in
     the plan.
 
-    Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place.
+    Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place. So one
+    object plays one rollout at a time: threads need one each.
 
     Args:
         system: what is planned.
