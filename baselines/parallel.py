@@ -11,9 +11,8 @@ from joblib.parallel import get_active_backend
 def shared_out(jobs: Iterable[Any], num_jobs: int, num_workers: int | None = None) -> Iterator[Any]:
     """The result of each job in turn, as soon as it and those before it are done.
 
-    A single worker is this process itself, whatever the backend: each job runs when its result is asked for.
     A backend that cannot do so, such as Ray's, is given a few jobs for each process at a time: an interruption costs
-    these.
+    these. A single worker is this process itself, whatever the backend: each job runs when its result is asked for.
 
     Args:
         jobs: calls that `joblib.delayed` put off.
