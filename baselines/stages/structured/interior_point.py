@@ -6,10 +6,11 @@ minimise f(x) subject to g(x) >= 0, f convex, g concave; with slacks s and multi
 
 (Mehrotra's predictor and corrector). A step dx solves (H + J^T (z / s) J) dx = r. Batches and times of a device in a
 round meet only its round's duration and its batteries before and after, so that they are eliminated, three numbers at a
-time; what is left is banded, K + 1 numbers a round. The few constraints that concern all rounds, budgets and what
-pre-training stores, and the server's rounds, which meet only those, form a small border.
+time; what is left is banded, K + 1 numbers a round. The server's rounds meet the batteries before the first round, by
+what devices store meanwhile, and the two budgets, which concern all rounds and form a border of two.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -122,33 +123,37 @@ class _NewtonSystem:
         rows, point, slopes = self._rows, self._point, self._slopes
         lifted = (product - self._price * missing) / self._slack
         free = lifted.copy()
-        free[rows.border] = 0.0
+        free[rows.border] = free[rows.places["start"]] = 0.0
         pull = rows.pulled(point, slopes, free) - gradient
         own = self._own.solve((pull.batch, pull.seconds, pull.upload))
         outer = self._outer_part(own)
         outer[:, :-1] += pull.battery
         outer[:, -1] += pull.duration
         outer[self._numbers.is_idle, -1] = 0.0
-        banded, _ = dpbtrs(self._banded, outer.ravel(), lower=1)
         server = self._server.solve((pull.server_batch, pull.server_s))
-        reached = self._border_outer.T @ banded
+        wanted = lifted * self._slack / self._price
+        started = wanted[rows.places["start"]] - _product(self._start_columns, server)
+        pushed = self._start_stiffness @ started
+        outer[0, :-1] -= pushed
+        banded, _ = dpbtrs(self._banded, outer.ravel(), lower=1)
+        reached = self._border_outer.T @ banded + self._start_by_border.T @ pushed
         reached[1] += _dot(self._energy_pull, own).sum()
-        reached += sum(columns.T @ part for columns, part in zip(self._server_columns, server, strict=True))
-        border = rows.border
-        wanted = lifted[border] * self._slack[border] / self._price[border] - reached
-        prices, share = self._border_solution(wanted, gradient.share)
+        reached += _product(self._server_columns, server)
+        prices, share = self._border_solution(wanted[rows.border] - reached, gradient.share)
         banded = (banded + self._border_banded @ prices).reshape(self._shape[0], -1)
         battery, duration = banded[:, :-1], banded[:, -1]
         ahead = np.zeros(self._shape)
         ahead[:-1] = battery[1:]
-        at, device = self._numbers.round_index, self._numbers.device
-        moved = [
-            mine - d * duration[at] - b * battery[at, device] - a * ahead[at, device] + e * prices[1]
-            for mine, d, b, a, e in zip(own, *self._own_by_outer, self._own_by_energy, strict=True)
-        ]
-        batch, seconds, upload = moved
+        place = (self._numbers.round_index, self._numbers.device)
+        outer_moves = duration[place[0]], battery[place], ahead[place]
+        batch, seconds, upload = (
+            mine + by_energy * prices[1] - _dot(by_outer, outer_moves)
+            for mine, by_energy, *by_outer in zip(own, self._own_by_energy, *self._own_by_outer, strict=True)
+        )
+        start_price = self._start_stiffness @ (started + battery[0] - self._start_by_border @ prices)
         server_batch, server_s = (
-            part + columns @ prices for part, columns in zip(server, self._server_by_border, strict=True)
+            part + by_border @ prices + by_start @ start_price
+            for part, by_border, by_start in zip(server, self._server_by_border, self._server_by_start, strict=True)
         )
         seconds = seconds + self._numbers.devices.follows * batch
         server_s = server_s + self._numbers.server.follows * server_batch
@@ -204,7 +209,10 @@ class _NewtonSystem:
         return [(batch + own.follows * seconds) * own.varies, seconds * (own.follows == 0), upload]
 
     def _eliminate_server(self, stiffness: dict[str, np.ndarray], price: dict[str, np.ndarray]) -> None:
-        """The server's batches and times: how they follow the border's multipliers."""
+        """The server's batches and times, and the multipliers of what batteries start with: how they follow the rest.
+
+        Those K multipliers push on the batteries before the first round as springs would that pre-training joins.
+        """
         numbers, point, slopes = self._numbers, self._point, self._slopes
         server = numbers.server
         joule = numbers.server_joule_use * price["energy"]
@@ -215,15 +223,20 @@ class _NewtonSystem:
             batch = batch + stiffness["server_least"] + stiffness["server_most"]
         mixed = mixed - server.fastest * low - server.slowest * high
         self._server = _Two.of(batch, mixed, seconds + low + high, server)
-        count, num_border = len(low), self._rows.num_border
-        columns = np.zeros((2, count, num_border))
+        columns = np.zeros((2, len(low), 2 + self._shape[1]))
         columns[1, :, 0] = -numbers.server_second_use
         columns[:, :, 1] = -numbers.server_joule_use * slopes.server_energy
         columns[1, :, 2:] = numbers.server_harvest.T
         columns[0] = (columns[0] + server.follows[:, None] * columns[1]) * server.varies[:, None]
         columns[1] *= (server.follows == 0)[:, None]
-        self._server_columns = columns
-        self._server_by_border = self._server.solve(columns)
+        self._server_columns, self._start_columns = columns[:, :, :2], columns[:, :, 2:]
+        self._server_by_border, self._server_by_start = (
+            self._server.solve(part) for part in (self._server_columns, self._start_columns)
+        )
+        start = self._rows.places["start"]
+        yielding = np.diag(self._slack[start] / self._price[start])
+        self._start_stiffness = np.linalg.inv(yielding + _product(self._start_columns, self._server_by_start))
+        self._start_by_border = _product(self._start_columns, self._server_by_border)
 
     def _factor(self, stiffness: dict[str, np.ndarray]) -> None:
         """The banded matrix of batteries and durations, by rounds: K batteries, then the duration."""
@@ -249,29 +262,30 @@ class _NewtonSystem:
         bands[num_devices - devices, :, devices] = (dense["db"] * moves).T
         bands[width, :-1, :num_devices] = dense["ba"][:-1]
         bands[1:width, :-1, num_devices] += (dense["da"] * moves)[:-1].T
+        row, column = np.tril_indices(num_devices)
+        bands[row - column, 0, column] += self._start_stiffness[row, column]
         # LAPACK's own routines: what scipy's functions check takes as long as they do.
         self._banded, info = dpbtrf(bands.reshape(width + 1, -1), lower=1)
         if info:
             raise LinAlgError("the matrix of batteries and durations is not positive definite")
 
     def _eliminate_border(self) -> None:
-        """Of delay, energy and what each battery starts with: what is left when all else follows their multipliers."""
-        numbers, rows, (num_rounds, num_devices) = self._numbers, self._rows, self._shape
-        outer = np.zeros((num_rounds, num_devices + 1, rows.num_border))
+        """Of delay and energy: what is left when all else follows their multipliers."""
+        numbers, border, (num_rounds, num_devices) = self._numbers, self._rows.border, self._shape
+        start_push = self._start_stiffness @ self._start_by_border
+        outer = np.zeros((num_rounds, num_devices + 1, 2))
         outer[:, :, 1] = self._outer_part(self._own_by_energy)
         outer[:, num_devices, 0] = -numbers.duration_use
         outer[self._numbers.is_idle, num_devices] = 0.0
-        outer[0, np.arange(num_devices), 2 + np.arange(num_devices)] = -1.0
-        self._border_outer = outer.reshape(-1, rows.num_border)
+        outer[0, :num_devices] += start_push
+        self._border_outer = outer.reshape(-1, 2)
         self._border_banded, _ = dpbtrs(self._banded, self._border_outer, lower=1)
-        matrix = self._border_outer.T @ self._border_banded
+        matrix = self._border_outer.T @ self._border_banded - self._start_by_border.T @ start_push
         matrix[1, 1] += _dot(self._energy_pull, self._own_by_energy).sum()
-        for columns, follow in zip(self._server_columns, self._server_by_border, strict=True):
-            matrix += columns.T @ follow
-        matrix[np.diag_indices(rows.num_border)] += self._slack[rows.border] / self._price[rows.border]
+        matrix += _product(self._server_columns, self._server_by_border)
+        matrix += np.diag(self._slack[border] / self._price[border])
         if self._thrifty:
-            by_share = np.zeros(rows.num_border)
-            by_share[:2] = numbers.delay, numbers.energy
+            by_share = np.array([numbers.delay, numbers.energy])
             matrix = np.block([[matrix, by_share[:, None]], [by_share, np.zeros(1)]])
         self._border = matrix
 
@@ -347,7 +361,13 @@ class _Two(NamedTuple):
         return [(seconds * one - mixed * other) / determinant, (batch * other - mixed * one) / determinant]
 
 
-def _dot(one: list[np.ndarray], other: list[np.ndarray]) -> np.ndarray:
+def _dot(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> np.ndarray:
     """Sums of products, entry by entry."""
     total: np.ndarray = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+    return total
+
+
+def _product(columns: np.ndarray, values: list[np.ndarray]) -> np.ndarray:
+    """Products with columns of the server's batches and times, (2, M, n): (n,) of values of either, or (n, m)."""
+    total: np.ndarray = columns[0].T @ values[0] + columns[1].T @ values[1]
     return total
