@@ -68,7 +68,7 @@ def named_policies(
             chosen.append(build(scenario))
         except (InvalidInputError, MissingExtraError) as error:
             if wanted is not None:
-                raise
+                raise type(error)(f"{name}: {error}") from error
             progress.console.print(f"Left out {name}: {error}", soft_wrap=True, markup=False, highlight=False)
     return chosen
 

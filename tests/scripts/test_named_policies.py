@@ -171,3 +171,10 @@ def test_a_recipe_is_played_by_all_of_its_runs_that_come_with_the_package(name):
     assert [about["file"] for about in policy.trained] == [f"ppo-default-{seed}" for seed in range(3)]
     assert [about["seed"] for about in policy.trained] == [0, 1, 2]
     assert len(policy.runs) == 3
+
+
+def test_a_policy_that_cannot_be_made_is_named_in_the_sentence():
+    hopeless = Scenario.preset("tiny").replace(learning={"upload_bit": 1e12})
+    with Progress(console=Console(quiet=True)) as progress, pytest.raises(InvalidInputError) as caught:
+        named_policies(hopeless, ["lyapunov", "fixed"], progress)
+    assert str(caught.value).startswith("fixed: budgets.delay_s = 15 s is too small")

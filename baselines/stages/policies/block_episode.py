@@ -26,14 +26,15 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, num_pretrain: int, num_finetune: int) -> Self:
-        """So many rounds of each stage in blocks; the next round is one of its own, and so is the last one.
+        """So many rounds of each stage in blocks; the next round is one of its own, and so is fine-tuning's last one.
 
         What follows a block has to find charge in the batteries: without a last round alone, all but one round of the
         last block could be played without.
         """
         # Far from now forecasts are alike: few blocks do.
         first = max(1.0, num_finetune / 6) if num_pretrain else 1.0
-        return cls(_sizes(num_pretrain, 1.0), (*_sizes(num_finetune - 1, first, _SMALL_REST), 1))
+        last = (1,) if num_finetune else ()
+        return cls(_sizes(num_pretrain, 1.0), (*_sizes(num_finetune - 1, first, _SMALL_REST), *last))
 
     @property
     def rounds_ahead(self) -> np.ndarray:
@@ -45,7 +46,7 @@ class Blocks(NamedTuple):
 
 def _sizes(total: int, first: float, small_rest: float = 0.0) -> tuple[int, ...]:
     """Sizes of blocks that sum to `total`: one round, then from `first` on ever longer."""
-    sizes, size, left = [1] if total else [], first, total - 1
+    sizes, size, left = [1] if total > 0 else [], first, total - 1
     while left > 0:
         sizes.append(left if left < (1 + small_rest) * round(size) else round(size))
         left -= sizes[-1]

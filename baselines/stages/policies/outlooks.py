@@ -53,9 +53,9 @@ class Outlook(NamedTuple):
         The charge of a device that seldom takes part, or not at all, seems to be worth nothing, as there is more of it
         than the plan needs; but it would not do for all rounds. So its price falls slowly, or not at all.
         """
-        unit, second_block = self.episode.total_weight, min(1, self.episode.num_finetune_rounds - 1)
-        multipliers = self.solution.multipliers
-        prices = (multipliers.time, multipliers.energy, multipliers.carry[second_block])
+        unit, multipliers = self.episode.total_weight, self.solution.multipliers
+        blocks = multipliers.carry[:2] if self.episode.num_finetune_rounds else np.zeros((1, len(before.charge)))
+        prices = (multipliers.time, multipliers.energy, blocks[-1])
         second, joule, charge = (np.maximum(price * unit, LEAST_PRICE) for price in prices)
         silent = ~np.any(self.episode.participates, axis=0)
         charge = np.where(silent, before.charge, np.maximum(charge, before.charge / _MOST_FALL))
@@ -83,28 +83,39 @@ class Outlooks:
         return float(self._scenario.bound.value(self._observed.state.bound_terms))
 
     def search(self, planned: Counts) -> Outlook | None:
-        """The best plan on the forecast, by a pattern search with ever smaller steps.
+        """The best plan on the forecast, by two pattern searches with ever smaller steps.
 
-        It starts from these numbers of rounds, or where they do not fit from the best of some that are spread out.
+        One starts from these numbers of rounds, or where they do not fit from the best of some that are spread out, the
+        other looks among plans without fine-tuning: between the two there may be plans that are worse than either.
         """
-        most, step = self._most, max(round(_FIRST_STEP * self._most), 1)
+        most = self._most
         spread = [(int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS]
-        best = self._affordable([planned]) or self._best([(0, 1), *spread])
+        both = self._descended(self._affordable([planned]) or self._best([(0, 1), *spread]), stages=(0, 1))
+        alone = self._descended(self._best([(max(1, int(a * most)), 0) for a in _STARTS]), stages=(0,))
+        return _better(both, alone)
+
+    def _descended(self, best: Outlook | None, stages: tuple[int, ...]) -> Outlook | None:
+        """The best that is reached by steps in some of the stages."""
+        step = max(round(_FIRST_STEP * self._most), 1)
         while best is not None and step:
-            near = [self._moved(best.pair, stage, sign * step) for stage in (0, 1) for sign in (1, -1)]
+            near = [self._moved(best.pair, stage, sign * step) for stage in stages for sign in (1, -1)]
             rival = self._best([best.pair, *near])
             best, step = (best, step // 2) if rival is best else (rival, step)
         return best
 
     def compare(self, planned: Counts) -> Outlook | None:
         """The plan of the last round, or at times a neighbour of it; shortened as long as none fits."""
-        num_pretrain, num_finetune = planned[0], max(planned[1], 1)
+        pair = planned if any(planned) else (0, 1)
         turn, rounds_since = divmod(int(self._observed.state.round_index), _RIVAL_EVERY)
-        pairs = [(num_pretrain, num_finetune)]
-        best = self._affordable(pairs if rounds_since else [*pairs, self._rival(turn, num_pretrain, num_finetune)])
-        while best is None and (num_pretrain, num_finetune) != (0, 1):
-            num_pretrain, num_finetune = int(0.8 * num_pretrain), max(1, int(0.8 * num_finetune))
-            best = self._best([(num_pretrain, num_finetune), (num_pretrain + 1, num_finetune)])
+        best = self._affordable([pair] if rounds_since else [pair, self._rival(turn, *pair)])
+        return best or self._shortened(pair) or self._shortened((pair[0], 0))
+
+    def _shortened(self, pair: Counts) -> Outlook | None:
+        """This plan, or the first that fits of ever shorter ones."""
+        best = self._best([pair])
+        while best is None and sum(pair) > 1:
+            pair = (int(0.8 * pair[0]), min(pair[1], max(1, int(0.8 * pair[1]))))
+            best = self._best([pair, (pair[0] + 1, pair[1])])
         return best
 
     def _affordable(self, pairs: list[Counts]) -> Outlook | None:
@@ -148,12 +159,11 @@ class Outlooks:
         possible = [pair for pair in new if self._may_be(pair)]
         for pair, episode in zip(possible, self._rests(possible), strict=True):
             self._found[pair] = _outlook(pair, episode)
-        outlooks = [outlook for pair in pairs if (outlook := self._found[pair]) is not None]
-        return min(outlooks, key=lambda outlook: outlook.value, default=None)
+        return _better(*(self._found[pair] for pair in pairs))
 
     def _may_be(self, pair: Counts) -> bool:
         """Whether so many rounds may be played from here."""
-        fits = pair[0] >= 0 and pair[1] >= 1 and sum(pair) <= self._most
+        fits = min(pair) >= 0 and 1 <= sum(pair) <= self._most and min(self._start[:2]) > 0
         return fits and not (pair[0] and self._observed.state.finetuning)
 
     def first_round(self, outlook: Outlook) -> Allocation:
@@ -182,8 +192,9 @@ class Outlooks:
 
     def _roles(self, every: list[Blocks]) -> list[Roles]:
         """What devices do in each fine-tuning block of each of these plans; decided for all plans at once."""
-        if not every:
-            return []
+        if not any(blocks.finetune for blocks in every):
+            nobody = np.zeros((0, self._scenario.num_devices), dtype=int)
+            return [Roles(nobody, np.zeros(nobody.shape))] * len(every)
         ahead = np.concatenate([blocks.rounds_ahead[len(blocks.pretrain) :] for blocks in every])
         costs = self._system.round_costs(self._forecast(ahead), self.prices, self._start.delay_s)
         weight = np.asarray(self._scenario.learning.device_weight)
@@ -204,6 +215,12 @@ class Outlooks:
             battery_j=state.battery_j,
             bound_terms=BoundTerms(*(float(term) for term in state.bound_terms)),
         )
+
+
+def _better(*outlooks: Outlook | None) -> Outlook | None:
+    """The best of those there are."""
+    there = [outlook for outlook in outlooks if outlook is not None]
+    return min(there, key=lambda outlook: outlook.value, default=None)
 
 
 def _outlook(pair: Counts, episode: BlockEpisode) -> Outlook | None:

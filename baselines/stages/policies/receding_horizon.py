@@ -93,7 +93,7 @@ def next_round(system: PlannedSystem, observed: Observed, known: Remembered) -> 
     """
     outlooks = Outlooks(system, observed, known.prices)
     best = _searched(system, observed, known) if known.is_design else outlooks.compare(known.pair)
-    if best is None or (observed.state.finetuning and best.value >= outlooks.value_now):
+    if best is None or best.value >= outlooks.value_now:
         return stopping_round(system.nothing), Remembered((0, 0), known.prices)
     num_pretrain, num_finetune = best.pair
     pair = (num_pretrain - 1, num_finetune) if num_pretrain else (0, num_finetune - 1)

@@ -31,7 +31,7 @@ def nets_that_somebody_can_train(scenario: LayerTuningScenario) -> list[int]:
 
 def test_no_plan_is_below_the_bound_or_beyond_budgets_and_memories_of_random_small_systems():
     levels = np.zeros(5, dtype=int)
-    for seed in range(8):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         scenario = random_layers(rng, num_devices=2, max_rounds=3, memory="short")
         tape = sample_tape(scenario, seed)

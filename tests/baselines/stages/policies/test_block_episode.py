@@ -35,6 +35,12 @@ def test_blocks_hold_all_rounds_and_the_first_and_the_last_one_alone(pair):
     assert min(sizes) >= 1
 
 
+@pytest.mark.parametrize("num_pretrain", [1, 16])
+def test_without_fine_tuning_there_is_no_last_round_alone(num_pretrain):
+    blocks = Blocks.of(num_pretrain, 0)
+    assert (sum(blocks.pretrain), blocks.finetune) == (num_pretrain, ())
+
+
 @pytest.mark.parametrize("pair", [(0, 65), (98, 66)])
 def test_blocks_grow_with_their_distance(pair):
     for sizes in (Blocks.of(*pair).pretrain, Blocks.of(*pair).finetune[:-1]):

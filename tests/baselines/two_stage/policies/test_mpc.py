@@ -137,3 +137,27 @@ def test_no_round_is_refused_but_one_that_stops_and_who_is_given_a_batch_takes_p
         np.testing.assert_array_equal(alone.outcomes.devices.participates[0, counted & tuned], asked)
         silent += np.sum(~asked)
     assert silent >= 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning": {"upload_bit": 1e12}},
+        {"energy": {"battery_initial_j": 0.0, "harvest_mean_w": 0.0}},
+        {"devices": {"batch_max": 1}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_where_fine_tuning_is_of_no_use_the_server_learns_alone(changes):
+    scenario = SCENARIO.replace(**changes)
+    tape = sample_tape(scenario, 0)
+    played, best = rollout(scenario, tape, MPC(scenario)), clairvoyant(scenario, tape)
+    assert best.num_finetune_rounds == 0
+    assert best.bound <= played.objective[0] <= 1.04 * best.bound
+    assert not np.any(played.outcomes.devices.participates)
+
+
+def test_where_nothing_can_be_learnt_nothing_is_played():
+    scenario = SCENARIO.replace(learning={"initial_gap": 1e-12})
+    played = rollout(scenario, sample_tape(scenario, 0), MPC(scenario))
+    assert not np.any(played.outcomes.counted)
