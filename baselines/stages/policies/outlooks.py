@@ -26,7 +26,7 @@ Counts = tuple[int, int]
 _STARTS, _FIRST_STEP = (0.1, 0.25, 0.45), 1 / 32
 
 # A rival plan, looked at once in so many rounds, has this share more or fewer rounds in one stage.
-_RIVAL_EVERY, _STRIDE = 3, 0.06
+_RIVAL_EVERY, _STRIDE = 4, 0.06
 
 # Of what a round leaves, how much more it may take for batches that are rounded up.
 _SAVED = 0.1
@@ -34,8 +34,8 @@ _SAVED = 0.1
 # From round to round the price of charge falls by this factor at most.
 _MOST_FALL = 2.0
 
-# Where a plan asks for more than this share of what a device will have, its charge becomes dearer by a factor, from a
-# share of the dearest energy on.
+# Where a plan asks for more than this share of what a device will have by then, its charge becomes dearer by a factor,
+# from a share of the dearest energy on.
 _ENOUGH, _RISE, _CHEAPEST, _MOST_DEAR = 0.9, 2.0, 0.01, 1e6
 
 
@@ -126,15 +126,19 @@ class Outlooks:
         return best
 
     def _makes_charge_dearer(self, pair: Counts) -> bool:
-        """Raise the price of charge for all who cannot pay for a plan of so many rounds; whether there are any."""
+        """Raise the price of charge for all who cannot pay for a plan of so many rounds; whether there are any.
+
+        By the last round of a block a device has harvested as in rounds that are all of one length.
+        """
         if not self._may_be(pair):
             return False
         blocks = Blocks.of(*pair)
         (roles,) = self._roles([blocks])
-        needed_j = np.asarray(blocks.finetune) @ roles.least_j
-        will_have_j = self._start.battery_j + self._scenario.energy.harvest_mean_w * self._start.delay_s
+        needed_j = np.cumsum(np.asarray(blocks.finetune)[:, None] * roles.least_j, axis=0)
+        harvested_s = self._start.delay_s * (pair[0] + np.cumsum(blocks.finetune) - 1) / sum(pair)
+        will_have_j = self._start.battery_j + self._scenario.energy.harvest_mean_w * harvested_s[:, None]
         dearest = max(self.prices.joule, float(np.max(self.prices.charge)))
-        short = (needed_j > _ENOUGH * will_have_j) & (self.prices.charge < _MOST_DEAR)
+        short = np.any(needed_j > _ENOUGH * will_have_j, axis=0) & (self.prices.charge < _MOST_DEAR)
         dearer = np.maximum(_RISE * self.prices.charge, _CHEAPEST * dearest)
         self.prices = self.prices._replace(charge=np.where(short, dearer, self.prices.charge))
         self._found.clear()

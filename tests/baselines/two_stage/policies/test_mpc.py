@@ -10,10 +10,12 @@ from edgelearn_env.baselines.stages.conic.program import EpisodeProgram
 from edgelearn_env.baselines.stages.model.planned_episode import PlannedEpisode
 from edgelearn_env.baselines.stages.policies import outlooks, receding_horizon
 from edgelearn_env.baselines.stages.policies.block_roles import Roles
+from edgelearn_env.baselines.stages.policies.myopic import Myopic
 from edgelearn_env.baselines.two_stage.clairvoyant import clairvoyant
 from edgelearn_env.baselines.two_stage.policies.equal_split import tuned_equal_split
 from edgelearn_env.baselines.two_stage.policies.mpc import MPC
 from edgelearn_env.model import Observed, model_of
+from edgelearn_env.stages.constants import constants_of
 from edgelearn_env.tapes import seeds
 
 SCENARIO = Scenario.preset("tiny")
@@ -153,7 +155,7 @@ def test_where_fine_tuning_is_of_no_use_the_server_learns_alone(changes):
     tape = sample_tape(scenario, 0)
     played, best = rollout(scenario, tape, MPC(scenario)), clairvoyant(scenario, tape)
     assert best.num_finetune_rounds == 0
-    assert best.bound <= played.objective[0] <= 1.04 * best.bound
+    assert best.bound <= played.objective[0] <= 1.1 * best.bound
     assert not np.any(played.outcomes.devices.participates)
 
 
@@ -161,3 +163,11 @@ def test_where_nothing_can_be_learnt_nothing_is_played():
     scenario = SCENARIO.replace(learning={"initial_gap": 1e-12})
     played = rollout(scenario, sample_tape(scenario, 0), MPC(scenario))
     assert not np.any(played.outcomes.counted)
+
+
+def test_a_device_that_has_just_emptied_its_battery_does_not_end_an_episode():
+    # On this tape a device spends all it has in one fine-tuning round; whatever it is asked for next does not fit.
+    scenario = Scenario.preset("remote")
+    tape = sample_tape(scenario, 2000001)
+    played = rollout(scenario, tape, MPC(scenario))
+    assert played.objective[0] < rollout(scenario, tape, Myopic(constants=constants_of(scenario))).objective[0]
