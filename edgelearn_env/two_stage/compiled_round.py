@@ -411,11 +411,11 @@ def encode(numbers, devices, loops, first_row, one, each, scratch, observed):
     """As `Codec.encode`, into the rows from `first_row` on."""
     num_devices, lanes = each.shape[1:]
     num_rows = min(lanes, len(observed) - first_row)
-    log_gain = scratch[LOG_GAIN]
     for k in range(num_devices):
+        gain, log_gain = each[CHANNEL_GAIN, k], scratch[LOG_GAIN, k]
         for b in range(lanes):
-            log_gain[k, b] = max(each[CHANNEL_GAIN, k, b], TINY)
-    apply(loops[LOG], log_gain)
+            log_gain[b] = max(gain[b], TINY)
+    apply(loops[LOG], scratch[LOG_GAIN])
     for b in range(num_rows):
         row = observed[first_row + b]
         row[0] = one[FINETUNING, b]
@@ -423,15 +423,22 @@ def encode(numbers, devices, loops, first_row, one, each, scratch, observed):
         row[2] = unit(1.0 - one[ELAPSED_S, b] / numbers.delay_s)
         row[3] = unit(1.0 - one[SPENT_J, b] / numbers.energy_j)
         row[4] = unit((one[LOG_PSI, b] - numbers.log_bound_low) / numbers.log_bound_span)
+    # First what becomes vectors, lane by lane, then its places in the rows.
     for k in range(num_devices):
         capacity_j, on_w = devices[BATTERY_CAPACITY_J, k], devices[HARVEST_UNIT_W, k]
-        battery = NUM_SHARED + k
-        gain, harvest = battery + num_devices, battery + 2 * num_devices
-        for b in range(num_rows):
-            row = observed[first_row + b]
-            row[battery] = unit(each[BATTERY_J, k, b] / capacity_j)
-            row[gain] = unit((log_gain[k, b] - numbers.log_gain_low) / numbers.log_gain_span)
-            row[harvest] = unit(each[HARVEST_W, k, b] / on_w)
+        battery_j, harvest_w, log_gain = each[BATTERY_J, k], each[HARVEST_W, k], scratch[LOG_GAIN, k]
+        battery, gain, harvest = scratch[0, k], scratch[1, k], scratch[2, k]
+        for b in range(lanes):
+            battery[b] = min(max(battery_j[b] / capacity_j, 0.0), 1.0)
+        for b in range(lanes):
+            gain[b] = min(max((log_gain[b] - numbers.log_gain_low) / numbers.log_gain_span, 0.0), 1.0)
+        for b in range(lanes):
+            harvest[b] = min(max(harvest_w[b] / on_w, 0.0), 1.0)
+    for b in range(num_rows):
+        row = observed[first_row + b]
+        for kind in range(3):
+            for k in range(num_devices):
+                row[NUM_SHARED + kind * num_devices + k] = scratch[kind, k, b]
 
 
 @compiled
