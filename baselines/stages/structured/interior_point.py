@@ -6,8 +6,9 @@ minimise f(x) subject to g(x) >= 0, f convex, g concave; with slacks s and multi
 
 (Mehrotra's predictor and corrector). A step dx solves (H + J^T (z / s) J) dx = r. Batches and times of a device in a
 round meet only its round's duration and its batteries before and after, so that they are eliminated, three numbers at a
-time; what is left is banded, K + 1 numbers a round. The server's rounds meet the batteries before the first round, by
-what devices store meanwhile, and the two budgets, which concern all rounds and form a border of two.
+time; what is left is banded, K + 1 numbers a round. The few constraints that concern all rounds, budgets and what
+pre-training stores, and the server's rounds, which meet only those, form a small border. The band goes from the last
+round to the first: what pre-training stores meets the batteries before the first round, which are eliminated last.
 """
 
 from collections.abc import Sequence
@@ -123,25 +124,25 @@ class _NewtonSystem:
         rows, point, slopes = self._rows, self._point, self._slopes
         lifted = (product - self._price * missing) / self._slack
         free = lifted.copy()
-        free[rows.border] = free[rows.places["start"]] = 0.0
+        free[rows.border] = 0.0
         pull = rows.pulled(point, slopes, free) - gradient
         own = self._own.solve((pull.batch, pull.seconds, pull.upload))
         outer = self._outer_part(own)
-        outer[:, :-1] += pull.battery
-        outer[:, -1] += pull.duration
-        outer[self._numbers.is_idle, -1] = 0.0
+        outer[:, 0] += pull.duration
+        outer[:, 1:] += pull.battery
+        outer[self._numbers.is_idle, 0] = 0.0
+        outer = self._banded_solution(outer)
         server = self._server.solve((pull.server_batch, pull.server_s))
-        wanted = lifted * self._slack / self._price
-        started = wanted[rows.places["start"]] - _product(self._start_columns, server)
-        pushed = self._start_stiffness @ started
-        outer[0, :-1] -= pushed
-        banded, _ = dpbtrs(self._banded, outer.ravel(), lower=1)
-        reached = self._border_outer.T @ banded + self._start_by_border.T @ pushed
+        reached = np.concatenate([np.tensordot(self._budgets_outer, outer, axes=([0, 1], [0, 1])), -outer[0, 1:]])
         reached[1] += _dot(self._energy_pull, own).sum()
-        reached += _product(self._server_columns, server)
-        prices, share = self._border_solution(wanted[rows.border] - reached, gradient.share)
-        banded = (banded + self._border_banded @ prices).reshape(self._shape[0], -1)
-        battery, duration = banded[:, :-1], banded[:, -1]
+        reached += sum(columns.T @ part for columns, part in zip(self._server_columns, server, strict=True))
+        border = rows.border
+        wanted = lifted[border] * self._slack[border] / self._price[border] - reached
+        prices, share = self._border_solution(wanted, gradient.share)
+        by_prices = self._budgets_outer @ prices[:2]
+        by_prices[0, 1:] -= prices[2:]
+        outer = outer + self._banded_solution(by_prices)
+        duration, battery = outer[:, 0], outer[:, 1:]
         ahead = np.zeros(self._shape)
         ahead[:-1] = battery[1:]
         place = (self._numbers.round_index, self._numbers.device)
@@ -150,10 +151,8 @@ class _NewtonSystem:
             mine + by_energy * prices[1] - _dot(by_outer, outer_moves)
             for mine, by_energy, *by_outer in zip(own, self._own_by_energy, *self._own_by_outer, strict=True)
         )
-        start_price = self._start_stiffness @ (started + battery[0] - self._start_by_border @ prices)
         server_batch, server_s = (
-            part + by_border @ prices + by_start @ start_price
-            for part, by_border, by_start in zip(server, self._server_by_border, self._server_by_start, strict=True)
+            part + columns @ prices for part, columns in zip(server, self._server_by_border, strict=True)
         )
         seconds = seconds + self._numbers.devices.follows * batch
         server_s = server_s + self._numbers.server.follows * server_batch
@@ -209,10 +208,7 @@ class _NewtonSystem:
         return [(batch + own.follows * seconds) * own.varies, seconds * (own.follows == 0), upload]
 
     def _eliminate_server(self, stiffness: dict[str, np.ndarray], price: dict[str, np.ndarray]) -> None:
-        """The server's batches and times, and the multipliers of what batteries start with: how they follow the rest.
-
-        Those K multipliers push on the batteries before the first round as springs would that pre-training joins.
-        """
+        """The server's batches and times: how they follow the border's multipliers."""
         numbers, point, slopes = self._numbers, self._point, self._slopes
         server = numbers.server
         joule = numbers.server_joule_use * price["energy"]
@@ -223,23 +219,18 @@ class _NewtonSystem:
             batch = batch + stiffness["server_least"] + stiffness["server_most"]
         mixed = mixed - server.fastest * low - server.slowest * high
         self._server = _Two.of(batch, mixed, seconds + low + high, server)
-        columns = np.zeros((2, len(low), 2 + self._shape[1]))
+        count, num_border = len(low), self._rows.num_border
+        columns = np.zeros((2, count, num_border))
         columns[1, :, 0] = -numbers.server_second_use
         columns[:, :, 1] = -numbers.server_joule_use * slopes.server_energy
         columns[1, :, 2:] = numbers.server_harvest.T
         columns[0] = (columns[0] + server.follows[:, None] * columns[1]) * server.varies[:, None]
         columns[1] *= (server.follows == 0)[:, None]
-        self._server_columns, self._start_columns = columns[:, :, :2], columns[:, :, 2:]
-        self._server_by_border, self._server_by_start = (
-            self._server.solve(part) for part in (self._server_columns, self._start_columns)
-        )
-        start = self._rows.places["start"]
-        yielding = np.diag(self._slack[start] / self._price[start])
-        self._start_stiffness = np.linalg.inv(yielding + _product(self._start_columns, self._server_by_start))
-        self._start_by_border = _product(self._start_columns, self._server_by_border)
+        self._server_columns = columns
+        self._server_by_border = self._server.solve(columns)
 
     def _factor(self, stiffness: dict[str, np.ndarray]) -> None:
-        """The banded matrix of batteries and durations, by rounds: K batteries, then the duration."""
+        """The banded matrix of durations and batteries, from the last round on: the duration, then K batteries."""
         numbers, (num_rounds, num_devices) = self._numbers, self._shape
         place = (numbers.round_index, numbers.device)
         store = of_all_rounds(stiffness["store"], self._shape)
@@ -255,37 +246,43 @@ class _NewtonSystem:
         dense["aa"] += store
         dense["bb"][1:] += dense["aa"][:-1]
         width, devices = num_devices + 1, np.arange(num_devices)
-        bands = np.zeros((width + 1, num_rounds, width))
-        bands[0, :, :num_devices] = dense["bb"]
-        bands[0, :, num_devices] = np.where(self._numbers.is_idle, 1.0, np.sum(dense["dd"], axis=1))
         moves = ~self._numbers.is_idle[:, None]
-        bands[num_devices - devices, :, devices] = (dense["db"] * moves).T
-        bands[width, :-1, :num_devices] = dense["ba"][:-1]
-        bands[1:width, :-1, num_devices] += (dense["da"] * moves)[:-1].T
-        row, column = np.tril_indices(num_devices)
-        bands[row - column, 0, column] += self._start_stiffness[row, column]
+        bands = np.zeros((width + 1, num_rounds, width))
+        backwards = bands[:, ::-1]
+        backwards[0, :, 0] = np.where(self._numbers.is_idle, 1.0, np.sum(dense["dd"], axis=1))
+        backwards[0, :, 1:] = dense["bb"]
+        backwards[1:width, :, 0] = (dense["db"] * moves).T
+        backwards[width, 1:, 1:] = dense["ba"][:-1]
+        backwards[num_devices - devices, 1:, 1 + devices] = (dense["da"] * moves)[:-1].T
         # LAPACK's own routines: what scipy's functions check takes as long as they do.
         self._banded, info = dpbtrf(bands.reshape(width + 1, -1), lower=1)
         if info:
-            raise LinAlgError("the matrix of batteries and durations is not positive definite")
+            raise LinAlgError("the matrix of durations and batteries is not positive definite")
 
     def _eliminate_border(self) -> None:
-        """Of delay and energy: what is left when all else follows their multipliers."""
-        numbers, border, (num_rounds, num_devices) = self._numbers, self._rows.border, self._shape
-        start_push = self._start_stiffness @ self._start_by_border
+        """Of delay, energy and what each battery starts with: what is left when all else follows their multipliers."""
+        numbers, rows, (num_rounds, num_devices) = self._numbers, self._rows, self._shape
         outer = np.zeros((num_rounds, num_devices + 1, 2))
         outer[:, :, 1] = self._outer_part(self._own_by_energy)
-        outer[:, num_devices, 0] = -numbers.duration_use
-        outer[self._numbers.is_idle, num_devices] = 0.0
-        outer[0, :num_devices] += start_push
-        self._border_outer = outer.reshape(-1, 2)
-        self._border_banded, _ = dpbtrs(self._banded, self._border_outer, lower=1)
-        matrix = self._border_outer.T @ self._border_banded - self._start_by_border.T @ start_push
+        outer[:, 0, 0] = -numbers.duration_use
+        outer[numbers.is_idle, 0] = 0.0
+        self._budgets_outer, by_budgets = outer, self._banded_solution(outer)
+        # What is eliminated last has its part of the inverse in the last block of the factor.
+        row, column = np.tril_indices(num_devices)
+        last = np.zeros((num_devices, num_devices))
+        last[row, column] = self._banded[row - column, column - num_devices]
+        inverse = np.linalg.inv(last)
+        matrix = np.empty((rows.num_border, rows.num_border))
+        matrix[:2, :2] = np.tensordot(outer, by_budgets, axes=([0, 1], [0, 1]))
+        matrix[2:, :2], matrix[:2, 2:] = -by_budgets[0, 1:], -by_budgets[0, 1:].T
+        matrix[2:, 2:] = inverse.T @ inverse
         matrix[1, 1] += _dot(self._energy_pull, self._own_by_energy).sum()
-        matrix += _product(self._server_columns, self._server_by_border)
-        matrix += np.diag(self._slack[border] / self._price[border])
+        for columns, follow in zip(self._server_columns, self._server_by_border, strict=True):
+            matrix += columns.T @ follow
+        matrix[np.diag_indices(rows.num_border)] += self._slack[rows.border] / self._price[rows.border]
         if self._thrifty:
-            by_share = np.array([numbers.delay, numbers.energy])
+            by_share = np.zeros(rows.num_border)
+            by_share[:2] = numbers.delay, numbers.energy
             matrix = np.block([[matrix, by_share[:, None]], [by_share, np.zeros(1)]])
         self._border = matrix
 
@@ -296,15 +293,21 @@ class _NewtonSystem:
         solution = np.linalg.solve(self._border, np.append(wanted, share))
         return solution[:-1], float(solution[-1])
 
+    def _banded_solution(self, right: np.ndarray) -> np.ndarray:
+        """Durations and batteries for right sides by rounds, (N, 1 + K) or (N, 1 + K, n)."""
+        backwards = np.ascontiguousarray(right[::-1])
+        solution, _ = dpbtrs(self._banded, backwards.reshape(self._banded.shape[1], -1), lower=1)
+        solved: np.ndarray = solution.reshape(right.shape)[::-1]
+        return solved
+
     def _outer_part(self, own: list[np.ndarray]) -> np.ndarray:
-        """What devices' own numbers do to batteries and durations, with its sign turned, (N, K + 1)."""
+        """What devices' own numbers do to durations and batteries, with its sign turned, (N, 1 + K)."""
         numbers, made = self._numbers, np.zeros((self._shape[0], self._shape[1] + 1))
-        place = (numbers.round_index, numbers.device)
-        made[place] -= _dot(self._by_outer[1], own)
+        made[numbers.round_index, 1 + numbers.device] -= _dot(self._by_outer[1], own)
         later = numbers.round_index < self._shape[0] - 1
-        made[numbers.round_index[later] + 1, numbers.device[later]] -= _dot(self._by_outer[2], own)[later]
+        made[numbers.round_index[later] + 1, 1 + numbers.device[later]] -= _dot(self._by_outer[2], own)[later]
         by_duration = _dot(self._by_outer[0], own)
-        made[:, -1] -= np.bincount(numbers.round_index, weights=by_duration, minlength=self._shape[0])
+        made[:, 0] -= np.bincount(numbers.round_index, weights=by_duration, minlength=self._shape[0])
         return made
 
 
@@ -364,10 +367,4 @@ class _Two(NamedTuple):
 def _dot(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> np.ndarray:
     """Sums of products, entry by entry."""
     total: np.ndarray = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
-    return total
-
-
-def _product(columns: np.ndarray, values: list[np.ndarray]) -> np.ndarray:
-    """Products with columns of the server's batches and times, (2, M, n): (n,) of values of either, or (n, m)."""
-    total: np.ndarray = columns[0].T @ values[0] + columns[1].T @ values[1]
     return total

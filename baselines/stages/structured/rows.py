@@ -51,8 +51,13 @@ class Rows(NamedTuple):
 
     @property
     def border(self) -> slice:
-        """Those that concern all rounds: delay and energy."""
-        return slice(self.places["delay"].start, self.places["energy"].stop)
+        """Those that concern all rounds: delay, energy, start."""
+        return slice(self.places["delay"].start, self.places["start"].stop)
+
+    @property
+    def num_border(self) -> int:
+        """How many."""
+        return int(self.border.stop - self.border.start)
 
     def split(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """Values of all rows, by name."""

@@ -64,6 +64,11 @@ def test_values_are_those_of_the_reference(seed):
     assert value_of(episode, ours) == pytest.approx(value_of(episode, reference), rel=CLOSE)
 
 
+@pytest.mark.parametrize("seed", [15, 95, 169, 179, 248])
+def test_programs_whose_first_batteries_leave_no_slack_are_solved(seed):
+    assert structured_solution(numbers_of(some_episode(seed))) is not None
+
+
 def test_most_of_them_are_solved_without_the_reference():
     solved = [structured_solution(numbers_of(some_episode(seed))) is not None for seed in range(40)]
     can_be = [EpisodeProgram(some_episode(seed)).solve("clarabel") is not None for seed in range(40)]
