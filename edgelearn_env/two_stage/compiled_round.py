@@ -86,7 +86,8 @@ LOG, TAN, EXP, LOG1P = range(4)
 
 NATS_PER_DB = math.log(10) / 10
 
-# What a block needs on the way, of each device: three random numbers, then logarithms and parts of sums.
+# What a block needs on the way, of each device: three random numbers, or what is observed of it; then logarithms and
+# parts of sums.
 LOG_TERM, DEVICE_J, NOISE, WEIGHT, LOG_GAIN = range(3, 8)
 NUM_ON_THE_WAY = LOG_GAIN + 1
 
@@ -429,11 +430,11 @@ def encode(numbers, devices, loops, first_row, one, each, scratch, observed):
         battery_j, harvest_w, log_gain = each[BATTERY_J, k], each[HARVEST_W, k], scratch[LOG_GAIN, k]
         battery, gain, harvest = scratch[0, k], scratch[1, k], scratch[2, k]
         for b in range(lanes):
-            battery[b] = min(max(battery_j[b] / capacity_j, 0.0), 1.0)
+            battery[b] = unit(battery_j[b] / capacity_j)
         for b in range(lanes):
-            gain[b] = min(max((log_gain[b] - numbers.log_gain_low) / numbers.log_gain_span, 0.0), 1.0)
+            gain[b] = unit((log_gain[b] - numbers.log_gain_low) / numbers.log_gain_span)
         for b in range(lanes):
-            harvest[b] = min(max(harvest_w[b] / on_w, 0.0), 1.0)
+            harvest[b] = unit(harvest_w[b] / on_w)
     for b in range(num_rows):
         row = observed[first_row + b]
         for kind in range(3):
@@ -443,5 +444,5 @@ def encode(numbers, devices, loops, first_row, one, each, scratch, observed):
 
 @compiled
 def unit(value):
-    """`value` as float32, cut off below 0 and above 1."""
-    return min(max(np.float32(value), np.float32(0.0)), np.float32(1.0))
+    """`value`, cut off below 0 and above 1: that and rounding to float32 can be done in either order."""
+    return min(max(value, 0.0), 1.0)
