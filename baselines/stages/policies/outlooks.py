@@ -139,10 +139,12 @@ class Outlooks:
         will_have_j = self._start.battery_j + self._scenario.energy.harvest_mean_w * harvested_s[:, None]
         dearest = max(self.prices.joule, float(np.max(self.prices.charge)))
         short = np.any(needed_j > _ENOUGH * will_have_j, axis=0) & (self.prices.charge < _MOST_DEAR)
+        if not short.any():
+            return False
         dearer = np.maximum(_RISE * self.prices.charge, _CHEAPEST * dearest)
         self.prices = self.prices._replace(charge=np.where(short, dearer, self.prices.charge))
         self._found.clear()
-        return bool(short.any())
+        return True
 
     def _rival(self, turn: int, num_pretrain: int, num_finetune: int) -> Counts:
         """A neighbour of these numbers of rounds: more and fewer of them in either stage take turns."""

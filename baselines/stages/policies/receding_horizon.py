@@ -39,9 +39,9 @@ class RecedingHorizon:
     that grow with their distance, and the first round of its solution is played, in whole batches. Who takes part in
     each block, and at which level, is what costs least at the prices of the last plan, of time, energy and every
     battery's charge (`cheapest_rounds`). How many rounds to play in each stage is first searched for from the static
-    design on, and then planned anew all the time: in every fourth round the last plan less the round played is compared
-    with one neighbour, which takes its place if it is better. The switch is made when no pre-training round is left in
-    the plan.
+    design on, and among plans without fine-tuning, and then planned anew all the time: in every fourth round the last
+    plan less the round played is compared with one neighbour, which takes its place if it is better. The switch is made
+    when no pre-training round is left in the plan; the episode is stopped where the plan ends no better than it stands.
 
     Numbers of rounds and prices are remembered from round to round, for each episode of a batch by its place. So one
     object plays one rollout at a time: threads need one each.
