@@ -39,7 +39,7 @@ class SolverError(EdgeLearnError, RuntimeError):
 
 
 class MissingExtraError(EdgeLearnError, ImportError):
-    """An optional dependency is missing: install the extra that the message names."""
+    """An optional dependency cannot be had: do what the message says, such as install an extra or unset a variable."""
 
 
 class CompilerError(EdgeLearnError, RuntimeError):

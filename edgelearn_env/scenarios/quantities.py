@@ -28,6 +28,7 @@ class Limits:
     below: float = math.inf
     integer: bool = False
     per_device: bool = False
+    sums_to_one: bool = False
 
     def complaint(self, value: np.ndarray) -> str | None:
         """What `value` violates ('above 0'), or None."""

@@ -4,6 +4,7 @@ All values are SI. A scenario is made from a preset, from a TOML file, or in cod
 """
 
 import dataclasses
+import math
 import reprlib
 import tomllib
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import tomli_w
 from edgelearn_env.errors import InvalidInputError
 from edgelearn_env.files import existing_file, written_atomically
 from edgelearn_env.scenarios.parts import Budgets, Devices, Energy, Radio, Server
-from edgelearn_env.scenarios.quantities import Quantities, shown
+from edgelearn_env.scenarios.quantities import Limits, Quantities, shown
 from edgelearn_env.scenarios.systems import DEFAULT_SYSTEM, SYSTEMS, System, located, system_named
 
 # Parts of a scenario by name, each a table of fields; beside them may stand `name`, `system` and `preset`.
@@ -82,7 +83,13 @@ class Scenario:
         return size_and_budgets(self)
 
     def replace(self, **changes: Mapping[str, Any] | str) -> Self:
-        """A copy with some fields changed: `scenario.replace(budgets={"delay_s": 100.0}, name="short")`."""
+        """A copy with some fields changed: `scenario.replace(budgets={"delay_s": 100.0}, name="short")`.
+
+        With another `devices={"num_devices": K}`, fields of one number a device that are not given themselves are those
+        of the first devices, or of all of them again and again, and weights still sum to 1.
+        """
+        if _is_resized({"devices": {"num_devices": self.num_devices}}, changes):
+            return type(self).from_dict(self.to_dict(), **changes)
         changed: dict[str, Any] = {}
         for part, values in changes.items():
             if part == "name":
@@ -107,12 +114,12 @@ class Scenario:
         return cls.load({"preset": name})
 
     @classmethod
-    def load(cls, source: "Scenario | str | Path | Tables", **changes: Mapping[str, Any]) -> Self:
+    def load(cls, source: "Scenario | str | Path | Tables", **changes: Mapping[str, Any] | str) -> Self:
         """A scenario from whatever names one, made once, with some fields changed.
 
         Args:
             source: a scenario, a preset's name, a path ending in .toml, or a table of tables.
-            changes: parts with their changed fields, as for `replace`.
+            changes: as for `replace`.
 
         Raises:
             InvalidInputError: there is none of that name, a wrong value, or a scenario of another system than that of a
@@ -126,15 +133,18 @@ class Scenario:
         return cls.from_dict(table, **changes)
 
     @classmethod
-    def from_dict(cls, table: Tables, **changes: Mapping[str, Any]) -> Self:
+    def from_dict(cls, table: Tables, **changes: Mapping[str, Any] | str) -> Self:
         """A scenario from nested tables; with a `preset` key, those tables only list what differs from it."""
         whole = _merged(_preset_tables(table["preset"]), table) if "preset" in table else dict(table)
-        kind = located(system_named(whole.pop("system", DEFAULT_SYSTEM)).scenario)
+        kind = located(system_named(whole.get("system", DEFAULT_SYSTEM)).scenario)
+        for part in changes:
+            _known(part, {"name": None, **kind.parts()}, "scenario part")
         whole = _merged(whole, changes)
+        whole.pop("system", None)
         return _of_kind(_from_tables(kind, whole), cls)
 
     @classmethod
-    def from_toml(cls, path: str | Path, **changes: Mapping[str, Any]) -> Self:
+    def from_toml(cls, path: str | Path, **changes: Mapping[str, Any] | str) -> Self:
         """Read a scenario file.
 
         Raises:
@@ -202,14 +212,51 @@ def _preset_files() -> dict[Any, Traversable]:
 
 
 def _merged(tables: Tables, changes: Tables) -> dict[str, Any]:
-    """Tables with those fields changed that other tables list."""
-    merged = dict(tables)
+    """Tables with those fields changed that other tables list; `Scenario.replace` says what another size changes."""
+    merged = _resized(tables, changes["devices"]["num_devices"]) if _is_resized(tables, changes) else dict(tables)
     for part, values in changes.items():
         if part == "preset":
             continue
         fields = isinstance(values, Mapping) and isinstance(merged.get(part), Mapping)
         merged[part] = {**merged[part], **values} if fields else values
     return merged
+
+
+def _is_resized(tables: Tables, changes: Tables) -> bool:
+    """Whether changes of a scenario's tables give it another number of devices."""
+    own, new = (part.get("devices") for part in (tables, changes))
+    if not (isinstance(own, Mapping) and isinstance(new, Mapping)):
+        return False
+    counts = own.get("num_devices"), new.get("num_devices")
+    sound = all(isinstance(count, int | np.integer) and not isinstance(count, bool) and count >= 1 for count in counts)
+    return sound and counts[0] != counts[1]
+
+
+def _resized(tables: Tables, num_devices: int) -> dict[str, Any]:
+    """The tables with what is a list by device for that many: its first entries, or all of them again and again."""
+    before, resized = tables["devices"]["num_devices"], dict(tables)
+    kind = located(system_named(tables.get("system", DEFAULT_SYSTEM)).scenario)
+    for part, quantities in kind.parts().items():
+        if isinstance(tables.get(part), Mapping):
+            resized[part] = {**tables[part]}
+            for name, limits in _limits_by_device(quantities).items():
+                if name in resized[part]:
+                    value = _of_devices(resized[part][name], before, num_devices, keeps_sum=limits.sums_to_one)
+                    resized[part][name] = value
+    return resized
+
+
+def _of_devices(value: Any, before: int, after: int, *, keeps_sum: bool) -> Any:
+    """A field's value for another number of devices; whatever is none of theirs as it is, to be refused."""
+    if keeps_sum and isinstance(value, float | int | np.number):
+        value = [value] * before
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != before:
+        return value
+    resized = [value[index % before] for index in range(after)]
+    are_numbers = all(isinstance(each, float | int | np.number) for each in resized)
+    if keeps_sum and are_numbers and 0 < sum(resized) < math.inf:
+        return [each * (sum(value) / sum(resized)) for each in resized]
+    return resized
 
 
 def _from_tables(kind: type[Kind], tables: Tables) -> Kind:
@@ -280,14 +327,19 @@ def _part_from_table(part: str, values: Any, kind: type[Quantities]) -> Quantiti
 def _with_device_arrays(part: Quantities, num_devices: int) -> Quantities:
     """`part` with every per-device field as a read-only array of shape (K,)."""
     changes = {}
-    for field in dataclasses.fields(part):  # type: ignore[arg-type]
-        if "limits" in field.metadata and field.metadata["limits"].per_device:
-            value = np.asarray(getattr(part, field.name))
-            if value.ndim and value.shape != (num_devices,):
-                sentence = f"must be one number or {num_devices} numbers (devices.num_devices)"
-                raise InvalidInputError(f"{part.name_of(field.name)} {sentence}, got {value.size}: {shown(value)}")
-            changes[field.name] = np.broadcast_to(value, (num_devices,))
+    for name in _limits_by_device(type(part)):
+        value = np.asarray(getattr(part, name))
+        if value.ndim and value.shape != (num_devices,):
+            sentence = f"must be one number or {num_devices} numbers (devices.num_devices)"
+            raise InvalidInputError(f"{part.name_of(name)} {sentence}, got {value.size}: {shown(value)}")
+        changes[name] = np.broadcast_to(value, (num_devices,))
     return dataclasses.replace(part, **changes) if changes else part  # type: ignore[type-var]
+
+
+def _limits_by_device(part: type[Quantities]) -> dict[str, Limits]:
+    """Limits of the fields that hold a number for each device, by name."""
+    fields = [field for field in dataclasses.fields(part) if "limits" in field.metadata]  # type: ignore[arg-type]
+    return {field.name: field.metadata["limits"] for field in fields if field.metadata["limits"].per_device}
 
 
 def _plain(value: Any) -> Any:

@@ -35,7 +35,7 @@ class Learning(Quantities):
         "gradient variance of one task sample", "sigma_k^2", at_least=0, per_device=True
     )
     device_weight: PerDevice = quantity(
-        "aggregation weight; all weights sum to 1", "omega_k", at_least=0, per_device=True
+        "aggregation weight; all weights sum to 1", "omega_k", at_least=0, per_device=True, sums_to_one=True
     )
 
     def __post_init__(self) -> None:

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from edgelearn_env.baselines import ladder_of
 from edgelearn_env.baselines.clairvoyance import clairvoyant
-from edgelearn_env.baselines.two_stage.ablations.study import with_num_devices
 from edgelearn_env.errors import SolverError
 from edgelearn_env.model import Observed, model_of
 from edgelearn_env.printing.tables import table_of
@@ -83,7 +82,7 @@ def _sizes(scenario: StagedScenario) -> Iterator[tuple[str, StagedScenario, int,
 def with_devices(scenario: StagedScenario, count: int) -> StagedScenario:
     """The scenario with so many devices, its own over and over, and as much energy for each."""
     energy_j = scenario.budgets.energy_j * count / scenario.num_devices
-    return with_num_devices(scenario, count).replace(budgets={"energy_j": energy_j})
+    return scenario.replace(devices={"num_devices": count}, budgets={"energy_j": energy_j})
 
 
 def _measured(scenario: Scenario, num_envs: int, *, solves: bool) -> Growth:

@@ -558,3 +558,70 @@ def test_a_name_that_is_no_text_is_refused_with_its_value(tmp_path, name):
         (tmp_path / file).write_text(content)
         with pytest.raises(InvalidInputError, match=rf"{file}': name must be a text, got "):
             Scenario.from_toml(tmp_path / file)
+
+
+@pytest.mark.parametrize("preset", ["tiny", "coded", "layers-tiny"])
+@pytest.mark.parametrize("num_devices", [4, 20])
+def test_another_number_of_devices_takes_the_first_ones_or_all_again_and_again(preset, num_devices):
+    scenario = Scenario.preset(preset)
+    changed = scenario.replace(devices={"num_devices": num_devices})
+    assert changed.num_devices == num_devices
+    for part in ("devices", "radio", "energy", "learning"):
+        for field in dataclasses.fields(getattr(scenario, part)):
+            before, after = (getattr(getattr(system, part), field.name) for system in (scenario, changed))
+            if isinstance(before, np.ndarray) and field.name != "device_weight":
+                np.testing.assert_array_equal(after, np.resize(before, num_devices))
+    assert np.sum(changed.learning.device_weight) == pytest.approx(1.0)
+    assert Scenario.load(preset, devices={"num_devices": num_devices}) == changed
+
+
+def test_weights_of_another_number_of_devices_keep_their_ratios():
+    scenario = Scenario.preset("tiny").replace(learning={"device_weight": [0.5, 0.3, 0.2]})
+    weight = scenario.replace(devices={"num_devices": 2}).learning.device_weight
+    np.testing.assert_allclose(weight, [0.625, 0.375])
+
+
+def test_what_is_given_by_device_beside_their_number_is_taken_as_it_is(tmp_path):
+    path = tmp_path / "two.toml"
+    path.write_text('preset = "tiny"\nname = "two"\n[devices]\nnum_devices = 2\ndistance_m = [50.0, 60.0]\n')
+    scenario = Scenario.load(path)
+    np.testing.assert_array_equal(scenario.devices.distance_m, [50.0, 60.0])
+    np.testing.assert_array_equal(scenario.devices.freq_max_hz, Scenario.preset("tiny").devices.freq_max_hz[:2])
+    with pytest.raises(InvalidInputError, match=r"devices.distance_m must be one number or 4 numbers .* got 3"):
+        scenario.replace(devices={"num_devices": 4, "distance_m": [1.0, 2.0, 3.0]})
+
+
+@pytest.mark.parametrize("num_devices", [0, -1, 2.5, "4", True, None])
+def test_a_number_of_devices_that_is_none_is_refused(num_devices):
+    with pytest.raises(InvalidInputError, match=r"^devices\.num_devices must be"):
+        Scenario.preset("tiny").replace(devices={"num_devices": num_devices})
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"learning": 3}, "learning must be a table of fields, got 3"),
+        ({"learning": [1]}, "learning must be a table of fields"),
+        ({"devices": {"distance_m": [1.0, [2.0, 3.0], 4.0]}}, "devices.distance_m must be a number, or one for each"),
+        ({"devices": {"distance_m": [True, 50.0, 60.0]}}, "devices.distance_m must be a number, or one for each"),
+        ({"devices": {"distance_m": [50.0, 60.0]}}, "devices.distance_m must be one number or 4 numbers"),
+        ({"learning": {"device_weight": [0.5, 0.5]}}, "learning.device_weight must be one number or 4 numbers"),
+        ({"learning": {"device_weight": [[0.5, 0.5, 0.0]]}}, "learning.device_weight must be"),
+        ({"learning": {"device_weight": [1.0, 1.0, 1.0]}}, "learning.device_weight must sum to 1 (the sum is 3)"),
+        ({"learning": {"device_weight": [0.5, 0.5, float("inf")]}}, "learning.device_weight must be a finite number"),
+        ({"learning": {"device_weight": "even"}}, "learning.device_weight must be"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_for_another_number_of_devices_too(table, sentence):
+    with pytest.raises(InvalidInputError) as caught:
+        Scenario.from_dict({"preset": "tiny", **table}, devices={"num_devices": 4})
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("changes", [{"system": "two-stage"}, {"preset": "default"}, {"nonsense": {}}])
+@pytest.mark.parametrize("size", [{}, {"devices": {"num_devices": 4}}])
+def test_changes_are_parts_of_the_scenario_whatever_its_size(changes, size):
+    (part,) = changes
+    for changed in (Scenario.preset("tiny").replace, lambda **changes: Scenario.load("tiny", **changes)):
+        with pytest.raises(InvalidInputError, match=f"unknown scenario part '{part}'"):
+            changed(**changes, **size)

@@ -14,7 +14,6 @@ from edgelearn_env.baselines.two_stage.ablations.study import (
     SWEEPS,
     StudyPoint,
     study_points,
-    with_num_devices,
 )
 from edgelearn_env.baselines.two_stage.static.design import static_design
 from edgelearn_env.drawing.study_figure import Panel, study_figure
@@ -171,13 +170,3 @@ def test_curves_far_above_the_others_are_named_and_not_drawn():
     axes = study_figure("title", [Panel("x", "y", curves | {"high": (x, 2 * high)})]).axes[0]
     assert {line.get_label() for line in axes.lines} == {"low", "middle"}
     assert axes.get_title("right") == "far above: high, 14 to 18"
-
-
-@pytest.mark.parametrize("num_devices", [1, 2, 7])
-def test_a_system_of_other_size_repeats_the_devices_and_their_weights_add_up_to_one(tiny, num_devices):
-    changed = with_num_devices(tiny, num_devices)
-    assert changed.num_devices == num_devices
-    np.testing.assert_array_equal(changed.devices.distance_m, np.resize(tiny.devices.distance_m, num_devices))
-    assert np.sum(changed.learning.device_weight) == pytest.approx(1.0)
-    assert with_num_devices(tiny, tiny.num_devices) == tiny or num_devices != tiny.num_devices
-    assert isinstance(changed, Scenario)

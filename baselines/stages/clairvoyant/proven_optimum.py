@@ -92,7 +92,7 @@ def _require_success(optimum: StagedOptimum, replayed: Replayed, value: float, g
     if not replayed.succeeds:
         sentence = f"the best plan cannot be replayed: residual {replayed.residual:.2g}"
     elif value > optimum.bound * (1 + gap) * (1 + _SLACK):
-        sentence = f"no plan was found within {gap:g} of the proven bound: {value:g} and {optimum.bound:g}"
+        sentence = f"no plan was found within {gap:g} of the proven bound: {value:.9g} and {optimum.bound:.9g}"
     if sentence is not None:
         raise SolverError(sentence, optimum)
 

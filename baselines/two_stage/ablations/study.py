@@ -1,7 +1,7 @@
 """What budgets, data and devices are worth: static joint design and ablations as one number of a system changes."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,10 +9,7 @@ from edgelearn_env.baselines.two_stage.ablations.problems import ABLATIONS
 from edgelearn_env.baselines.two_stage.ablations.search import ablated_design
 from edgelearn_env.baselines.two_stage.static.design import StaticDesign, static_design
 from edgelearn_env.errors import InvalidInputError
-from edgelearn_env.stages.scenario import StagedScenario
 from edgelearn_env.two_stage.scenario import TwoStageScenario
-
-Staged = TypeVar("Staged", bound=StagedScenario)
 
 JOINT = "joint design"
 DESIGNS = (JOINT, *ABLATIONS)
@@ -70,19 +67,6 @@ def _design(scenario: TwoStageScenario, sweep: str, value: float, design: str) -
     return static_design(changed) if design == JOINT else ablated_design(design, changed)
 
 
-def with_num_devices(scenario: Staged, num_devices: int) -> Staged:
-    """The system with that many devices: its first ones, or all of them again and again; weights add up to 1."""
-    table = scenario.to_dict()
-    for part in table.values():
-        if isinstance(part, dict):
-            each = {name: values for name, values in part.items() if np.shape(values) == (scenario.num_devices,)}
-            part.update({name: np.resize(values, num_devices) for name, values in each.items()})
-    table["devices"]["num_devices"] = num_devices
-    weight = np.resize(scenario.learning.device_weight, num_devices)
-    table["learning"]["device_weight"] = weight / np.sum(weight)
-    return type(scenario).from_dict(table)
-
-
 def _with_budget(scenario: TwoStageScenario, name: str, value: float) -> TwoStageScenario:
     """The system with another budget; a larger one comes with longer episodes, whose length would else be the limit."""
     factor, longest = value / getattr(scenario.budgets, name), scenario.budgets.max_rounds
@@ -113,6 +97,6 @@ SWEEPS: Mapping[str, Sweep] = {
     "devices": Sweep(
         "number of devices",
         lambda scenario, count: np.unique(np.round(np.geomspace(1, 3 * scenario.num_devices, count))),
-        lambda scenario, value: with_num_devices(scenario, int(value)),
+        lambda scenario, value: scenario.replace(devices={"num_devices": int(value)}),
     ),
 }
