@@ -85,12 +85,14 @@ class Outlooks:
     def search(self, planned: Counts) -> Outlook | None:
         """The best plan on the forecast, by two pattern searches with ever smaller steps.
 
-        One starts from these numbers of rounds, or where they do not fit from the best of some that are spread out, the
-        other looks among plans without fine-tuning: between the two there may be plans that are worse than either.
+        One starts from these numbers of rounds, or where they do not fit or are without fine-tuning from the best of
+        some that are spread out, the other looks among plans without fine-tuning: between the two there may be plans
+        that are worse than either.
         """
         most = self._most
         spread = [(int(a * most), max(1, int(b * most))) for a in _STARTS for b in _STARTS]
-        both = self._descended(self._affordable([planned]) or self._best([(0, 1), *spread]), stages=(0, 1))
+        start = self._affordable([planned]) if planned[1] else None
+        both = self._descended(start or self._best([(0, 1), *spread]), stages=(0, 1))
         alone = self._descended(self._best([(max(1, int(a * most)), 0) for a in _STARTS]), stages=(0,))
         return _better(both, alone)
 

@@ -171,3 +171,12 @@ def test_a_device_that_has_just_emptied_its_battery_does_not_end_an_episode():
     tape = sample_tape(scenario, 2000001)
     played = rollout(scenario, tape, MPC(scenario))
     assert played.objective[0] < rollout(scenario, tape, Myopic(constants=constants_of(scenario))).objective[0]
+
+
+def test_devices_out_of_reach_do_not_keep_the_others_from_fine_tuning():
+    # The static design, in which all take part, is without fine-tuning here.
+    scenario = SCENARIO.replace(devices={"distance_m": [100.0, 50_000.0, 50_000.0]})
+    tape = sample_tape(scenario, 0)
+    played = rollout(scenario, tape, MPC(scenario))
+    assert played.objective[0] < 1.1 * clairvoyant(scenario, tape).bound
+    assert np.array_equal(np.any(played.outcomes.devices.participates[0], axis=0), [True, False, False])
