@@ -37,7 +37,7 @@ def comparison_figure(report: Report) -> Figure:
         axes.annotate(text, (mean, row), xytext=(0, 12), textcoords="offset points", ha="center", color=_MEAN)
     axes.set_xscale("log")
     largest = max(float(np.max(played.objective / report.bound)) for played in report.played)
-    axes.set_xlim(0.7 * _LEAST, 1.5 * max(largest - 1, 0.1))
+    axes.set_xlim(0.7 * _LEAST, 3 * max(largest - 1, 0.1))
     ticks = [gap for gap in _TICKS if gap < max(largest - 1, 0.11)]
     axes.set_xticks(ticks, [_TICKS[gap] for gap in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -46,7 +46,7 @@ def comparison_figure(report: Report) -> Figure:
     symbol = objective_of(report.scenario).symbol
     axes.set_xlabel(f"{symbol} above the proven lower bound of the same tape, which no policy can get below")
     scenario, num_tapes = report.scenario, len(report.seeds)
-    axes.set_title(f"{scenario.name}: {scenario.in_words}, {num_tapes} tapes", parse_math=False)
+    axes.set_title(f"{scenario.name}: {scenario.in_words}, {num_tapes} tape{'s' * (num_tapes > 1)}", parse_math=False)
     axes.grid(axis="x", which="both", alpha=0.25)
     axes.legend(loc="upper right", frameon=False)
     return figure
