@@ -94,7 +94,7 @@ class Outlooks:
         start = self._affordable([planned]) if planned[1] else None
         both = self._descended(start or self._best([(0, 1), *spread]), stages=(0, 1))
         alone = self._descended(self._best([(max(1, int(a * most)), 0) for a in _STARTS]), stages=(0,))
-        return _better(both, alone)
+        return better(both, alone)
 
     def _descended(self, best: Outlook | None, stages: tuple[int, ...]) -> Outlook | None:
         """The best that is reached by steps in some of the stages."""
@@ -167,7 +167,7 @@ class Outlooks:
         possible = [pair for pair in new if self._may_be(pair)]
         for pair, episode in zip(possible, self._rests(possible), strict=True):
             self._found[pair] = _outlook(pair, episode)
-        return _better(*(self._found[pair] for pair in pairs))
+        return better(*(self._found[pair] for pair in pairs))
 
     def _may_be(self, pair: Counts) -> bool:
         """Whether so many rounds may be played from here."""
@@ -225,8 +225,8 @@ class Outlooks:
         )
 
 
-def _better(*outlooks: Outlook | None) -> Outlook | None:
-    """The best of those there are."""
+def better(*outlooks: Outlook | None) -> Outlook | None:
+    """The best of those there are; None where there is none."""
     there = [outlook for outlook in outlooks if outlook is not None]
     return min(there, key=lambda outlook: outlook.value, default=None)
 

@@ -12,7 +12,7 @@ from edgelearn_env.baselines.stages.model.plan_from_times import plan_from_times
 from edgelearn_env.baselines.stages.model.round_times import RoundTimes
 from edgelearn_env.baselines.stages.policies.block_episode import BlockEpisode
 from edgelearn_env.baselines.stages.policies.block_roles import LEAST_PRICE, PlanPrices
-from edgelearn_env.baselines.stages.policies.outlooks import Counts, Outlook, Outlooks
+from edgelearn_env.baselines.stages.policies.outlooks import Counts, Outlook, Outlooks, better
 from edgelearn_env.baselines.stages.policies.planned_system import PlannedSystem
 from edgelearn_env.model import Allocation, Observed
 
@@ -112,7 +112,7 @@ def _searched(system: PlannedSystem, observed: Observed, design: Remembered) -> 
             break
         found.append(best)
         pair, prices = best.pair, prices.towards(best.prices(prices), _FOLLOWED)
-    return min(found, key=lambda outlook: outlook.value, default=None)
+    return better(*found)
 
 
 def stopping_round(nothing: BlockEpisode) -> Allocation:
