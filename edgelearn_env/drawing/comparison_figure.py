@@ -36,9 +36,9 @@ def comparison_figure(report: Report) -> Figure:
         text = f"+{gap.estimate:.1%}" if gap.estimate < 10 else f"x {1 + gap.estimate:.0f}"
         axes.annotate(text, (mean, row), xytext=(0, 12), textcoords="offset points", ha="center", color=_MEAN)
     axes.set_xscale("log")
-    largest = max(float(np.max(played.objective / report.bound)) for played in report.played)
-    axes.set_xlim(0.7 * _LEAST, 3 * max(largest - 1, 0.1))
-    ticks = [gap for gap in _TICKS if gap < max(largest - 1, 0.11)]
+    largest = max(0.1, *(float(np.max(played.objective / report.bound - 1)) for played in report.played))
+    axes.set_xlim(0.7 * _LEAST, 3 * largest)
+    ticks = [gap for gap in _TICKS if gap < 2 * largest]
     axes.set_xticks(ticks, [_TICKS[gap] for gap in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(report.played)), [played.label for played in report.played], parse_math=False)
